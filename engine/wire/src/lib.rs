@@ -1,1 +1,16 @@
-//! See DESIGN.
+//! What AES67 puts on the wire: RTP packets, their linear PCM payload, and the SDP that describes them.
+//!
+//! Owns: parsing and writing, and the errors of both. Never: I/O, a clock, allocation (but for SDP), a decision
+//! about what a parsed value means; that is `audyn-core`'s.
+//!
+//! `no_std`, except for feature `sdp`, which needs `std` for text and addresses.
+#![no_std]
+#![forbid(unsafe_code)]
+
+#[cfg(feature = "sdp")]
+extern crate std;
+
+pub mod pcm;
+pub mod rtp;
+
+pub use rtp::{Header, Packet, RtpError};
