@@ -1,1 +1,45 @@
-//! See DESIGN.
+//! The contract of the engine: what a client may ask, what it is told, and how the bytes are framed.
+//!
+//! Owns: the types that cross `audyn-engine`'s Unix socket, their version, the framing, and (feature `client`)
+//! a client over tokio. The configuration types are the JSON files' types too. Never: engine logic, file
+//! access, a type of another crate than `units`.
+//!
+//! # The wire
+//!
+//! A frame is a little-endian `u32` length followed by that many bytes of postcard ([`frame`]). The client
+//! speaks first with [`ClientFrame::Hello`]; the engine answers [`ServerFrame::Hello`] or, to a version that it
+//! does not speak, [`ServerFrame::Refused`] and closes. After that each request carries a number of the
+//! client's choice, which its reply repeats. Events are sent only to clients that subscribed. A client that
+//! reads too slowly is disconnected: the engine waits for nobody.
+//!
+//! # When changing
+//!
+//! postcard has no field names: a new field at the end of a struct breaks old bytes, a new enum variant at the
+//! end does not. Append variants; for anything else raise [`VERSION`] and mend `tests/golden.rs`, which fails
+//! until the new bytes are pinned. JSON names are pinned there as well.
+#![forbid(unsafe_code)]
+
+#[cfg(feature = "client")]
+pub mod client;
+pub mod config;
+pub mod frame;
+mod message;
+mod snapshot;
+
+pub use config::{
+    ArchiveClock, ArchiveConfig, ConfigDocument, FormatConfig, GlobalConfig, Layout, RecorderConfig,
+    RecorderId, SourceConfig, SourceId,
+};
+pub use message::{
+    ClientFrame, DeletedFile, Event, Refusal, RefusalKind, Reply, Request, ServerFrame, Subscription,
+};
+pub use snapshot::{
+    CaptureStats, ChannelLevel, DiskState, FlowCounters, FlowSnapshot, FlowState, GapCause, GapEntry,
+    LevelsFrame, RecorderLevels, RecorderSnapshot, RecorderState, Snapshot,
+};
+
+/// The version of this contract. Client and engine must have the same one.
+pub const VERSION: u16 = 1;
+
+/// What a client's first frame starts with, so that a stranger's bytes are recognised as such.
+pub const MAGIC: [u8; 4] = *b"AUDN";

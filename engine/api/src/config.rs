@@ -1,0 +1,282 @@
+//! What is configured, as it stands in the JSON files and as it crosses the socket.
+//!
+//! The engine is the only writer. Shape errors (unknown or missing fields) are serde's; what a value means is
+//! checked by the engine, whole, before anything changes.
+//!
+//! Only serde attributes that postcard can follow are used here: no `tag`, `untagged`, `flatten` or
+//! `skip_serializing_if`.
+
+use std::fmt;
+use std::net::IpAddr;
+
+use audyn_units::{ChannelCount, Encoding, PayloadType, SampleRate};
+use serde::{Deserialize, Serialize};
+
+/// Names a recorder: 1 to 32 of `a–z`, `0–9`, `-` and `_`, so that it can be a directory and part of a URL.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct RecorderId(String);
+
+/// Names a source; the same characters as [`RecorderId`].
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct SourceId(String);
+
+/// An identifier that cannot be one.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "`{0}` cannot be an identifier: use 1 to 32 of a–z, 0–9, `-` and `_`, starting with a letter or digit"
+)]
+pub struct BadId(pub String);
+
+fn check_id(id: String) -> Result<String, BadId> {
+    let mut bytes = id.bytes();
+    let first = bytes.next().is_some_and(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
+    let rest = bytes.all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_');
+    if first && rest && id.len() <= 32 { Ok(id) } else { Err(BadId(id)) }
+}
+
+macro_rules! id_impls {
+    ($name:ident) => {
+        impl $name {
+            /// An identifier, checked.
+            pub fn new(id: impl Into<String>) -> Result<Self, BadId> {
+                check_id(id.into()).map(Self)
+            }
+
+            /// The characters.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = BadId;
+
+            fn try_from(id: String) -> Result<Self, BadId> {
+                check_id(id).map(Self)
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(id: $name) -> String {
+                id.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
+}
+id_impls!(RecorderId);
+id_impls!(SourceId);
+
+/// `global.json`: what holds for the whole engine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct GlobalConfig {
+    /// Directory below which each recorder has its own (absolute path).
+    pub archive_root: String,
+    /// Recorders that may be enabled at once: 1 to 64.
+    pub active_recorders: u8,
+    /// Period of the capture thread's wake-ups in microseconds: 1,000 to 20,000.
+    pub capture_period_micros: u32,
+    /// Receive buffer asked for each flow's socket, in bytes.
+    pub receive_buffer_bytes: u32,
+    /// SCHED_FIFO priority of the capture thread: 1 to 99; 0 leaves it at normal priority.
+    pub fifo_priority: u8,
+    /// Wait for the disk (fdatasync) about once a second; off leaves it to the kernel.
+    pub sync_every_second: bool,
+}
+
+impl Default for GlobalConfig {
+    fn default() -> Self {
+        Self {
+            archive_root: "/var/lib/audyn/recordings".to_owned(),
+            active_recorders: 6,
+            capture_period_micros: 4_000,
+            receive_buffer_bytes: 4_194_304,
+            fifo_priority: 50,
+            sync_every_second: true,
+        }
+    }
+}
+
+/// One recorder of `recorders.json`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RecorderConfig {
+    /// Its identifier; also its directory below the archive root.
+    pub id: RecorderId,
+    /// Its name for people.
+    pub name: String,
+    /// An enabled recorder always receives and meters.
+    #[serde(default = "yes")]
+    pub enabled: bool,
+    /// Whether an enabled recorder starts recording when the engine starts.
+    #[serde(default = "yes")]
+    pub auto_start: bool,
+    /// The studio that it is assigned to; the engine only carries it.
+    #[serde(default)]
+    pub studio_id: Option<String>,
+    /// The source that it records; none leaves it idle.
+    #[serde(default)]
+    pub source_id: Option<SourceId>,
+    /// Which channels of the source, in file order, counted from 0; empty takes all.
+    #[serde(default)]
+    pub channels: Vec<u8>,
+    /// The file's format.
+    #[serde(default)]
+    pub format: FormatConfig,
+    /// Where the files go and how they are named.
+    #[serde(default)]
+    pub archive: ArchiveConfig,
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// The format that a recorder writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FormatConfig {
+    /// WAV as deep as the source: 16 bit for L16, 24 bit for L24.
+    #[default]
+    Wav,
+    /// 16-bit WAV; a 24-bit source is dithered.
+    Wav16,
+    /// 24-bit WAV.
+    Wav24,
+}
+
+/// Archive layout; the names and their strftime formats are those of the archive policy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Layout {
+    /// `2026-01-10-14.wav`
+    #[default]
+    Flat,
+    /// `2026/01/10/14/archive.wav`
+    Hierarchy,
+    /// `2026/01/10/14/2026-01-10-14.wav`
+    Combo,
+    /// `2026-01-10/2026-01-10-14.wav`
+    DailyDir,
+    /// `2026-01-10/2026-01-10-14-30-00-00.wav`
+    Accurate,
+    /// [`ArchiveConfig::custom_format`].
+    Custom,
+}
+
+/// The clock that names follow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ArchiveClock {
+    /// The machine's time zone.
+    #[default]
+    LocalTime,
+    /// UTC.
+    Utc,
+    /// TAI, as PTP counts it; needs a TAI offset that somebody told the kernel.
+    Ptp,
+}
+
+/// Where a recorder's files go and how they are named.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ArchiveConfig {
+    /// Layout of directories and names.
+    pub layout: Layout,
+    /// strftime format without suffix, for [`Layout::Custom`] only.
+    pub custom_format: Option<String>,
+    /// Length of a segment in seconds: 1 to 86,400.
+    pub period_seconds: u32,
+    /// The clock that boundaries and names follow.
+    pub clock: ArchiveClock,
+}
+
+impl Default for ArchiveConfig {
+    fn default() -> Self {
+        Self {
+            layout: Layout::Flat,
+            custom_format: None,
+            period_seconds: 3_600,
+            clock: ArchiveClock::LocalTime,
+        }
+    }
+}
+
+/// One source of `sources.json`: an AES67 flow.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SourceConfig {
+    /// Its identifier.
+    pub id: SourceId,
+    /// Its name for people.
+    pub name: String,
+    /// What it is, for people.
+    #[serde(default)]
+    pub description: String,
+    /// Multicast group, or the local unicast address that it is sent to.
+    pub address: IpAddr,
+    /// UDP port.
+    #[serde(default = "rtp_port")]
+    pub port: u16,
+    /// RTP payload type.
+    #[serde(default = "dynamic")]
+    pub payload_type: PayloadType,
+    /// Sample encoding.
+    #[serde(default = "l24")]
+    pub encoding: Encoding,
+    /// Sample rate in hertz.
+    #[serde(default = "rate")]
+    pub rate: SampleRate,
+    /// Channels of the flow.
+    #[serde(default = "stereo")]
+    pub channels: ChannelCount,
+    /// Frames in a packet, if known; the packets themselves are believed.
+    #[serde(default)]
+    pub packet_frames: Option<u16>,
+    /// Network interface by name or address; none lets the routing table choose.
+    #[serde(default)]
+    pub interface: Option<String>,
+    /// Accept only this sender (source-specific multicast, RFC 4607).
+    #[serde(default)]
+    pub source_filter: Option<IpAddr>,
+    /// Names of the flow's channels, in order; missing ones are numbered.
+    #[serde(default)]
+    pub channel_names: Vec<String>,
+}
+
+fn rtp_port() -> u16 {
+    5004
+}
+fn dynamic() -> PayloadType {
+    PayloadType::DYNAMIC
+}
+fn l24() -> Encoding {
+    Encoding::L24
+}
+fn rate() -> SampleRate {
+    SampleRate::HZ_48000
+}
+fn stereo() -> ChannelCount {
+    ChannelCount::STEREO
+}
+
+/// The whole configuration with the revision that a change must name.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct ConfigDocument {
+    /// Rises by one at each change.
+    pub revision: u64,
+    /// `global.json`
+    pub global: GlobalConfig,
+    /// `recorders.json`
+    pub recorders: Vec<RecorderConfig>,
+    /// `sources.json`
+    pub sources: Vec<SourceConfig>,
+}

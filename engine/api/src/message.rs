@@ -1,0 +1,193 @@
+//! Requests, replies and events.
+
+use serde::{Deserialize, Serialize};
+
+use crate::config::{ConfigDocument, GlobalConfig, RecorderConfig, RecorderId, SourceConfig, SourceId};
+use crate::snapshot::{GapEntry, LevelsFrame, RecorderState, Snapshot};
+
+/// What a client sends.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum ClientFrame {
+    /// The first frame of a connection.
+    Hello {
+        /// [`crate::MAGIC`].
+        magic: [u8; 4],
+        /// [`crate::VERSION`] of the client.
+        version: u16,
+        /// Who calls, for the engine's log (`audyn-webd 0.1.0`).
+        client: String,
+    },
+    /// Something asked.
+    Request {
+        /// Chosen by the client; the reply repeats it.
+        id: u32,
+        /// What is asked.
+        request: Request,
+    },
+}
+
+/// What the engine sends.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum ServerFrame {
+    /// The hello was understood.
+    Hello {
+        /// [`crate::VERSION`] of the engine.
+        version: u16,
+        /// The engine's version, as Cargo knows it.
+        engine: String,
+    },
+    /// The connection is refused and closes.
+    Refused(Refusal),
+    /// The answer to the request with this number.
+    Reply {
+        /// The request's number.
+        id: u32,
+        /// The answer.
+        reply: Reply,
+    },
+    /// Something happened that the client subscribed to.
+    Event(Event),
+}
+
+/// What can be asked.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Request {
+    /// The snapshot, now. Answer: [`Reply::Snapshot`].
+    Snapshot,
+    /// The whole configuration. Answer: [`Reply::Config`].
+    Config,
+    /// Replace `global.json`. Answer: [`Reply::Changed`].
+    PutGlobal {
+        /// The revision that the change was made from.
+        revision: u64,
+        /// The new value.
+        global: GlobalConfig,
+    },
+    /// Add or replace a recorder. Answer: [`Reply::Changed`].
+    PutRecorder {
+        /// The revision that the change was made from.
+        revision: u64,
+        /// The new value.
+        recorder: RecorderConfig,
+    },
+    /// Remove a recorder; its recordings stay. Answer: [`Reply::Changed`].
+    RemoveRecorder {
+        /// The revision that the change was made from.
+        revision: u64,
+        /// Which.
+        id: RecorderId,
+    },
+    /// Add or replace a source. Answer: [`Reply::Changed`].
+    PutSource {
+        /// The revision that the change was made from.
+        revision: u64,
+        /// The new value.
+        source: SourceConfig,
+    },
+    /// Remove a source that no recorder uses. Answer: [`Reply::Changed`].
+    RemoveSource {
+        /// The revision that the change was made from.
+        revision: u64,
+        /// Which.
+        id: SourceId,
+    },
+    /// Start recording; recording already is no error. Answer: [`Reply::Done`].
+    Start(RecorderId),
+    /// Stop recording and close the file. Answer: [`Reply::Done`], when the file is closed.
+    Stop(RecorderId),
+    /// Start every enabled recorder. Answer: [`Reply::Done`].
+    StartAll,
+    /// Stop every recorder. Answer: [`Reply::Done`], when all files are closed.
+    StopAll,
+    /// Delete recordings, given relative to the archive root; what is being recorded stays. Answer: [`Reply::Deleted`].
+    DeleteRecordings(Vec<String>),
+    /// Which events to send from now on. Answer: [`Reply::Done`].
+    Subscribe(Subscription),
+}
+
+/// Which events a client wants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Subscription {
+    /// [`Event::Levels`], 30 times a second.
+    pub levels: bool,
+    /// [`Event::Snapshot`] (at once, at each change and once a second), [`Event::Recorder`] and [`Event::Gap`].
+    pub state: bool,
+}
+
+/// An answer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Reply {
+    /// The snapshot.
+    Snapshot(Box<Snapshot>),
+    /// The configuration.
+    Config(Box<ConfigDocument>),
+    /// The change is in force and on disk.
+    Changed {
+        /// The new revision.
+        revision: u64,
+    },
+    /// It was done.
+    Done,
+    /// What became of each file.
+    Deleted(Vec<DeletedFile>),
+    /// It was not done, and nothing changed.
+    Refused(Refusal),
+}
+
+/// What became of one file that was to be deleted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeletedFile {
+    /// As it was asked for.
+    pub path: String,
+    /// Why it stays, in a sentence; none if it is gone.
+    pub refused: Option<String>,
+}
+
+/// Why something was not done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refusal {
+    /// For programs.
+    pub kind: RefusalKind,
+    /// For people: what was wrong and what to do.
+    pub detail: String,
+}
+
+/// The kinds of refusal; each maps to one HTTP status and one exit code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum RefusalKind {
+    /// A value is wrong.
+    Invalid,
+    /// There is no such thing.
+    NotFound,
+    /// The configuration changed in the meantime, or the state forbids it.
+    Conflict,
+    /// The caller may not.
+    Forbidden,
+    /// The engine tried and failed.
+    Failed,
+    /// The client speaks another version of the contract.
+    Version,
+}
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Event {
+    /// New levels.
+    Levels(LevelsFrame),
+    /// A new snapshot.
+    Snapshot(Box<Snapshot>),
+    /// A recorder's state changed.
+    Recorder {
+        /// Which.
+        id: RecorderId,
+        /// Its new state.
+        state: RecorderState,
+    },
+    /// A gap was entered in a running recording's ledger.
+    Gap {
+        /// Whose recording.
+        id: RecorderId,
+        /// The entry.
+        gap: GapEntry,
+    },
+}
