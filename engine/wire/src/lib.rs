@@ -12,5 +12,7 @@ extern crate std;
 
 pub mod pcm;
 pub mod rtp;
+#[cfg(feature = "sdp")]
+pub mod sdp;
 
 pub use rtp::{Header, Packet, RtpError};
