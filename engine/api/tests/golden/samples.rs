@@ -1,0 +1,319 @@
+//! What is pinned: every message of the contract once, every field of it with a value of its own, and a name.
+
+use audyn_api::{
+    ArchiveClock, ArchiveConfig, CaptureStats, ChannelLevel, ClientFrame, ConfigDocument, DeletedFile,
+    DiskState, Event, FlowCounters, FlowSnapshot, FlowState, FormatConfig, GapCause, GapEntry, GlobalConfig,
+    Layout, LevelsFrame, MAGIC, RecorderConfig, RecorderId, RecorderLevels, RecorderSnapshot, RecorderState,
+    Refusal, RefusalKind, Reply, Request, ServerFrame, Snapshot, SourceConfig, SourceId, Subscription,
+    VERSION,
+};
+use audyn_units::{
+    ChannelCount, Dbfs, Encoding, FrameCount, FrameIndex, PayloadType, SampleRate, Ssrc, Timestamp,
+};
+
+pub(crate) fn recorder_id() -> RecorderId {
+    RecorderId::new("studio-1").unwrap()
+}
+
+pub(crate) fn global() -> GlobalConfig {
+    GlobalConfig {
+        archive_root: "/srv/audio".to_owned(),
+        active_recorders: 6,
+        capture_period_micros: 4_000,
+        receive_buffer_bytes: 4_194_304,
+        fifo_priority: 50,
+        sync_every_second: true,
+    }
+}
+
+pub(crate) fn recorder() -> RecorderConfig {
+    RecorderConfig {
+        id: recorder_id(),
+        name: "Studio 1".to_owned(),
+        enabled: true,
+        auto_start: false,
+        studio_id: Some("blue".to_owned()),
+        source_id: Some(SourceId::new("desk").unwrap()),
+        channels: vec![2, 3],
+        format: FormatConfig::Wav24,
+        archive: ArchiveConfig {
+            layout: Layout::Custom,
+            custom_format: Some("%Y/%H-%M-%S".to_owned()),
+            period_seconds: 900,
+            clock: ArchiveClock::Utc,
+        },
+    }
+}
+
+pub(crate) fn source() -> SourceConfig {
+    SourceConfig {
+        id: SourceId::new("desk").unwrap(),
+        name: "Desk".to_owned(),
+        description: "Main mix".to_owned(),
+        address: "239.69.1.2".parse().unwrap(),
+        port: 5004,
+        payload_type: PayloadType::new(97).unwrap(),
+        encoding: Encoding::L24,
+        rate: SampleRate::HZ_96000,
+        channels: ChannelCount::new(8).unwrap(),
+        packet_frames: Some(12),
+        interface: Some("eth1".to_owned()),
+        source_filter: Some("fe80::7".parse().unwrap()),
+        channel_names: vec!["L".to_owned(), "R".to_owned()],
+    }
+}
+
+pub(crate) fn config() -> ConfigDocument {
+    ConfigDocument { revision: 7, global: global(), recorders: vec![recorder()], sources: vec![source()] }
+}
+
+pub(crate) fn counters() -> FlowCounters {
+    FlowCounters {
+        received: 1,
+        bytes: 2,
+        reordered: 3,
+        duplicated: 4,
+        late: 5,
+        lost_frames: 6,
+        gaps: 7,
+        ssrc_changes: 8,
+        sequence_resets: 9,
+        timestamp_jumps: 10,
+        too_short: 11,
+        bad_version: 12,
+        malformed: 13,
+        wrong_payload_type: 14,
+        wrong_size: 15,
+        oversized: 16,
+        foreign_source: 17,
+        kernel_dropped: 18,
+    }
+}
+
+pub(crate) fn snapshot() -> Snapshot {
+    Snapshot {
+        at: Timestamp::from_nanos(1_768_050_000_250_000_000),
+        sequence: 300,
+        engine_version: "0.1.0".to_owned(),
+        started: Timestamp::from_nanos(1_768_049_000_000_000_000),
+        config_revision: 7,
+        capture: CaptureStats {
+            turns: 21,
+            missed_ticks: 22,
+            worst_lateness_nanos: 23,
+            datagrams: 24,
+            slots_exhausted: 25,
+            realtime: true,
+        },
+        disk: DiskState { total_bytes: 1 << 40, free_bytes: 1 << 39 },
+        flows: vec![FlowSnapshot {
+            source: Some(SourceId::new("desk").unwrap()),
+            address: "239.69.1.2:5004".to_owned(),
+            state: FlowState::Receiving,
+            ssrc: Some(Ssrc(0xdead_beef)),
+            sender: Some("192.0.2.9".parse().unwrap()),
+            packet_frames: Some(48),
+            position: FrameIndex(48_000),
+            counters: counters(),
+            receive_buffer_bytes: 8_388_608,
+            error: Some("none, really".to_owned()),
+        }],
+        recorders: vec![RecorderSnapshot {
+            id: "studio-1".to_owned(),
+            name: "Studio 1".to_owned(),
+            enabled: true,
+            state: RecorderState::Recording,
+            studio_id: Some("blue".to_owned()),
+            flow_state: FlowState::Silent,
+            start_time: Some(Timestamp::from_nanos(1_768_049_500_000_000_000)),
+            current_file: Some("studio-1/2026-01-10-13.wav".to_owned()),
+            bytes_written: 288_000,
+            frames_written: FrameCount(48_000),
+            frames_filled: FrameCount(96),
+            gaps: 2,
+            rate: 48_000,
+            channel_names: vec!["L".to_owned(), "R".to_owned()],
+            errors: vec!["the disk is slow".to_owned()],
+        }],
+        warnings: vec!["no SCHED_FIFO".to_owned()],
+    }
+}
+
+pub(crate) fn levels() -> LevelsFrame {
+    LevelsFrame {
+        at: Timestamp::from_nanos(1_768_050_000_283_000_000),
+        recorders: vec![RecorderLevels {
+            recorder: recorder_id(),
+            channels: vec![ChannelLevel {
+                rms: Dbfs(-20.5),
+                peak: Dbfs(-12.25),
+                held_peak: Dbfs(-6.0),
+                clipping: true,
+            }],
+        }],
+    }
+}
+
+pub(crate) fn gap(cause: GapCause) -> GapEntry {
+    GapEntry { position: FrameIndex(1_000), frames: FrameCount(144), cause, estimated: true }
+}
+
+pub(crate) fn refusal(kind: RefusalKind) -> Refusal {
+    Refusal { kind, detail: "not so".to_owned() }
+}
+
+pub(crate) const REFUSALS: [RefusalKind; 6] = [
+    RefusalKind::Invalid,
+    RefusalKind::NotFound,
+    RefusalKind::Conflict,
+    RefusalKind::Forbidden,
+    RefusalKind::Failed,
+    RefusalKind::Version,
+];
+pub(crate) const CAUSES: [GapCause; 5] =
+    [GapCause::Loss, GapCause::Outage, GapCause::SsrcChange, GapCause::TimestampJump, GapCause::DiskStall];
+pub(crate) const RECORDER_STATES: [RecorderState; 4] =
+    [RecorderState::Stopped, RecorderState::Recording, RecorderState::Paused, RecorderState::Error];
+pub(crate) const FLOW_STATES: [FlowState; 4] =
+    [FlowState::Waiting, FlowState::Receiving, FlowState::Silent, FlowState::Failed];
+
+pub(crate) fn requests() -> Vec<Request> {
+    vec![
+        Request::Snapshot,
+        Request::Config,
+        Request::PutGlobal { revision: 7, global: global() },
+        Request::PutRecorder { revision: 7, recorder: recorder() },
+        Request::RemoveRecorder { revision: 7, id: recorder_id() },
+        Request::PutSource { revision: 7, source: source() },
+        Request::RemoveSource { revision: 7, id: SourceId::new("desk").unwrap() },
+        Request::Start(recorder_id()),
+        Request::Stop(recorder_id()),
+        Request::StartAll,
+        Request::StopAll,
+        Request::DeleteRecordings(vec!["studio-1/a.wav".to_owned()]),
+        Request::Subscribe(Subscription { levels: true, state: false }),
+    ]
+}
+
+/// No wildcard here, on purpose: a variant that is added does not compile until it is named, and the test
+/// `every_variant_is_pinned` fails until it is pinned.
+pub(crate) fn request_name(request: &Request) -> &'static str {
+    match request {
+        Request::Snapshot => "request.snapshot",
+        Request::Config => "request.config",
+        Request::PutGlobal { .. } => "request.put-global",
+        Request::PutRecorder { .. } => "request.put-recorder",
+        Request::RemoveRecorder { .. } => "request.remove-recorder",
+        Request::PutSource { .. } => "request.put-source",
+        Request::RemoveSource { .. } => "request.remove-source",
+        Request::Start(_) => "request.start",
+        Request::Stop(_) => "request.stop",
+        Request::StartAll => "request.start-all",
+        Request::StopAll => "request.stop-all",
+        Request::DeleteRecordings(_) => "request.delete-recordings",
+        Request::Subscribe(_) => "request.subscribe",
+    }
+}
+
+pub(crate) fn replies() -> Vec<Reply> {
+    let mut all = vec![
+        Reply::Snapshot(Box::new(snapshot())),
+        Reply::Config(Box::new(config())),
+        Reply::Changed { revision: 8 },
+        Reply::Done,
+        Reply::Deleted(vec![
+            DeletedFile { path: "a.wav".to_owned(), refused: None },
+            DeletedFile { path: "b.wav".to_owned(), refused: Some("it is being recorded".to_owned()) },
+        ]),
+    ];
+    all.extend(REFUSALS.map(|kind| Reply::Refused(refusal(kind))));
+    all
+}
+
+pub(crate) fn reply_name(reply: &Reply) -> String {
+    match reply {
+        Reply::Snapshot(_) => "reply.snapshot".to_owned(),
+        Reply::Config(_) => "reply.config".to_owned(),
+        Reply::Changed { .. } => "reply.changed".to_owned(),
+        Reply::Done => "reply.done".to_owned(),
+        Reply::Deleted(_) => "reply.deleted".to_owned(),
+        Reply::Refused(refusal) => format!("reply.refused.{}", refusal_name(refusal.kind)),
+    }
+}
+
+pub(crate) fn refusal_name(kind: RefusalKind) -> &'static str {
+    match kind {
+        RefusalKind::Invalid => "invalid",
+        RefusalKind::NotFound => "not-found",
+        RefusalKind::Conflict => "conflict",
+        RefusalKind::Forbidden => "forbidden",
+        RefusalKind::Failed => "failed",
+        RefusalKind::Version => "version",
+    }
+}
+
+pub(crate) fn events() -> Vec<Event> {
+    let mut all = vec![Event::Levels(levels()), Event::Snapshot(Box::new(snapshot()))];
+    all.extend(RECORDER_STATES.map(|state| Event::Recorder { id: recorder_id(), state }));
+    all.extend(CAUSES.map(|cause| Event::Gap { id: recorder_id(), gap: gap(cause) }));
+    all
+}
+
+pub(crate) fn event_name(event: &Event) -> String {
+    match event {
+        Event::Levels(_) => "event.levels".to_owned(),
+        Event::Snapshot(_) => "event.snapshot".to_owned(),
+        Event::Recorder { state, .. } => format!("event.recorder.{}", recorder_state_name(*state)),
+        Event::Gap { gap, .. } => format!("event.gap.{}", cause_name(gap.cause)),
+    }
+}
+
+pub(crate) fn recorder_state_name(state: RecorderState) -> &'static str {
+    match state {
+        RecorderState::Stopped => "stopped",
+        RecorderState::Recording => "recording",
+        RecorderState::Paused => "paused",
+        RecorderState::Error => "error",
+    }
+}
+
+pub(crate) fn cause_name(cause: GapCause) -> &'static str {
+    match cause {
+        GapCause::Loss => "loss",
+        GapCause::Outage => "outage",
+        GapCause::SsrcChange => "ssrc-change",
+        GapCause::TimestampJump => "timestamp-jump",
+        GapCause::DiskStall => "disk-stall",
+    }
+}
+
+pub(crate) fn flow_state_name(state: FlowState) -> &'static str {
+    match state {
+        FlowState::Waiting => "waiting",
+        FlowState::Receiving => "receiving",
+        FlowState::Silent => "silent",
+        FlowState::Failed => "failed",
+    }
+}
+
+/// Every frame of the contract with its name, in the order of the file.
+pub(crate) fn client_frames() -> Vec<(String, ClientFrame)> {
+    let hello = ClientFrame::Hello { magic: MAGIC, version: VERSION, client: "golden 1".to_owned() };
+    let mut all = vec![("hello.client".to_owned(), hello)];
+    for request in requests() {
+        all.push((request_name(&request).to_owned(), ClientFrame::Request { id: 0x1234_5678, request }));
+    }
+    all
+}
+
+pub(crate) fn server_frames() -> Vec<(String, ServerFrame)> {
+    let mut all = vec![
+        ("hello.server".to_owned(), ServerFrame::Hello { version: VERSION, engine: "0.1.0".to_owned() }),
+        ("hello.refused".to_owned(), ServerFrame::Refused(refusal(RefusalKind::Version))),
+    ];
+    for reply in replies() {
+        all.push((reply_name(&reply), ServerFrame::Reply { id: 0x1234_5678, reply }));
+    }
+    all.extend(events().into_iter().map(|event| (event_name(&event), ServerFrame::Event(event))));
+    all
+}
