@@ -1,0 +1,243 @@
+//! The batched receive: many datagrams by one system call, straight into slots.
+//!
+//! Owns: the preallocated headers of `recvmmsg(2)` and the reading of what comes beside the bytes: sender, kernel
+//! receive time (`SO_TIMESTAMPNS`), count of what the socket dropped (`SO_RXQ_OVFL`).
+//! Never: allocates after [`BatchReceiver::new`], waits, logs, looks into a datagram, or loses a slot.
+
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
+use std::os::fd::{AsRawFd, BorrowedFd};
+use std::ptr;
+
+use audyn_units::{Timestamp, Utc};
+
+use crate::{Slab, Slot};
+
+/// What the kernel told of one datagram; its bytes are in the slot that comes with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Datagram {
+    /// The bytes stored: the first `len` of the slot.
+    pub len: usize,
+    /// The datagram was longer than the slot, and its end is lost.
+    pub truncated: bool,
+    /// When the kernel received it, on CLOCK_REALTIME; `None` if the socket has no `SO_TIMESTAMPNS`.
+    /// [`crate::ClockPair::to_mono`] moves it to the monotonic clock.
+    pub kernel_time: Option<Timestamp<Utc>>,
+    /// The sender (`0.0.0.0:0` if the socket is not one of IPv4 or IPv6).
+    pub source: SocketAddr,
+    /// How many datagrams the socket had dropped when it queued this one: a counter that runs, and wraps, since the
+    /// socket was made. `None` until the first drop, or without `SO_RXQ_OVFL`. Full buffer and bad checksum
+    /// count alike.
+    pub dropped: Option<u32>,
+}
+
+/// Room for a sender of either family; both start with the family, and any bits are valid in either.
+#[repr(C)]
+union Name {
+    family: libc::sa_family_t,
+    v4: libc::sockaddr_in,
+    v6: libc::sockaddr_in6,
+}
+
+/// Room for the control messages that we ask for, a timespec (16 bytes) and a u32, each with its header: 56 bytes on
+/// 64-bit Linux; the rest is for what else a caller's socket has switched on. Aligned as a `cmsghdr` must be.
+#[repr(C, align(8))]
+struct Control([u8; 128]);
+
+/// Headers for up to `batch` datagrams a call, made once and used for any number of sockets in turn.
+///
+/// `Send`, so that it can be made before the capture thread starts.
+pub struct BatchReceiver {
+    headers: Box<[libc::mmsghdr]>,
+    vectors: Box<[libc::iovec]>,
+    controls: Box<[Control]>,
+    names: Box<[Name]>,
+}
+
+// SAFETY: the pointers in `headers` and `vectors` are followed only by the kernel, within `recv_into`, which has
+// `&mut self` and sets each of them anew before the call; between calls they are dead values.
+unsafe impl Send for BatchReceiver {}
+
+impl BatchReceiver {
+    /// Makes the headers for at most `batch` datagrams a call (at least 1, at most 1024: `UIO_MAXIOV`, where the
+    /// kernel cuts anyway).
+    #[must_use]
+    pub fn new(batch: usize) -> Self {
+        let batch = batch.clamp(1, 1024);
+        // SAFETY: all-zero is a valid value of these plain C structs: null pointers, zero lengths.
+        let header: libc::mmsghdr = unsafe { std::mem::zeroed() };
+        let vector = libc::iovec { iov_base: ptr::null_mut(), iov_len: 0 };
+        Self {
+            headers: vec![header; batch].into_boxed_slice(),
+            vectors: vec![vector; batch].into_boxed_slice(),
+            controls: (0..batch).map(|_| Control([0; 128])).collect(),
+            // SAFETY: as above; the union's members are plain C structs.
+            names: (0..batch).map(|_| unsafe { std::mem::zeroed() }).collect(),
+        }
+    }
+
+    /// The most datagrams that one call receives.
+    #[must_use]
+    pub fn batch(&self) -> usize {
+        self.headers.len()
+    }
+
+    /// Receives what is queued on `socket`, up to a batch, without waiting; gives each datagram with its slot to `out`
+    /// in the order of arrival, and returns their number.
+    ///
+    /// Slots are taken from the end of `free`; those not filled stay there. If fewer than a batch are free, only that
+    /// many datagrams are received; the others stay queued. Nothing queued, or nothing free, is `Ok(0)`; a result of
+    /// [`BatchReceiver::batch`] says that more may be queued. Never allocates (`Vec::pop` doesn't).
+    ///
+    /// # Errors
+    /// What the system call says but "would block" and "interrupted", e.g. a pending error of the socket
+    /// (`ENETDOWN`), which the call also clears. No slot is taken then.
+    ///
+    /// # Panics
+    /// If one of the free slots belongs to another slab.
+    pub fn recv_into(
+        &mut self,
+        socket: BorrowedFd<'_>,
+        slab: &Slab,
+        free: &mut Vec<Slot>,
+        mut out: impl FnMut(Slot, Datagram),
+    ) -> io::Result<usize> {
+        let wanted = self.headers.len().min(free.len());
+        if wanted == 0 {
+            return Ok(0);
+        }
+        self.aim(slab, free, wanted);
+        let received = self.call(socket, wanted)?;
+        for n in 0..received {
+            let slot = free.pop().expect("aim took this many from the end of the list");
+            out(slot, self.datagram(n));
+        }
+        Ok(received)
+    }
+
+    /// Points the first `wanted` headers at the last `wanted` free slots, last first, in the order of `Vec::pop`.
+    fn aim(&mut self, slab: &Slab, free: &mut [Slot], wanted: usize) {
+        let parts =
+            self.headers.iter_mut().zip(&mut self.vectors).zip(&mut self.controls).zip(&mut self.names);
+        for ((((header, vector), control), name), slot) in parts.zip(free.iter_mut().rev()).take(wanted) {
+            let bytes = slab.bytes_mut(slot);
+            vector.iov_base = bytes.as_mut_ptr().cast();
+            vector.iov_len = bytes.len();
+            // The kernel wrote the lengths and flags of the last call over those given: set them all.
+            let header = &mut header.msg_hdr;
+            header.msg_name = ptr::from_mut(name).cast();
+            header.msg_namelen = size_of::<Name>() as libc::socklen_t;
+            header.msg_iov = vector;
+            header.msg_iovlen = 1;
+            header.msg_control = control.0.as_mut_ptr().cast();
+            header.msg_controllen = control.0.len();
+            header.msg_flags = 0;
+        }
+    }
+
+    fn call(&mut self, socket: BorrowedFd<'_>, wanted: usize) -> io::Result<usize> {
+        loop {
+            // SAFETY: the first `wanted` headers were aimed just now: each name, control and vector pointer leads to
+            // an element of this struct's own boxes, exclusively borrowed by `&mut self`, with its true length; each
+            // vector leads to one slot's bytes with their length, and `recv_into` holds the tokens exclusively by
+            // `&mut Vec<Slot>`, so nobody reads or writes these bytes during the call. A null timeout means none.
+            let received = unsafe {
+                libc::recvmmsg(
+                    socket.as_raw_fd(),
+                    self.headers.as_mut_ptr(),
+                    wanted as libc::c_uint,
+                    libc::MSG_DONTWAIT,
+                    ptr::null_mut(),
+                )
+            };
+            if let Ok(received) = usize::try_from(received) {
+                return Ok(received.min(wanted));
+            }
+            let error = io::Error::last_os_error();
+            match error.kind() {
+                io::ErrorKind::Interrupted => {}
+                io::ErrorKind::WouldBlock => return Ok(0),
+                _ => return Err(error),
+            }
+        }
+    }
+
+    /// What the last call told of its `n`th datagram.
+    fn datagram(&self, n: usize) -> Datagram {
+        let header = &self.headers[n];
+        let (kernel_time, dropped) = control_of(&header.msg_hdr, &self.controls[n]);
+        Datagram {
+            // Without MSG_TRUNC among the flags asked for, the length is what was stored (recvmsg(2)).
+            len: header.msg_len as usize,
+            truncated: header.msg_hdr.msg_flags & libc::MSG_TRUNC != 0,
+            kernel_time,
+            source: source_of(&self.names[n], header.msg_hdr.msg_namelen as usize),
+            dropped,
+        }
+    }
+}
+
+impl std::fmt::Debug for BatchReceiver {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("BatchReceiver").field("batch", &self.batch()).finish_non_exhaustive()
+    }
+}
+
+fn source_of(name: &Name, len: usize) -> SocketAddr {
+    // SAFETY: the union was zeroed when made and is written by the kernel only; integers take any bits.
+    let family = unsafe { name.family };
+    match libc::c_int::from(family) {
+        libc::AF_INET if len >= size_of::<libc::sockaddr_in>() => {
+            // SAFETY: as above; the kernel says that it wrote all of a sockaddr_in.
+            let v4 = unsafe { name.v4 };
+            let address = Ipv4Addr::from(u32::from_be(v4.sin_addr.s_addr));
+            SocketAddrV4::new(address, u16::from_be(v4.sin_port)).into()
+        }
+        libc::AF_INET6 if len >= size_of::<libc::sockaddr_in6>() => {
+            // SAFETY: as above; the kernel says that it wrote all of a sockaddr_in6.
+            let v6 = unsafe { name.v6 };
+            let address = Ipv6Addr::from(v6.sin6_addr.s6_addr);
+            SocketAddrV6::new(address, u16::from_be(v6.sin6_port), v6.sin6_flowinfo, v6.sin6_scope_id).into()
+        }
+        _ => SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0).into(),
+    }
+}
+
+/// The kernel's receive time and drop counter, if they are among the control messages.
+///
+/// Reads the bytes with checked indices rather than by the `CMSG_` macros, which follow pointers: a few
+/// lines, and no way to leave the buffer.
+fn control_of(header: &libc::msghdr, control: &Control) -> (Option<Timestamp<Utc>>, Option<u32>) {
+    const HEADER: usize = size_of::<libc::cmsghdr>();
+    // SAFETY: arithmetic alone, no pointer; the macro is unsafe by its C heritage.
+    const DATA: usize = unsafe { libc::CMSG_LEN(0) } as usize;
+
+    let (mut kernel_time, mut dropped) = (None, None);
+    let len = control.0.len();
+    let mut rest = &control.0[..len.min(header.msg_controllen)];
+    while let Some((head, _)) = rest.split_at_checked(HEADER) {
+        // SAFETY: `head` has the size of a cmsghdr, read unaligned; a struct of integers takes any bits.
+        let head = unsafe { ptr::read_unaligned(head.as_ptr().cast::<libc::cmsghdr>()) };
+        let len = head.cmsg_len;
+        let Some(data) = rest.get(DATA..len) else { break };
+        match (head.cmsg_level, head.cmsg_type) {
+            (libc::SOL_SOCKET, libc::SCM_TIMESTAMPNS) => kernel_time = timespec(data),
+            (libc::SOL_SOCKET, libc::SO_RXQ_OVFL) => {
+                dropped = data.first_chunk().map(|&count| u32::from_ne_bytes(count));
+            }
+            _ => {}
+        }
+        // SAFETY: arithmetic alone. (CMSG_SPACE(n) is CMSG_LEN(0) plus n, rounded up to the alignment.)
+        let step = unsafe { libc::CMSG_SPACE((len - DATA) as libc::c_uint) } as usize;
+        rest = rest.get(step..).unwrap_or_default();
+    }
+    (kernel_time, dropped)
+}
+
+fn timespec(data: &[u8]) -> Option<Timestamp<Utc>> {
+    let data: &[u8; size_of::<libc::timespec>()] = data.first_chunk()?;
+    // SAFETY: `data` has the size of a timespec, read unaligned; a struct of integers takes any bits.
+    let time = unsafe { ptr::read_unaligned(data.as_ptr().cast::<libc::timespec>()) };
+    // Both fields are narrower on 32-bit machines.
+    Some(Timestamp::from_nanos(time.tv_sec as i64 * 1_000_000_000 + time.tv_nsec as i64))
+}
