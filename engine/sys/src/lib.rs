@@ -6,8 +6,8 @@
 //! the capture thread calls each turn ([`BatchReceiver::recv_into`], [`clock`]).
 //!
 //! # Goals
-//! The one crate of the workspace with `unsafe`, and little of it: three modules lift the lint below, each for the
-//! reason given there, each block with its argument. Nothing that a safe caller does with this interface is
+//! The one crate of the workspace with `unsafe`, and little of it: two modules and two functions lift the lint, each
+//! for the reason given there, each block with its argument. Nothing that a safe caller does with this interface is
 //! undefined behaviour; the worst is a documented panic.
 //!
 //! # Invariants
