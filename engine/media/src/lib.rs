@@ -1,1 +1,16 @@
-//! See DESIGN.
+//! Audio files that are right at every instant.
+//!
+//! Owns: the bytes of recordings: their headers, sample formats and dither, the order in which they reach the
+//! disk, and how they are read back. Must never: know the network, a clock or a recorder's configuration;
+//! open, truncate or overwrite a recording that exists; hold a sample that it was given and not say so.
+//!
+//! Samples are interleaved `i32`, left-justified: a 24-bit sample is shifted up by 8, a 16-bit one by 16.
+#![forbid(unsafe_code)]
+
+mod error;
+mod spec;
+pub mod wav;
+
+pub use error::MediaError;
+pub use spec::{PcmDepth, WavSpec};
+pub use wav::{FileStore, Store, WavInfo, WavReader, WavWriter};

@@ -1,0 +1,39 @@
+//! WAV and RF64: writing a file whose header is right at every instant, and reading it back.
+//!
+//! # Goals
+//! A kill at any moment leaves a file that ordinary tools read with the length of the last flush, whether the
+//! file is 1 s or 100 h long. What was recorded is bit for bit what arrived, unless fewer bits were asked for.
+//!
+//! # Invariants
+//! 1. A name appears in its directory together with a whole header of length 0; a name that exists is refused.
+//! 2. The header never counts a frame whose bytes were not written before it.
+//! 3. All fields that change lie in one write of [`header::LEN`] bytes, inside the first page of the file, so a
+//!    killed process leaves the old header or the new one.
+//! 4. A frame's place in the file follows from its number alone, so a write that fails, or succeeds by half, is
+//!    done again at the same place and nothing after it moves.
+//! 5. Bytes behind the counted length (a flush cut before its header) belong to no chunk: readers skip them.
+//!
+//! # Procedures
+//! *Create*: 1 make a file without a name, 2 write its header, 3 link it to its name (fails if taken).
+//! *Flush*: 1 write the data and its pad byte, 2 extend the file if it ends in silence, 3 write the header.
+//! *Sync*: 1 flush, 2 fdatasync, 3 once, fsync of the directory. *Close*: a flush; sync before it if wanted.
+//! Each is tested by cutting it after every single write (`tests/files/crash.rs`).
+//!
+//! # What a power cut may do
+//! Without a sync the kernel orders its own writes, and after a power cut the header may count frames that
+//! never reached the disk. [`WavInfo`] takes the smaller of the header and the file's size.
+//!
+//! # Rejected designs
+//! *Rewriting the size fields one by one*: a kill between two leaves a header that contradicts itself.
+//! *Temporary name and rename*: a recording would be invisible until closed, and rename overwrites.
+//! *WAVE_FORMAT_EXTENSIBLE*: see [`header`].
+
+mod convert;
+pub mod header;
+mod reader;
+mod store;
+mod writer;
+
+pub use reader::{WavInfo, WavReader};
+pub use store::{FileStore, Store};
+pub use writer::WavWriter;

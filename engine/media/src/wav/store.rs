@@ -1,0 +1,156 @@
+//! Where a writer's bytes go: a file, or a test's disk.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+/// A file as the writer needs it: bytes at absolute places. The writer is its only user.
+pub trait Store {
+    /// Writes some of `bytes` at `offset` and says how many, as `pwrite` does.
+    fn write_at(&mut self, bytes: &[u8], offset: u64) -> io::Result<usize>;
+
+    /// Extends the file to `len` with zeros. The writer never asks for less than it has written.
+    fn set_len(&mut self, len: u64) -> io::Result<()>;
+
+    /// Returns when all that was written would survive a power cut.
+    fn sync(&mut self) -> io::Result<()>;
+}
+
+impl<S: Store + ?Sized> Store for &mut S {
+    fn write_at(&mut self, bytes: &[u8], offset: u64) -> io::Result<usize> {
+        (**self).write_at(bytes, offset)
+    }
+
+    fn set_len(&mut self, len: u64) -> io::Result<()> {
+        (**self).set_len(len)
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        (**self).sync()
+    }
+}
+
+/// A [`Store`] on the file system.
+#[derive(Debug)]
+pub struct FileStore {
+    file: File,
+    /// The directory whose entry a power cut could still lose.
+    unsynced_dir: Option<PathBuf>,
+}
+
+impl FileStore {
+    /// Makes the file `path` that begins with `head`, so that no instant shows the name without the head:
+    /// 1. open a file without a name in the same directory (`O_TMPFILE`); 2. write the head; 3. `linkat`.
+    ///
+    /// Where the file system cannot (NFS, CIFS, FAT), the name is made with `O_EXCL` and the head follows at
+    /// once; a kill between the two leaves an empty file, never a wrong one.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::AlreadyExists`] if the name is taken, which then is neither opened nor changed. After
+    /// any error nothing is left behind.
+    pub fn create(path: &Path, head: &[u8]) -> io::Result<Self> {
+        let file = match create_linked(path, head) {
+            Err(e) if e.kind() != io::ErrorKind::AlreadyExists => create_named(path, head)?,
+            other => other?,
+        };
+        Ok(Self { file, unsynced_dir: Some(dir_of(path).to_owned()) })
+    }
+}
+
+fn dir_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(dir) if !dir.as_os_str().is_empty() => dir,
+        _ => Path::new("."),
+    }
+}
+
+fn create_linked(path: &Path, head: &[u8]) -> io::Result<File> {
+    use rustix::fs::{AtFlags, CWD, Mode, OFlags, linkat, open};
+    use std::os::fd::AsRawFd;
+
+    let flags = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
+    let file = File::from(open(dir_of(path), flags, Mode::from_raw_mode(0o666))?);
+    file.write_all_at(head, 0)?;
+    // Naming the descriptor by /proc needs no capability, unlike AT_EMPTY_PATH (linkat(2)).
+    let unnamed = format!("/proc/self/fd/{}", file.as_raw_fd());
+    linkat(CWD, unnamed, CWD, path, AtFlags::SYMLINK_FOLLOW)?;
+    Ok(file)
+}
+
+fn create_named(path: &Path, head: &[u8]) -> io::Result<File> {
+    let file = File::create_new(path)?;
+    if let Err(e) = file.write_all_at(head, 0) {
+        // It is ours (O_EXCL) and holds no audio yet; the first error is the one to tell.
+        let _ = std::fs::remove_file(path);
+        return Err(e);
+    }
+    Ok(file)
+}
+
+impl Store for FileStore {
+    fn write_at(&mut self, bytes: &[u8], offset: u64) -> io::Result<usize> {
+        self.file.write_at(bytes, offset)
+    }
+
+    fn set_len(&mut self, len: u64) -> io::Result<()> {
+        self.file.set_len(len)
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        self.file.sync_data()?;
+        if let Some(dir) = &self.unsynced_dir {
+            File::open(dir)?.sync_all()?;
+            self.unsynced_dir = None;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_ways_make_the_whole_head_and_refuse_a_taken_name() {
+        let dir = tempfile::tempdir().unwrap();
+        for (name, create) in
+            [("linked", create_linked as fn(&Path, &[u8]) -> io::Result<File>), ("named", create_named)]
+        {
+            let path = dir.path().join(name);
+            create(&path, b"head").unwrap();
+            assert_eq!(std::fs::read(&path).unwrap(), b"head");
+            let error = create(&path, b"other").unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::AlreadyExists, "{name}");
+            assert_eq!(std::fs::read(&path).unwrap(), b"head", "{name}");
+        }
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 2);
+    }
+
+    #[test]
+    fn a_missing_directory_is_an_error_and_leaves_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let error = FileStore::create(&dir.path().join("no/such.wav"), b"head").unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::NotFound);
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_link_that_leads_nowhere_is_not_followed() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("link.wav");
+        std::os::unix::fs::symlink(dir.path().join("elsewhere"), &path).unwrap();
+        let error = FileStore::create(&path, b"head").unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
+        assert!(!dir.path().join("elsewhere").exists());
+    }
+
+    #[test]
+    fn sync_settles_the_directory_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut store = FileStore::create(&dir.path().join("a.wav"), b"head").unwrap();
+        store.sync().unwrap();
+        assert!(store.unsynced_dir.is_none());
+        store.sync().unwrap();
+    }
+}

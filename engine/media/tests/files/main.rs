@@ -1,0 +1,9 @@
+//! Files as a whole: on a real file system, on a disk that fails, and cut at every step.
+#![cfg(test)]
+
+#[cfg(test)]
+mod crash;
+#[cfg(test)]
+mod support;
+#[cfg(test)]
+mod wav;
