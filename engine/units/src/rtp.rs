@@ -38,6 +38,12 @@ impl SeqNo {
     pub const fn next(self) -> Self {
         Self(self.0.wrapping_add(1))
     }
+
+    /// The number of the packet before.
+    #[must_use]
+    pub const fn previous(self) -> Self {
+        Self(self.0.wrapping_sub(1))
+    }
 }
 
 /// A synchronisation source identifier (RFC 3550 §3).

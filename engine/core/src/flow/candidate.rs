@@ -1,0 +1,155 @@
+//! Packets that wait to be believed.
+//!
+//! Owns: a bounded store of packets of one would-be source, in arrival order. Never: a decision; the receiver decides.
+
+use audyn_units::{FrameCount, Mono, RtpTime, SampleRate, SeqNo, Ssrc, Timestamp};
+use audyn_wire::rtp::Header;
+
+use super::{FlowFormat, TAKEOVER};
+
+/// What made the packets wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Doubt {
+    /// The flow has no source yet.
+    First,
+    /// Another SSRC than the flow's.
+    Foreign,
+    /// The flow's SSRC with timestamps that agree neither with its last packet nor with the arrival clock.
+    Jump,
+    /// The flow's SSRC, in sequence, but in a place that was filled during an outage: the sender's clock had stopped.
+    Behind,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Waiting {
+    pub(super) arrival: Timestamp<Mono>,
+    pub(super) header: Header,
+    pub(super) frames: u32,
+    from: usize,
+    to: usize,
+}
+
+#[derive(Debug)]
+pub(super) struct Candidate {
+    doubt: Doubt,
+    ssrc: Ssrc,
+    seq: SeqNo,
+    timestamp: RtpTime,
+    packets: Vec<Waiting>,
+    bytes: Vec<u8>,
+}
+
+impl Candidate {
+    /// Room for the audio of three takeover times (what an SSRC change and a behind sender may need) in packets as
+    /// short as 6 frames. More than that is refused, so a flood fills nothing.
+    pub(super) fn new(format: &FlowFormat) -> Self {
+        let frames = format.rate.frames_in(TAKEOVER * 3);
+        Self {
+            packets: Vec::with_capacity((frames.0 / 6) as usize),
+            bytes: Vec::with_capacity(frames.0 as usize * format.frame_bytes()),
+            ..Self::unallocated()
+        }
+    }
+
+    /// A candidate without room, to stand in while the real one is read from.
+    pub(super) fn unallocated() -> Self {
+        Self {
+            doubt: Doubt::First,
+            ssrc: Ssrc(0),
+            seq: SeqNo(0),
+            timestamp: RtpTime(0),
+            packets: Vec::new(),
+            bytes: Vec::new(),
+        }
+    }
+
+    pub(super) fn doubt(&self) -> Option<Doubt> {
+        (!self.packets.is_empty()).then_some(self.doubt)
+    }
+
+    pub(super) fn packets(&self) -> &[Waiting] {
+        &self.packets
+    }
+
+    pub(super) fn payload(&self, packet: &Waiting) -> &[u8] {
+        &self.bytes[packet.from..packet.to]
+    }
+
+    pub(super) fn first(&self) -> Option<&Waiting> {
+        self.packets.first()
+    }
+
+    pub(super) fn last_arrival(&self) -> Option<Timestamp<Mono>> {
+        self.packets.last().map(|p| p.arrival)
+    }
+
+    /// Frames of audio that wait.
+    pub(super) fn frames(&self) -> FrameCount {
+        FrameCount(self.packets.iter().map(|p| u64::from(p.frames)).sum())
+    }
+
+    /// Whether the packets took as long to come as `frames` last.
+    pub(super) fn span_covers(&self, rate: SampleRate, frames: FrameCount) -> bool {
+        match (self.packets.first(), self.packets.last()) {
+            (Some(first), Some(last)) => rate.frames_in(last.arrival - first.arrival) >= frames,
+            _ => false,
+        }
+    }
+
+    /// Whether a packet goes on from those that wait: one source, and sequence and timestamp tell the same distance.
+    pub(super) fn agrees(&self, doubt: Doubt, header: &Header, frames: u32) -> bool {
+        if self.packets.is_empty() || self.doubt != doubt || self.ssrc != header.ssrc {
+            return false;
+        }
+        let steps = i64::from(header.sequence.distance_from(self.seq));
+        let ticks = i64::from(header.timestamp.distance_from(self.timestamp));
+        steps != 0 && steps.abs() <= 100 && ticks == steps * i64::from(frames)
+    }
+
+    /// Starts anew with this packet.
+    pub(super) fn restart(
+        &mut self,
+        doubt: Doubt,
+        arrival: Timestamp<Mono>,
+        header: Header,
+        frames: u32,
+        payload: &[u8],
+    ) {
+        self.clear();
+        self.doubt = doubt;
+        self.ssrc = header.ssrc;
+        self.seq = header.sequence;
+        self.timestamp = header.timestamp;
+        self.add(arrival, header, frames, payload);
+    }
+
+    /// Adds a packet that agrees. False if there is no room.
+    pub(super) fn add(
+        &mut self,
+        arrival: Timestamp<Mono>,
+        header: Header,
+        frames: u32,
+        payload: &[u8],
+    ) -> bool {
+        let from = self.bytes.len();
+        let to = from + payload.len();
+        if self.packets.len() == self.packets.capacity() || to > self.bytes.capacity() {
+            return false;
+        }
+        self.bytes.extend_from_slice(payload);
+        self.packets.push(Waiting { arrival, header, frames, from, to });
+        if header.sequence.distance_from(self.seq) > 0 {
+            self.seq = header.sequence;
+            self.timestamp = header.timestamp;
+        }
+        true
+    }
+
+    /// Forgets all of them. Returns how many there were.
+    pub(super) fn clear(&mut self) -> u64 {
+        let count = self.packets.len() as u64;
+        self.packets.clear();
+        self.bytes.clear();
+        count
+    }
+}

@@ -1,0 +1,535 @@
+//! The receiver of one flow: judges each packet, places its frames, and gives a gapless timeline to its sink.
+//!
+//! The picture of its states, its invariants and what was rejected stand in the [module](super) docs.
+
+use audyn_units::{FrameCount, FrameIndex, Mono, Nanos, RtpTime, SampleRate, SeqNo, Ssrc, Timestamp};
+use audyn_wire::pcm;
+use audyn_wire::rtp::{HEADER_BYTES, Header, Packet, RtpError};
+
+use super::arrival::ArrivalClock;
+use super::candidate::{Candidate, Doubt, Waiting};
+use super::history::History;
+use super::window::Window;
+use super::{
+    DRIFT_PPM, FlowCounters, FlowEvent, FlowFormat, FlowSink, Gap, GapCause, OUTAGE_MARGIN, TAKEOVER,
+};
+
+/// The longest payload that is taken, in bytes: what fits into an Ethernet frame. AES67 §7.1 allows 1,440.
+const MAX_PAYLOAD: usize = 1_500 - HEADER_BYTES;
+
+/// The reorder window: at least this many packets, and at least this long (AES67 §7.4 recommends 20 packet times or 20 ms).
+const REORDER_PACKETS: u64 = 10;
+const REORDER_TIME: Nanos = Nanos::from_millis(20);
+
+/// How far a timestamp that does not follow from its neighbour may lie from the arrival clock and still be believed.
+const TOLERANCE: Nanos = Nanos::from_millis(250);
+
+/// How far ahead of the arrival clock a packet may be that agrees with the one before in sequence and timestamp.
+const TOLERANCE_IN_SEQUENCE: Nanos = Nanos::from_millis(1_000);
+
+/// RFC 3550 A.1: a packet may be this many places late and still be a straggler.
+const MAX_MISORDER: i16 = 100;
+
+/// After this long the two counters may both have wrapped, so they no longer vouch for each other.
+const COUNTERS_LAST: Nanos = Nanos::from_secs(3_600);
+
+/// A sender whose clock stopped is told from a burst that catches up by its pace over this time.
+const PACE_TIME: Nanos = Nanos::from_millis(60);
+
+/// A packet in doubt keeps its place for this long: twice the longest packet time, so that its second can come.
+const SECOND_COMES: Nanos = Nanos::from_millis(8);
+
+/// A break with no packet missing counts as a joint if arrival agrees within this.
+const JOINT: Nanos = Nanos::from_millis(25);
+
+/// No packet for this long and the flow counts as silent.
+const SILENT_AFTER: Nanos = Nanos::from_millis(250);
+
+/// The source that is received, as of its furthest packet.
+#[derive(Debug)]
+struct Source {
+    ssrc: Ssrc,
+    seq: SeqNo,
+    timestamp: RtpTime,
+    at: FrameIndex,
+    frames: u32,
+    arrival: Timestamp<Mono>,
+    history: History,
+    clock: ArrivalClock,
+}
+
+/// The receiver of one flow. See the [module](super) docs.
+#[derive(Debug)]
+pub struct Receiver {
+    format: FlowFormat,
+    source: Option<Source>,
+    candidate: Candidate,
+    window: Window,
+    /// The next frame that the sink gets.
+    head: FrameIndex,
+    /// The gap that the head stands in.
+    open: Option<Gap>,
+    counters: FlowCounters,
+    /// One packet's samples.
+    scratch: Vec<i32>,
+}
+
+impl Receiver {
+    /// A receiver whose first frame will stand at `base`. Allocates all that it will ever need: the reorder window
+    /// (80 ms of samples or more) and the store for packets in doubt (120 ms).
+    pub fn new(format: FlowFormat, base: FrameIndex) -> Self {
+        Self {
+            format,
+            source: None,
+            candidate: Candidate::new(&format),
+            window: Window::new(format.channels, format.rate.frames_in(Nanos::from_millis(80))),
+            head: base,
+            open: None,
+            counters: FlowCounters::default(),
+            scratch: vec![0; MAX_PAYLOAD / format.encoding.bytes()],
+        }
+    }
+
+    /// What the flow carries.
+    pub fn format(&self) -> &FlowFormat {
+        &self.format
+    }
+
+    /// What has been counted.
+    pub fn counters(&self) -> &FlowCounters {
+        &self.counters
+    }
+
+    /// Position of the next frame that the sink will get.
+    pub fn position(&self) -> FrameIndex {
+        self.head
+    }
+
+    /// The sender's SSRC and the frames in its packets, once it is known.
+    pub fn sender(&self) -> Option<(Ssrc, u32)> {
+        self.source.as_ref().map(|source| (source.ssrc, source.frames))
+    }
+
+    /// The frame that should be arriving at `now`, once there is a source.
+    pub fn arriving_at(&self, now: Timestamp<Mono>) -> Option<FrameIndex> {
+        self.source.as_ref().map(|source| source.clock.position_at(now))
+    }
+
+    /// Whether packets of the flow have come within the last quarter of a second.
+    pub fn is_receiving(&self, now: Timestamp<Mono>) -> bool {
+        self.source.as_ref().is_some_and(|source| now - source.arrival < SILENT_AFTER)
+    }
+
+    /// Counts a datagram that did not fit into a slot; what is left of it is not looked at.
+    pub fn on_oversized(&mut self) {
+        self.counters.oversized += 1;
+    }
+
+    /// Takes a datagram that arrived at `arrival`. Arrivals come in order, as a socket gives them.
+    pub fn on_packet(&mut self, arrival: Timestamp<Mono>, datagram: &[u8], sink: &mut impl FlowSink) {
+        let Some((header, frames, payload)) = self.judge(datagram) else { return };
+        let Some(source) = &mut self.source else {
+            return self.doubt(Doubt::First, arrival, header, frames, payload, sink);
+        };
+        if header.ssrc != source.ssrc {
+            return self.doubt(Doubt::Foreign, arrival, header, frames, payload, sink);
+        }
+
+        let steps = header.sequence.distance_from(source.seq);
+        let ticks = header.timestamp.distance_from(source.timestamp);
+        let quiet = arrival - source.arrival;
+        let in_step =
+            i64::from(ticks) == i64::from(steps) * i64::from(source.frames) && quiet < COUNTERS_LAST;
+        let expected = source.clock.position_at(arrival);
+        let allowance = drift(quiet);
+        let rate = self.format.rate;
+
+        let at = if in_step {
+            // Neighbours by both counters: believed wherever it lies, but not in a future that the clock forbids.
+            let at = shifted(source.at, i64::from(ticks));
+            let ahead = rate.frames_in(TOLERANCE_IN_SEQUENCE + allowance);
+            if at.distance_from(expected) > ahead.0 as i64 {
+                return self.doubt(Doubt::Jump, arrival, header, frames, payload, sink);
+            }
+            at
+        } else {
+            let at = unwrapped(source, header.timestamp, expected);
+            let off = at.distance_from(expected);
+            let back = steps > 0 && at < source.at;
+            if back || off.unsigned_abs() > rate.frames_in(TOLERANCE + allowance).0 {
+                return self.doubt(Doubt::Jump, arrival, header, frames, payload, sink);
+            }
+            let straggler = (-MAX_MISORDER..0).contains(&steps) && at < source.at;
+            // Fewer frames than the sequence says: not a loss, the sequence itself jumped.
+            let short = at.distance_from(source.at) < i64::from(steps) * i64::from(source.frames);
+            if !straggler && (steps <= 0 || short) {
+                self.counters.sequence_resets += 1;
+                source.history = History::new(header.sequence.previous());
+                source.seq = header.sequence.previous();
+                sink.event(FlowEvent::SequenceReset);
+            }
+            at
+        };
+        self.place(arrival, &header, at, frames, payload, sink);
+    }
+
+    /// Lets time pass: gives up on packets that are overdue, and lets silence follow the clock during an outage.
+    /// Call it at each turn, after the packets of that turn.
+    pub fn on_time(&mut self, now: Timestamp<Mono>, sink: &mut impl FlowSink) {
+        let Some(source) = &self.source else { return };
+        let rate = self.format.rate;
+        let arriving = source.clock.position_at(now);
+        let quiet = now - source.arrival;
+
+        if let Some(end) = self.window.end() {
+            // Later packets stopped coming too, so nothing pushes the window on: the clock does.
+            if arriving.distance_from(end) > self.reorder_frames().0 as i64 {
+                self.release_all(sink);
+            }
+        }
+        if quiet >= OUTAGE_MARGIN && self.window.is_empty() {
+            let behind = rate.frames_in(OUTAGE_MARGIN + drift(quiet));
+            let until = FrameIndex(arriving.0.saturating_sub(behind.0));
+            if until > self.head {
+                if self.open.is_none() {
+                    sink.event(FlowEvent::OutageBegan);
+                }
+                self.fill(until, GapCause::Outage, sink);
+            }
+        }
+        if self.candidate.doubt() == Some(Doubt::Foreign) {
+            self.consider(now, sink);
+        }
+    }
+
+    /// Gives what waits in the reorder window, its holes as silence: nothing more is awaited. For the end of a recording.
+    pub fn flush(&mut self, sink: &mut impl FlowSink) {
+        self.release_all(sink);
+    }
+
+    /// Checks a datagram by itself and counts it by cause if it is none of this flow's.
+    fn judge<'a>(&mut self, datagram: &'a [u8]) -> Option<(Header, u32, &'a [u8])> {
+        let packet = match Packet::parse(datagram) {
+            Ok(packet) => packet,
+            Err(error) => {
+                let counter = match error {
+                    RtpError::TooShort => &mut self.counters.too_short,
+                    RtpError::Version => &mut self.counters.bad_version,
+                    RtpError::CsrcTruncated | RtpError::ExtensionTruncated | RtpError::Padding => {
+                        &mut self.counters.malformed
+                    }
+                };
+                *counter += 1;
+                return None;
+            }
+        };
+        if packet.header.payload_type != self.format.payload_type {
+            self.counters.wrong_payload_type += 1;
+            return None;
+        }
+        let length = packet.payload.len();
+        let frame = self.format.frame_bytes();
+        if length == 0 || length > MAX_PAYLOAD || !length.is_multiple_of(frame) {
+            self.counters.wrong_size += 1;
+            return None;
+        }
+        Some((packet.header, (length / frame) as u32, packet.payload))
+    }
+
+    /// Puts a believed packet into its place.
+    fn place(
+        &mut self,
+        arrival: Timestamp<Mono>,
+        header: &Header,
+        at: FrameIndex,
+        frames: u32,
+        payload: &[u8],
+        sink: &mut impl FlowSink,
+    ) {
+        let source = self.source.as_mut().expect("a packet is believed only of a source");
+        let length = FrameCount(u64::from(frames));
+        let steps = header.sequence.distance_from(source.seq);
+
+        if steps > 0 && at + length <= self.head {
+            // In sequence but behind: either a burst that catches up, or a sender whose clock stood still.
+            return self.doubt(Doubt::Behind, arrival, *header, frames, payload, sink);
+        }
+        self.counters.received += 1;
+        self.counters.bytes += (HEADER_BYTES + payload.len()) as u64;
+        if source.history.note(header.sequence) {
+            self.counters.duplicated += 1;
+            return;
+        }
+        if at + length <= self.head {
+            self.counters.late += 1;
+            return;
+        }
+        source.clock.observe(arrival, at);
+        if steps > 0 {
+            source.seq = header.sequence;
+            source.timestamp = header.timestamp;
+            source.at = at;
+            source.frames = frames;
+            source.arrival = arrival;
+            // The source lives: whatever else asked for its place was a stranger.
+            if self.candidate.doubt().is_some() {
+                self.dismiss();
+            }
+        } else {
+            self.counters.reordered += 1;
+        }
+
+        let channels = self.format.channels.get();
+        let count = pcm::decode(self.format.encoding, payload, &mut self.scratch);
+        let skip = self.head.since(at);
+        let from = at + skip;
+        let samples = skip.0 as usize * channels..count;
+
+        if from == self.head && self.window.is_empty() {
+            close(&mut self.open, &mut self.counters, sink);
+            sink.audio(from, &self.scratch[samples]);
+            self.head = at + length;
+            return;
+        }
+        let end = at + length;
+        if end.since(self.head) > self.window.capacity() {
+            // Too far ahead for the window: what waits before it will not be completed any more.
+            self.release_all(sink);
+            let reorder = self.reorder_frames();
+            let until = FrameIndex(end.0.saturating_sub(reorder.0 + length.0)).max(self.head);
+            self.fill(until, GapCause::Loss, sink);
+        }
+        self.window.put(from, &self.scratch[samples]);
+        self.release(sink);
+    }
+
+    /// Keeps a packet that is not believed yet, and considers whether it should be.
+    fn doubt(
+        &mut self,
+        doubt: Doubt,
+        arrival: Timestamp<Mono>,
+        header: Header,
+        frames: u32,
+        payload: &[u8],
+        sink: &mut impl FlowSink,
+    ) {
+        if self.candidate.agrees(doubt, &header, frames) {
+            if !self.candidate.add(arrival, header, frames, payload) {
+                // No room, so it comes faster than audio is played: a burst, or a flood.
+                self.dismiss();
+            }
+        } else {
+            // A stray packet does not drive out one that waits for its second, nor one that has it.
+            let patience = if self.candidate.packets().len() > 1 { TAKEOVER } else { SECOND_COMES };
+            let held = self.candidate.last_arrival().is_some_and(|last| arrival - last < patience);
+            if held {
+                self.counters.foreign_source += 1;
+                return;
+            }
+            self.dismiss();
+            self.candidate.restart(doubt, arrival, header, frames, payload);
+        }
+        self.consider(arrival, sink);
+    }
+
+    /// Believes the packets that wait, if it is time to.
+    fn consider(&mut self, now: Timestamp<Mono>, sink: &mut impl FlowSink) {
+        let Some(doubt) = self.candidate.doubt() else { return };
+        if self.candidate.packets().len() < 2 {
+            return;
+        }
+        let rate = self.format.rate;
+        let believed = match doubt {
+            Doubt::First | Doubt::Jump => true,
+            Doubt::Foreign => self.source.as_ref().is_none_or(|source| now - source.arrival >= TAKEOVER),
+            Doubt::Behind => {
+                let pace = rate.frames_in(PACE_TIME);
+                self.candidate.span_covers(rate, pace) && self.candidate.frames() <= pace + pace
+            }
+        };
+        if believed {
+            self.anchor(doubt, sink);
+        }
+    }
+
+    /// Gives the flow a new source, or its source a new place, and replays the packets that waited.
+    fn anchor(&mut self, doubt: Doubt, sink: &mut impl FlowSink) {
+        let first = *self.candidate.first().expect("a candidate that is believed holds packets");
+        let (at, clock) = match self.source.take() {
+            None => {
+                sink.event(FlowEvent::Started { ssrc: first.header.ssrc, packet_frames: first.frames });
+                (self.head, ArrivalClock::new(self.format.rate, first.arrival, self.head))
+            }
+            Some(before) => {
+                self.release_all(sink);
+                self.re_anchor(doubt, &first, before, sink)
+            }
+        };
+        self.source = Some(Source {
+            ssrc: first.header.ssrc,
+            seq: first.header.sequence.previous(),
+            timestamp: first.header.timestamp,
+            at,
+            frames: first.frames,
+            arrival: first.arrival,
+            history: History::new(first.header.sequence.previous()),
+            clock,
+        });
+        // `place` clears the store it reads from, so the store is taken out while it is replayed.
+        let store = std::mem::replace(&mut self.candidate, Candidate::unallocated());
+        for packet in store.packets() {
+            let ticks = packet.header.timestamp.distance_from(first.header.timestamp);
+            let place = shifted(at, i64::from(ticks));
+            self.place(packet.arrival, &packet.header, place, packet.frames, store.payload(packet), sink);
+        }
+        self.candidate = store;
+        self.candidate.clear();
+    }
+
+    /// Where a source stands that took the place of `before`: by its timestamps if they go on, else by arrival.
+    fn re_anchor(
+        &mut self,
+        doubt: Doubt,
+        first: &Waiting,
+        before: Source,
+        sink: &mut impl FlowSink,
+    ) -> (FrameIndex, ArrivalClock) {
+        let rate = self.format.rate;
+        let expected = before.clock.position_at(first.arrival);
+        let told = unwrapped(&before, first.header.timestamp, expected);
+        let off = told.distance_from(expected);
+        let near = rate.frames_in(TOLERANCE + drift(first.arrival - before.arrival)).0;
+
+        if doubt == Doubt::Foreign {
+            self.counters.ssrc_changes += 1;
+            sink.event(FlowEvent::SsrcChanged { from: before.ssrc, to: first.header.ssrc });
+            if off.unsigned_abs() <= near && told >= self.head {
+                // The new source counts on the same media clock: exact, and whatever is missing is plain loss.
+                self.fill(told, GapCause::SsrcChange, sink);
+                return (told, before.clock);
+            }
+        } else {
+            self.counters.timestamp_jumps += 1;
+            sink.event(FlowEvent::TimestampJumped(off));
+        }
+
+        let cause = if doubt == Doubt::Foreign { GapCause::SsrcChange } else { GapCause::TimestampJump };
+        let adjacent = first.header.sequence == before.seq.next();
+        let joint = adjacent && expected.distance_from(self.head).unsigned_abs() <= rate.frames_in(JOINT).0;
+        let at = if joint { self.head } else { expected.max(self.head) };
+        self.fill(at, cause, sink);
+        let gap =
+            self.open.get_or_insert(Gap { position: at, frames: FrameCount::ZERO, cause, estimated: true });
+        gap.estimated = true;
+        (at, ArrivalClock::new(rate, first.arrival, at))
+    }
+
+    /// Drops the packets that wait, and counts them.
+    fn dismiss(&mut self) {
+        let behind = self.candidate.doubt() == Some(Doubt::Behind);
+        let count = self.candidate.clear();
+        if behind {
+            self.counters.received += count;
+            self.counters.late += count;
+        } else {
+            self.counters.foreign_source += count;
+        }
+    }
+
+    fn reorder_frames(&self) -> FrameCount {
+        let packet = self.source.as_ref().map_or(0, |source| u64::from(source.frames));
+        self.format.rate.frames_in(REORDER_TIME).max(FrameCount(packet * REORDER_PACKETS))
+    }
+
+    /// Gives what is in order, and gives up on a hole that later frames have left behind by the reorder window.
+    fn release(&mut self, sink: &mut impl FlowSink) {
+        let patience = self.reorder_frames();
+        loop {
+            self.give_run(sink);
+            match self.window.end() {
+                Some(end) if end.since(self.head) > patience => self.give_up_hole(sink),
+                _ => return,
+            }
+        }
+    }
+
+    /// Gives everything in the window, holes as silence.
+    fn release_all(&mut self, sink: &mut impl FlowSink) {
+        loop {
+            self.give_run(sink);
+            if self.window.is_empty() {
+                return;
+            }
+            self.give_up_hole(sink);
+        }
+    }
+
+    fn give_up_hole(&mut self, sink: &mut impl FlowSink) {
+        let next = self.window.next_present(self.head).expect("a window that is not empty holds a frame");
+        self.fill(next, GapCause::Loss, sink);
+    }
+
+    fn give_run(&mut self, sink: &mut impl FlowSink) {
+        loop {
+            let (head, open, counters) = (self.head, &mut self.open, &mut self.counters);
+            let taken = self.window.take_run(head, |run| {
+                close(open, counters, sink);
+                sink.audio(head, run);
+            });
+            if taken == FrameCount::ZERO {
+                return;
+            }
+            self.head += taken;
+        }
+    }
+
+    /// Gives silence from the head to `until`, in the gap that is open or in a new one.
+    fn fill(&mut self, until: FrameIndex, cause: GapCause, sink: &mut impl FlowSink) {
+        let frames = until.since(self.head);
+        if frames == FrameCount::ZERO {
+            return;
+        }
+        match &mut self.open {
+            Some(gap) => gap.frames += frames,
+            None => {
+                let gap = Gap { position: self.head, frames, cause, estimated: false };
+                sink.gap_opened(gap);
+                self.open = Some(gap);
+            }
+        }
+        self.counters.lost_frames += frames.0;
+        sink.silence(self.head, frames);
+        self.head = until;
+    }
+}
+
+/// Closes the open gap: audio follows.
+fn close(open: &mut Option<Gap>, counters: &mut FlowCounters, sink: &mut impl FlowSink) {
+    if let Some(gap) = open.take() {
+        counters.gaps += 1;
+        sink.gap_closed(gap);
+    }
+}
+
+/// How far two clocks may have parted in `span`.
+fn drift(span: Nanos) -> Nanos {
+    Nanos(span.0 / 1_000_000 * DRIFT_PPM)
+}
+
+fn shifted(at: FrameIndex, by: i64) -> FrameIndex {
+    FrameIndex(at.0.saturating_add_signed(by))
+}
+
+/// The position that a timestamp means: of all that are equal modulo 2³², the one next to `expected`.
+fn unwrapped(source: &Source, timestamp: RtpTime, expected: FrameIndex) -> FrameIndex {
+    let near = shifted(source.at, i64::from(timestamp.distance_from(source.timestamp)));
+    let turns = (expected.distance_from(near) + (1 << 31)) >> 32;
+    shifted(near, turns << 32)
+}
+
+/// Rates and frames, checked once: the window holds the longest reorder time with the longest packet before it.
+const _: () = {
+    let widest = SampleRate::HZ_96000.frames_in(Nanos::from_millis(80)).0;
+    let packet = SampleRate::HZ_96000.frames_in(Nanos::from_millis(4)).0;
+    assert!(widest > packet * (REORDER_PACKETS + 2));
+};
