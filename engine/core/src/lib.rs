@@ -5,4 +5,8 @@
 //! as an argument, what is to be done goes out as a value or through a sink.
 #![forbid(unsafe_code)]
 
+pub mod archive;
+pub mod channels;
 pub mod flow;
+pub mod meter;
+pub mod segment;
