@@ -10,3 +10,4 @@ pub mod channels;
 pub mod flow;
 pub mod meter;
 pub mod segment;
+pub mod sender;
