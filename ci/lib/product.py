@@ -1,0 +1,53 @@
+"""Where our programs are, and how a check calls them."""
+
+import json
+import os
+import sys
+from pathlib import Path
+
+from verdict import die
+
+sys.dont_write_bytecode = True
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+
+def binary(name):
+    """The newest build of one of our programs; AUDYN_BIN names another directory."""
+    places = [Path(os.environ["AUDYN_BIN"])] if "AUDYN_BIN" in os.environ else [ROOT / "target/release", ROOT / "target/debug"]
+    built = [place / name for place in places if (place / name).exists()]
+    if not built:
+        die(f"{name} is not built: run cargo build --release -p audyn-cli -p audyn-daemon -p audyn-webd")
+    return max(built, key=lambda path: path.stat().st_mtime)
+
+
+def record(output, group, port, *, seconds=None, rate=48000, channels=2, encoding="L24", pt=96, more=()):
+    """`audyn record` into one file; it prints its summary as one JSON line at the end."""
+    command = [binary("audyn"), "record", "-o", output, "-m", group, "-p", port, "--interface", "lo", "--pt", pt,
+               "-r", rate, "-c", channels, "--encoding", encoding, "--json", *more]
+    return command + ["--duration", seconds] if seconds else command
+
+
+def send_index(group, port, *, stream, more=()):
+    """`audyn send` with the index signal."""
+    return [binary("audyn"), "send", "--index", "--stream-id", stream, "-m", group, "-p", port, "--interface", "lo", *more]
+
+
+def summary(process):
+    """The last JSON object that a program printed on stdout."""
+    lines = process.out.read_text(errors="replace").strip().splitlines()
+    try:
+        return json.loads(lines[-1])
+    except (IndexError, json.JSONDecodeError):
+        die(f"{process.name} printed no summary; stderr: {process.err.read_text(errors='replace').strip()[-500:]}")
+
+
+def ledger(wav):
+    """The gap ledger beside a recording: (header, [gap]), with positions made relative to the file."""
+    path = Path(wav).with_suffix(".gaps.jsonl")
+    if not path.exists():
+        die(f"{path} does not exist")
+    lines = [json.loads(line) for line in path.read_text().splitlines() if line]
+    header, gaps = lines[0], lines[1:]
+    for gap in gaps:
+        gap["in_file"] = gap["position"] - header["first_position"]
+    return header, gaps
