@@ -2,9 +2,11 @@
 
 import json
 import os
+import subprocess
 import sys
 from pathlib import Path
 
+from procs import finish, wait_until
 from verdict import die
 
 sys.dont_write_bytecode = True
@@ -51,3 +53,27 @@ def ledger(wav):
     for gap in gaps:
         gap["in_file"] = gap["position"] - header["first_position"]
     return header, gaps
+
+
+class Engine:
+    """A running `audyn-engine` that records `flows`, each {id, group, port} a stereo L24 flow on lo, from its start."""
+
+    def __init__(self, procs, work, flows):
+        self.state, self.archive, self.socket = work / "state", work / "archive", work / "engine.sock"
+        self.state.mkdir()
+        self.archive.mkdir()
+        write_state(self.state, self.archive, flows)
+        self.process = procs.spawn("engine", [binary("audyn-engine"), "--state", self.state, "--socket", self.socket,
+                                              "--archive-root", self.archive])
+        wait_until(self.status, "the engine to answer", alive=[self.process])
+
+    def status(self):
+        """The snapshot, or None while nobody answers."""
+        done = subprocess.run([binary("audyn"), "status", "--socket", self.socket, "--json"], stdin=subprocess.DEVNULL,
+                              capture_output=True, text=True)
+        return json.loads(done.stdout) if done.returncode == 0 else None
+
+    def stop(self):
+        """SIGTERM, as systemd stops it, and the exit code."""
+        self.process.terminate()
+        return finish(self.process, 20)
