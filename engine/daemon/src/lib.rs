@@ -1,1 +1,26 @@
-//! See DESIGN.
+//! The engine: captures flows, records them, and is told what to do.
+//!
+//! ```text
+//! NIC → socket ─recvmmsg→ slot ─ring→ worker: receiver → tap: map, meter → feed ─ring→ disk writer → file, ledger
+//!       [capture thread: FIFO, isolated CPU]   [one worker owns a flow]            [one per volume]
+//! ```
+//!
+//! Owns: the threads between which samples move, the control over them, the configuration files, and the Unix socket.
+//! Never: an HTTP request, a person's account; those are the web daemon's.
+
+mod capture;
+mod disk;
+mod engine;
+mod error;
+mod feed;
+mod ledger;
+mod recording;
+mod shared;
+mod snapshot;
+mod tap;
+mod worker;
+
+pub use engine::{Engine, EngineOptions, RecorderSpec};
+pub use error::EngineError;
+pub use recording::Naming;
+pub use shared::Notice;

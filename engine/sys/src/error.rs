@@ -166,6 +166,13 @@ pub enum SysError {
         name: String,
     },
 
+    /// A thread can't be started.
+    #[error("cannot start a thread ({source}): raise the service's TasksMax= or free memory")]
+    Thread {
+        /// What the system said.
+        source: io::Error,
+    },
+
     /// A grid needs a period above zero.
     #[error("a time grid of {nanos} ns has no ticks: use a period above zero")]
     GridPeriod {

@@ -1,0 +1,235 @@
+//! The capture thread: moves datagrams from the kernel into slots, and nothing else.
+//!
+//! Owns: every flow's socket, on an absolute time grid. Never, after start: parses, allocates, locks, logs or waits on
+//! anything but its tick. What is full is counted. A flow that ends is handed back to be dropped elsewhere.
+//!
+//! ```text
+//!  tick ─► ports that come and go ─► for each port: take back slots, drain the socket into slots,
+//!   ▲                                pass slot numbers on, then say up to when it was drained
+//!   └───────────────────────────────────────────────────────────────────────┘
+//! ```
+
+use std::net::IpAddr;
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::thread::JoinHandle;
+
+use audyn_sys::{
+    BatchReceiver, ClockPair, FlowSocket, Grid, RealtimeRequest, Slab, Slot, SysError, clock, realtime,
+};
+use audyn_units::{Mono, Nanos, Timestamp};
+use rtrb::{Consumer, Producer, RingBuffer};
+
+use crate::shared::{CaptureShared, FlowShared};
+
+/// Bytes of a slot: an Ethernet frame's UDP payload and some. AES67 §7.1 ends at 1,452 with the RTP header.
+const SLOT_BYTES: usize = 1_536;
+
+/// Datagrams taken by one system call.
+const BATCH: usize = 64;
+
+/// Flows that can be open at once.
+pub(crate) const MAX_FLOWS: usize = 64;
+
+/// A slot with a datagram in it, on its way to the worker.
+pub(crate) struct Filled {
+    pub(crate) slot: Slot,
+    pub(crate) len: u16,
+    pub(crate) truncated: bool,
+    pub(crate) arrival: Timestamp<Mono>,
+    pub(crate) sender: IpAddr,
+}
+
+/// The capture thread's end of a flow.
+pub(crate) struct CapturePort {
+    pub(crate) flow: u32,
+    socket: FlowSocket,
+    slab: Arc<Slab>,
+    free: Vec<Slot>,
+    returned: Consumer<Slot>,
+    filled: Producer<Filled>,
+    shared: Arc<FlowShared>,
+}
+
+/// The worker's end of a flow.
+pub(crate) struct WorkerPort {
+    pub(crate) slab: Arc<Slab>,
+    pub(crate) filled: Consumer<Filled>,
+    pub(crate) returned: Producer<Slot>,
+    pub(crate) shared: Arc<FlowShared>,
+}
+
+/// Makes both ends of a flow with `slots` slots between them. Each ring holds all of them, so neither can be full.
+pub(crate) fn connect(
+    flow: u32,
+    socket: FlowSocket,
+    slots: usize,
+    shared: &Arc<FlowShared>,
+) -> Result<(Box<CapturePort>, WorkerPort), SysError> {
+    let (slab, free) = Slab::new(slots, SLOT_BYTES)?;
+    let (filled_in, filled_out) = RingBuffer::new(slots);
+    let (returned_in, returned_out) = RingBuffer::new(slots);
+    let capture = CapturePort {
+        flow,
+        socket,
+        slab: Arc::clone(&slab),
+        free,
+        returned: returned_out,
+        filled: filled_in,
+        shared: Arc::clone(shared),
+    };
+    let worker = WorkerPort { slab, filled: filled_out, returned: returned_in, shared: Arc::clone(shared) };
+    Ok((Box::new(capture), worker))
+}
+
+/// Says to the capture thread which flows there are.
+enum Change {
+    Add(Box<CapturePort>),
+    Remove(u32),
+}
+
+/// The handle of the running capture thread. Dropping it ends the thread.
+pub(crate) struct Capture {
+    pub(crate) shared: Arc<CaptureShared>,
+    changes: Producer<Change>,
+    retired: Consumer<Box<CapturePort>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Capture {
+    /// Starts the thread. What it may not have (real-time priority, a CPU of its own) comes back as sentences; it runs
+    /// without.
+    pub(crate) fn start(period: Nanos, rights: RealtimeRequest) -> Result<(Self, Vec<String>), SysError> {
+        let grid = Grid::new(period)?;
+        let shared = Arc::new(CaptureShared::default());
+        let (changes, incoming) = RingBuffer::new(MAX_FLOWS * 2);
+        let (outgoing, retired) = RingBuffer::new(MAX_FLOWS * 2);
+        let (report, refused) = std::sync::mpsc::channel();
+        let of_thread = Arc::clone(&shared);
+        let thread = std::thread::Builder::new()
+            .name("capture".to_owned())
+            .spawn(move || {
+                let refused = rights.apply();
+                let realtime = rights.fifo_priority.is_some()
+                    && !refused.iter().any(|error| matches!(error, SysError::Fifo { .. }));
+                of_thread.realtime.store(realtime, Relaxed);
+                // The other side waits for exactly this message; if it has gone there is nobody to tell.
+                let _ = report.send(refused.iter().map(ToString::to_string).collect());
+                run(grid, &of_thread, incoming, outgoing);
+            })
+            .map_err(|source| SysError::Thread { source })?;
+        let refused = refused.recv().unwrap_or_default();
+        Ok((Self { shared, changes, retired, thread: Some(thread) }, refused))
+    }
+
+    /// Begins to receive a flow. False if there are too many changes at once; try again.
+    pub(crate) fn add(&mut self, port: Box<CapturePort>) -> bool {
+        self.sweep();
+        self.changes.push(Change::Add(port)).is_ok()
+    }
+
+    /// Ends receiving a flow.
+    pub(crate) fn remove(&mut self, flow: u32) -> bool {
+        self.sweep();
+        self.changes.push(Change::Remove(flow)).is_ok()
+    }
+
+    /// Drops what the thread handed back.
+    pub(crate) fn sweep(&mut self) {
+        while self.retired.pop().is_ok() {}
+    }
+}
+
+impl Drop for Capture {
+    fn drop(&mut self) {
+        self.shared.stop.store(true, Release);
+        if let Some(thread) = self.thread.take() {
+            // A panic in there has been printed; there is nothing to add to it here.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn run(
+    mut grid: Grid,
+    shared: &CaptureShared,
+    mut incoming: Consumer<Change>,
+    mut outgoing: Producer<Box<CapturePort>>,
+) {
+    // Not capture yet: what follows is all that the thread ever allocates.
+    let mut receiver = BatchReceiver::new(BATCH);
+    let mut ports: Vec<Box<CapturePort>> = Vec::with_capacity(MAX_FLOWS * 2);
+    let _ = realtime::set_thread_name("audyn-capture");
+
+    while !shared.stop.load(Acquire) {
+        let tick = grid.next_after(clock::mono_now());
+        clock::sleep_until(tick.at);
+        let clocks = ClockPair::sample();
+        let lateness = (clocks.at - tick.at).0.max(0) as u64;
+        shared.worst_lateness.fetch_max(lateness, Relaxed);
+        shared.missed_ticks.fetch_add(tick.missed, Relaxed);
+
+        while let Ok(change) = incoming.pop() {
+            match change {
+                Change::Add(port) => ports.push(port),
+                Change::Remove(flow) => {
+                    if let Some(at) = ports.iter().position(|port| port.flow == flow) {
+                        // The ring holds more than there are ports; and if not, the drop happens here.
+                        let _ = outgoing.push(ports.swap_remove(at));
+                    }
+                }
+            }
+        }
+        for port in &mut ports {
+            drain(port, &mut receiver, &clocks, shared);
+        }
+        shared.turns.fetch_add(1, Release);
+    }
+}
+
+/// Takes all that the kernel holds for one flow, as far as slots reach.
+fn drain(port: &mut CapturePort, receiver: &mut BatchReceiver, clocks: &ClockPair, shared: &CaptureShared) {
+    while let Ok(slot) = port.returned.pop() {
+        port.free.push(slot);
+    }
+    let CapturePort { socket, slab, free, filled, shared: flow, .. } = port;
+    let mut taken = 0;
+    loop {
+        if free.is_empty() {
+            // What waits in the kernel keeps its receive time; nothing is lost until its buffer is full.
+            shared.slots_exhausted.fetch_add(1, Relaxed);
+            break;
+        }
+        let asked = free.len().min(receiver.batch());
+        let result = receiver.recv_into(socket.as_fd(), slab, free, |slot, datagram| {
+            let arrival = datagram.kernel_time.map_or(clocks.at, |utc| clocks.to_mono(utc));
+            if let Some(dropped) = datagram.dropped {
+                flow.kernel_dropped.store(dropped, Relaxed);
+            }
+            let pushed = filled.push(Filled {
+                slot,
+                len: datagram.len as u16,
+                truncated: datagram.truncated,
+                arrival,
+                sender: datagram.source.ip(),
+            });
+            assert!(pushed.is_ok(), "the ring holds as many as there are slots");
+        });
+        match result {
+            Ok(count) => {
+                taken += count as u64;
+                if count < asked {
+                    flow.captured_until.store(clocks.at.as_nanos(), Release);
+                    break;
+                }
+            }
+            Err(error) => {
+                flow.socket_errno.store(error.raw_os_error().unwrap_or(-1).unsigned_abs(), Relaxed);
+                flow.captured_until.store(clocks.at.as_nanos(), Release);
+                break;
+            }
+        }
+    }
+    shared.datagrams.fetch_add(taken, Relaxed);
+}

@@ -1,0 +1,511 @@
+//! The engine's control: which flows are open, which recorders tap them, what records.
+//!
+//! Owns: the capture thread, the workers and the disk writer, and brings them to what is wanted ([`Engine::reconcile`]).
+//! Never: moves a sample. Every method returns soon; what takes the disk's time is told by a callback.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::mpsc::{Receiver as Inbox, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use audyn_api::{FormatConfig, SourceConfig, SourceId};
+use audyn_core::channels::ChannelMap;
+use audyn_core::flow::{FlowFormat, Receiver};
+use audyn_media::{PcmDepth, WavSpec};
+use audyn_sys::{FlowSocket, FlowSocketConfig, RealtimeRequest, clock, realtime};
+use audyn_units::{Encoding, FrameCount, FrameIndex, Mono, Nanos, Timestamp, Utc};
+
+use crate::capture::{self, Capture, MAX_FLOWS};
+use crate::disk::Disk;
+use crate::error::EngineError;
+use crate::feed::{self, Cutting, Done};
+use crate::recording::{Naming, Recording, RecordingPlan};
+use crate::shared::{FlowShared, Notice, RecordingStatus, SharedLevels, SharedRecording};
+use crate::tap::Tap;
+use crate::worker::{Order, Worker};
+
+/// Time between two tries to open a flow that failed.
+const RETRY: Nanos = Nanos::from_secs(2);
+
+/// Notices that wait for control at most; later ones are dropped.
+const NOTICES: usize = 4_096;
+
+/// How the engine runs.
+#[derive(Debug, Clone)]
+pub struct EngineOptions {
+    /// Period of the capture thread's wake-ups.
+    pub capture_period: Nanos,
+    /// SCHED_FIFO priority of the capture thread; none leaves it ordinary.
+    pub fifo_priority: Option<u8>,
+    /// Receive buffer asked for each flow's socket, in bytes.
+    pub receive_buffer: usize,
+    /// Wait for the disk about once a second.
+    pub sync_every_second: bool,
+    /// The directory whose volume is watched.
+    pub archive_root: PathBuf,
+}
+
+/// One recorder, as the engine runs it.
+#[derive(Debug, Clone)]
+pub struct RecorderSpec {
+    /// Its identifier.
+    pub id: String,
+    /// What it records.
+    pub source: Option<SourceId>,
+    /// Whether it receives and meters.
+    pub enabled: bool,
+    /// Channels of the source, counted from 0; empty takes all.
+    pub channels: Vec<u8>,
+    /// Format of its files.
+    pub format: FormatConfig,
+    /// Where its files go.
+    pub naming: Naming,
+}
+
+pub(crate) struct FlowEntry {
+    id: u32,
+    pub(crate) source: SourceConfig,
+    pub(crate) shared: Arc<FlowShared>,
+    /// Which worker owns it; none while its socket is not open.
+    worker: Option<usize>,
+    pub(crate) granted: usize,
+    pub(crate) error: Option<String>,
+    last_try: Timestamp<Mono>,
+}
+
+pub(crate) struct RecorderEntry {
+    pub(crate) spec: RecorderSpec,
+    pub(crate) levels: SharedLevels,
+    pub(crate) recording: SharedRecording,
+    /// The flow that it taps.
+    tapped: Option<u32>,
+    /// Somebody wants it to record.
+    pub(crate) wanted: bool,
+    limit: Option<FrameCount>,
+    feeding: bool,
+    pub(crate) error: Option<String>,
+}
+
+/// The running engine. Dropping it stops capture, then closes every file.
+pub struct Engine {
+    // In the order in which they must end: no more datagrams, no more samples, then the files.
+    capture: Capture,
+    workers: Vec<Worker>,
+    disk: Disk,
+    pub(crate) options: EngineOptions,
+    flows: Vec<FlowEntry>,
+    recorders: Vec<RecorderEntry>,
+    notices: Inbox<Notice>,
+    warnings: Vec<String>,
+    next_flow: u32,
+    pub(crate) started: Timestamp<Utc>,
+    pub(crate) snapshots: u64,
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine")
+            .field("flows", &self.flows.len())
+            .field("recorders", &self.recorders.len())
+            .finish()
+    }
+}
+
+impl Engine {
+    /// Starts the threads; nothing is received yet. What the capture thread may not have is a warning, not an error.
+    pub fn start(options: EngineOptions) -> Result<Self, EngineError> {
+        let cpu = realtime::isolated_cpus().ok().and_then(|cpus| cpus.last().copied());
+        let rights = RealtimeRequest { fifo_priority: options.fifo_priority, cpu, lock_memory: false };
+        let (capture, warnings) = Capture::start(options.capture_period, rights)?;
+        for warning in &warnings {
+            tracing::warn!("{warning}");
+        }
+        // Workers share out the flows; one of the CPUs is the capture thread's.
+        let cpus = std::thread::available_parallelism().map_or(1, usize::from);
+        let period = options.capture_period * 2;
+        let workers: Result<Vec<Worker>, _> =
+            (0..cpus.saturating_sub(1).clamp(1, 4)).map(|n| Worker::start(n, period)).collect();
+        let (sender, notices): (SyncSender<Notice>, _) = sync_channel(NOTICES);
+        let disk = Disk::start(sender, options.sync_every_second)?;
+        Ok(Self {
+            capture,
+            workers: workers?,
+            disk,
+            options,
+            flows: Vec::new(),
+            recorders: Vec::new(),
+            notices,
+            warnings,
+            next_flow: 0,
+            started: clock::utc_now(),
+            snapshots: 0,
+        })
+    }
+
+    /// Turns of the capture loop so far: what a watchdog may be fed by.
+    pub fn capture_turns(&self) -> u64 {
+        self.capture.shared.turns.load(Relaxed)
+    }
+
+    /// What has happened since the last call.
+    pub fn notices(&self) -> Vec<Notice> {
+        self.notices.try_iter().collect()
+    }
+
+    /// What the engine lacks.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+
+    /// Sets the recorders and the sources that they name. Recorders that stay as they are go on undisturbed; one
+    /// that changes is stopped first. Flows that nobody taps are closed.
+    pub fn configure(&mut self, recorders: Vec<RecorderSpec>, sources: &[SourceConfig]) {
+        let mut before = std::mem::take(&mut self.recorders);
+        for spec in recorders {
+            let source = sources.iter().find(|source| Some(&source.id) == spec.source.as_ref());
+            let kept =
+                before.iter().position(|entry| entry.spec.id == spec.id).map(|at| before.swap_remove(at));
+            let mut entry = kept.unwrap_or_else(|| RecorderEntry::new(spec.clone()));
+            let flow = entry.tapped.and_then(|id| self.flows.iter().find(|flow| flow.id == id));
+            let same_flow = flow.is_some_and(|flow| Some(&flow.source) == source);
+            if entry.tapped.is_some() && !(same_flow && entry.taps_like(&spec)) {
+                self.untap(&mut entry);
+            }
+            entry.spec = spec;
+            self.recorders.push(entry);
+        }
+        for mut entry in before {
+            self.untap(&mut entry);
+        }
+        let wanted: Vec<SourceConfig> = sources
+            .iter()
+            .filter(|source| {
+                self.recorders.iter().any(|r| r.spec.enabled && r.spec.source.as_ref() == Some(&source.id))
+            })
+            .cloned()
+            .collect();
+        let (keep, close): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.flows).into_iter().partition(|flow| wanted.contains(&flow.source));
+        self.flows = keep;
+        for flow in close {
+            self.close_flow(&flow);
+        }
+        for source in wanted {
+            if !self.flows.iter().any(|flow| flow.source == source) {
+                self.flows.push(FlowEntry::new(self.next_flow, source));
+                self.next_flow += 1;
+            }
+        }
+        self.reconcile();
+    }
+
+    /// Brings what runs nearer to what is wanted: opens flows, taps them, begins recordings. Call it about once a second.
+    pub fn reconcile(&mut self) {
+        self.capture.sweep();
+        let now = clock::mono_now();
+        for at in 0..self.flows.len() {
+            let flow = &self.flows[at];
+            if flow.worker.is_none() && (flow.error.is_none() || now - flow.last_try >= RETRY) {
+                self.open_flow(at, now);
+            }
+        }
+        for at in 0..self.recorders.len() {
+            self.tap(at);
+            self.feed(at);
+        }
+    }
+
+    /// Begins to record; already recording is no error. With a limit it ends by itself after so many frames.
+    pub fn record(&mut self, id: &str, limit: Option<FrameCount>) -> Result<(), EngineError> {
+        let at = self.find(id)?;
+        let entry = &self.recorders[at];
+        if !entry.spec.enabled {
+            return Err(EngineError::Conflict(format!("recorder `{id}` is disabled; enable it first")));
+        }
+        if entry.spec.source.is_none() {
+            return Err(EngineError::Conflict(format!("recorder `{id}` has no source; give it one first")));
+        }
+        if entry.wanted {
+            return Ok(());
+        }
+        entry.spec.naming.check_writable()?;
+        self.want(at, limit);
+        Ok(())
+    }
+
+    /// Begins to record even if the disk isn't ready: it is tried until it is. For the start of the engine.
+    pub fn record_when_possible(&mut self, id: &str) {
+        if let Ok(at) = self.find(id)
+            && self.recorders[at].spec.enabled
+            && self.recorders[at].spec.source.is_some()
+        {
+            self.want(at, None);
+        }
+    }
+
+    fn want(&mut self, at: usize, limit: Option<FrameCount>) {
+        let entry = &mut self.recorders[at];
+        entry.wanted = true;
+        entry.limit = limit;
+        entry.recording = Arc::new(Mutex::new(RecordingStatus {
+            active: true,
+            started: Some(clock::utc_now()),
+            ..RecordingStatus::default()
+        }));
+        self.reconcile();
+    }
+
+    /// Ends a recording; `done` is called when its file is closed, at once if nothing records.
+    pub fn stop(&mut self, id: &str, done: Done) -> Result<(), EngineError> {
+        let at = self.find(id)?;
+        let entry = &mut self.recorders[at];
+        entry.wanted = false;
+        lock(&entry.recording).active = false;
+        match (std::mem::take(&mut entry.feeding), entry.tapped) {
+            (true, Some(flow)) => {
+                let recorder = entry.spec.id.clone();
+                self.order(flow, Order::EndRecording { flow, recorder, done });
+            }
+            _ => done(),
+        }
+        Ok(())
+    }
+
+    /// Whether somebody wants this recorder to record.
+    pub fn is_recording(&self, id: &str) -> bool {
+        self.find(id).is_ok_and(|at| self.recorders[at].wanted)
+    }
+
+    /// Whether a path is being written.
+    pub fn is_open(&self, path: &Path) -> bool {
+        self.recorders.iter().any(|entry| lock(&entry.recording).file.as_deref() == Some(path))
+    }
+
+    pub(crate) fn flows(&self) -> &[FlowEntry] {
+        &self.flows
+    }
+
+    pub(crate) fn recorders(&self) -> &[RecorderEntry] {
+        &self.recorders
+    }
+
+    pub(crate) fn capture_shared(&self) -> &crate::shared::CaptureShared {
+        &self.capture.shared
+    }
+
+    pub(crate) fn flow_of(&self, recorder: &RecorderEntry) -> Option<&FlowEntry> {
+        self.flows.iter().find(|flow| Some(&flow.source.id) == recorder.spec.source.as_ref())
+    }
+
+    fn find(&self, id: &str) -> Result<usize, EngineError> {
+        self.recorders.iter().position(|entry| entry.spec.id == id).ok_or_else(|| {
+            let known: Vec<&str> = self.recorders.iter().map(|entry| entry.spec.id.as_str()).collect();
+            let known = if known.is_empty() {
+                "none is configured".to_owned()
+            } else {
+                format!("there are {}", known.join(", "))
+            };
+            EngineError::NotFound { what: "recorder", id: id.to_owned(), known }
+        })
+    }
+
+    fn order(&self, flow: u32, order: Order) {
+        let worker = self.flows.iter().find(|entry| entry.id == flow).and_then(|entry| entry.worker);
+        if let Some(worker) = worker {
+            self.workers[worker].order(order);
+        }
+    }
+
+    fn untap(&mut self, entry: &mut RecorderEntry) {
+        if let Some(flow) = entry.tapped.take() {
+            let recorder = entry.spec.id.clone();
+            self.order(flow, Order::RemoveTap { flow, recorder, done: Box::new(|| {}) });
+        }
+        entry.feeding = false;
+        lock(&entry.levels).clear();
+    }
+
+    fn open_flow(&mut self, at: usize, now: Timestamp<Mono>) {
+        let options = &self.options;
+        let flow = &mut self.flows[at];
+        flow.last_try = now;
+        match flow.open(options.receive_buffer) {
+            Ok((port, worker_port, receiver)) => {
+                let worker = (0..self.workers.len())
+                    .min_by_key(|&n| self.workers[n].flows)
+                    .expect("there is at least one worker");
+                // The worker first: it must be there when the first datagram comes.
+                self.workers[worker].order(Order::AddFlow { flow: flow.id, port: worker_port, receiver });
+                if self.capture.add(port) {
+                    self.workers[worker].flows += 1;
+                    flow.worker = Some(worker);
+                    flow.error = None;
+                } else {
+                    self.workers[worker].order(Order::RemoveFlow { flow: flow.id });
+                    flow.error = Some("the capture thread is busy; trying again".to_owned());
+                }
+            }
+            Err(error) => {
+                let error = error.to_string();
+                if flow.error.as_ref() != Some(&error) {
+                    tracing::warn!(source = %flow.source.id, "{error}");
+                }
+                flow.error = Some(error);
+            }
+        }
+    }
+
+    fn close_flow(&mut self, flow: &FlowEntry) {
+        if let Some(worker) = flow.worker {
+            self.capture.remove(flow.id);
+            self.workers[worker].order(Order::RemoveFlow { flow: flow.id });
+            self.workers[worker].flows -= 1;
+        }
+    }
+
+    fn tap(&mut self, at: usize) {
+        let entry = &self.recorders[at];
+        if !entry.spec.enabled || entry.tapped.is_some() {
+            return;
+        }
+        let Some(flow) = self.flow_of(entry) else { return };
+        if flow.worker.is_none() {
+            return;
+        }
+        let (id, channels) = (flow.id, flow.source.channels);
+        let made = ChannelMap::new(channels, &entry.spec.channels);
+        let entry = &mut self.recorders[at];
+        match made {
+            Ok(map) => {
+                let tap = Tap::new(entry.spec.id.clone(), map, Arc::clone(&entry.levels));
+                entry.tapped = Some(id);
+                entry.error = None;
+                self.order(id, Order::AddTap { flow: id, tap: Box::new(tap) });
+            }
+            Err(error) => entry.error = Some(error.to_string()),
+        }
+    }
+
+    fn feed(&mut self, at: usize) {
+        let entry = &self.recorders[at];
+        let (true, false, Some(flow)) = (entry.wanted, entry.feeding, entry.tapped) else { return };
+        let Some(source) = self.flows.iter().find(|f| f.id == flow).map(|f| f.source.clone()) else { return };
+        let Ok(map) = ChannelMap::new(source.channels, &entry.spec.channels) else { return };
+        let source_depth = match source.encoding {
+            Encoding::L16 => PcmDepth::Pcm16,
+            Encoding::L24 => PcmDepth::Pcm24,
+        };
+        let depth = match entry.spec.format {
+            FormatConfig::Wav => source_depth,
+            FormatConfig::Wav16 => PcmDepth::Pcm16,
+            FormatConfig::Wav24 => PcmDepth::Pcm24,
+        };
+        let naming = entry.spec.naming.clone();
+        let cutting = match &naming {
+            Naming::File(_) => None,
+            Naming::Archive { policy, zone, .. } => {
+                Some(Cutting { policy: policy.clone(), zone: zone.clone() })
+            }
+        };
+        let (feed, end) = feed::connect(source.rate, map.output().get(), cutting, entry.limit);
+        let plan = RecordingPlan {
+            recorder: entry.spec.id.clone(),
+            naming,
+            spec: WavSpec { rate: source.rate, channels: map.output(), depth },
+            source_depth,
+        };
+        self.disk.add(Recording::new(plan, end, Arc::clone(&entry.recording)));
+        let recorder = entry.spec.id.clone();
+        self.order(flow, Order::Record { flow, recorder, feed: Box::new(feed) });
+        self.recorders[at].feeding = true;
+    }
+}
+
+impl FlowEntry {
+    fn new(id: u32, source: SourceConfig) -> Self {
+        Self {
+            id,
+            source,
+            shared: Arc::default(),
+            worker: None,
+            granted: 0,
+            error: None,
+            last_try: Timestamp::ZERO,
+        }
+    }
+
+    fn open(
+        &mut self,
+        receive_buffer: usize,
+    ) -> Result<(Box<capture::CapturePort>, capture::WorkerPort, Box<Receiver>), EngineError> {
+        let source = &self.source;
+        let interface = source.interface.as_deref().map(|name| match name.parse() {
+            Ok(interface) => interface,
+            Err(never) => match never {},
+        });
+        let socket = FlowSocket::open(&FlowSocketConfig {
+            address: source.address,
+            port: source.port,
+            interface,
+            source: source.source_filter,
+            receive_buffer,
+        })?;
+        if socket.granted() < receive_buffer {
+            tracing::warn!(
+                source = %source.id, asked = receive_buffer, granted = socket.granted(),
+                "the receive buffer is smaller than asked for; raise net.core.rmem_max or give CAP_NET_ADMIN"
+            );
+        }
+        self.granted = socket.granted();
+        let format = FlowFormat {
+            encoding: source.encoding,
+            rate: source.rate,
+            channels: source.channels,
+            payload_type: source.payload_type,
+        };
+        // Positions count frames since the epoch of UTC, so that two openings never share one.
+        let base = source.rate.frames_in(Nanos(clock::utc_now().as_nanos()));
+        let receiver = Box::new(Receiver::new(format, FrameIndex(base.0)));
+        let (port, worker) = capture::connect(self.id, socket, slots_for(source), &self.shared)?;
+        Ok((port, worker, receiver))
+    }
+}
+
+/// Slots for a flow: 128 ms of its packets, as short as they may be if their length isn't known.
+fn slots_for(source: &SourceConfig) -> usize {
+    let frames = u64::from(source.packet_frames.unwrap_or(source.rate.hz().div_ceil(8_000) as u16).max(1));
+    let packets = source.rate.frames_in(Nanos::from_millis(128)).0.div_ceil(frames);
+    (packets as usize).clamp(64, 1_024)
+}
+
+impl RecorderEntry {
+    fn new(spec: RecorderSpec) -> Self {
+        Self {
+            spec,
+            levels: Arc::default(),
+            recording: Arc::default(),
+            tapped: None,
+            wanted: false,
+            limit: None,
+            feeding: false,
+            error: None,
+        }
+    }
+
+    /// Whether the running tap and recording serve `spec` as well.
+    fn taps_like(&self, spec: &RecorderSpec) -> bool {
+        let now = &self.spec;
+        now.enabled == spec.enabled
+            && now.source == spec.source
+            && now.channels == spec.channels
+            && now.format == spec.format
+            && now.naming.is_like(&spec.naming)
+    }
+}
+
+/// A lock that a panic elsewhere doesn't take away: what it guards is whole at any instant.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+const _: () = assert!(MAX_FLOWS >= 64, "64 recorders may have a flow each");

@@ -1,0 +1,143 @@
+//! The gap ledger: beside each recording `NAME.wav` lies `NAME.gaps.jsonl`, one JSON object a line.
+//!
+//! Owns: the lines and their order. The first is the header (`LedgerHeader`), then come gaps, events, and at the end
+//! `{"closed":true,…}`. Lines are only ever appended, each by one write, so a crash leaves whole lines. A gap that is still
+//! open has `"open":true`; the line with the same position that follows it has the final length.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use audyn_core::flow::{FlowEvent, Gap, GapCause};
+use audyn_units::{FrameCount, FrameIndex};
+use serde::Serialize;
+
+/// Version of the ledger's lines.
+const VERSION: u32 = 1;
+
+/// The first line.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct LedgerHeader {
+    pub(crate) audyn_ledger: u32,
+    pub(crate) recorder: String,
+    /// Name of the audio file, beside the ledger.
+    pub(crate) file: String,
+    /// Position of the file's first frame on the flow's timeline.
+    pub(crate) first_position: FrameIndex,
+    /// When that frame arrived.
+    pub(crate) start_utc: String,
+    pub(crate) rate: u32,
+    pub(crate) channels: u8,
+    pub(crate) bits: u16,
+}
+
+#[derive(Serialize)]
+struct GapLine {
+    position: FrameIndex,
+    frames: FrameCount,
+    cause: GapCause,
+    estimated: bool,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    open: bool,
+}
+
+#[derive(Serialize)]
+struct EventLine {
+    position: FrameIndex,
+    event: &'static str,
+    detail: String,
+}
+
+#[derive(Serialize)]
+struct ClosedLine {
+    closed: bool,
+    frames_written: FrameCount,
+    frames_filled: FrameCount,
+}
+
+/// The ledger of one open file.
+#[derive(Debug)]
+pub(crate) struct Ledger {
+    file: File,
+    first: FrameIndex,
+}
+
+/// Where the ledger of an audio file lies.
+pub(crate) fn path_of(audio: &Path) -> PathBuf {
+    audio.with_extension("gaps.jsonl")
+}
+
+impl Ledger {
+    /// Makes the ledger of `audio`, whose name must be new as well.
+    pub(crate) fn create(audio: &Path, header: LedgerHeader) -> io::Result<Self> {
+        let file = OpenOptions::new().append(true).create_new(true).open(path_of(audio))?;
+        let mut ledger = Self { file, first: header.first_position };
+        ledger.line(&LedgerHeader { audyn_ledger: VERSION, ..header })?;
+        Ok(ledger)
+    }
+
+    /// Enters a gap as far as it lies in this file, which has reached `end`. A joint of no length stays one.
+    /// Returns what was entered.
+    pub(crate) fn gap(&mut self, gap: Gap, end: FrameIndex, open: bool) -> io::Result<Option<Gap>> {
+        let Some(gap) = clip(gap, self.first, end) else { return Ok(None) };
+        let Gap { position, frames, cause, estimated } = gap;
+        self.line(&GapLine { position, frames, cause, estimated, open })?;
+        Ok(Some(gap))
+    }
+
+    pub(crate) fn event(&mut self, position: FrameIndex, event: FlowEvent) -> io::Result<()> {
+        let (event, detail) = match event {
+            FlowEvent::Started { ssrc, packet_frames } => {
+                ("started", format!("SSRC {ssrc}, {packet_frames} frames a packet"))
+            }
+            FlowEvent::SsrcChanged { from, to } => ("ssrc-changed", format!("from {from} to {to}")),
+            FlowEvent::SequenceReset => ("sequence-reset", "the timestamps went on".to_owned()),
+            FlowEvent::TimestampJumped(frames) => {
+                ("timestamp-jumped", format!("by {frames} frames against the arrival clock"))
+            }
+            FlowEvent::OutageBegan => ("outage-began", "nothing has come for a second".to_owned()),
+        };
+        self.line(&EventLine { position, event, detail })
+    }
+
+    /// Ends the ledger of a file that is closed as it should be.
+    pub(crate) fn close(mut self, written: FrameCount, filled: FrameCount) -> io::Result<()> {
+        self.line(&ClosedLine { closed: true, frames_written: written, frames_filled: filled })
+    }
+
+    fn line(&mut self, line: &impl Serialize) -> io::Result<()> {
+        let mut bytes = serde_json::to_vec(line)?;
+        bytes.push(b'\n');
+        self.file.write_all(&bytes)
+    }
+}
+
+/// The part of a gap that lies in `first..end`.
+fn clip(gap: Gap, first: FrameIndex, end: FrameIndex) -> Option<Gap> {
+    if gap.frames == FrameCount::ZERO {
+        return (first..=end).contains(&gap.position).then_some(gap);
+    }
+    let from = gap.position.max(first);
+    let to = (gap.position + gap.frames).min(end);
+    (to > from).then(|| Gap { position: from, frames: to.since(from), ..gap })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gap_across_two_files_is_in_both_as_far_as_it_reaches() {
+        let gap = |position, frames| Gap {
+            position: FrameIndex(position),
+            frames: FrameCount(frames),
+            cause: GapCause::Outage,
+            estimated: false,
+        };
+        let part = |first, end| clip(gap(100, 50), FrameIndex(first), FrameIndex(end));
+        assert_eq!(part(0, 120), Some(gap(100, 20)));
+        assert_eq!(part(120, 500), Some(gap(120, 30)));
+        assert_eq!(part(150, 500), None);
+        assert_eq!(clip(gap(100, 0), FrameIndex(100), FrameIndex(100)), Some(gap(100, 0)));
+    }
+}

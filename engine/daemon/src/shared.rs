@@ -1,0 +1,103 @@
+//! What the threads tell each other about themselves, besides the rings.
+//!
+//! Owns: counters that one thread writes and others read. The capture thread touches only atomics; workers only
+//! try for a lock and go on without.
+
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64};
+use std::sync::{Arc, Mutex};
+
+use audyn_core::flow::{FlowCounters, Gap};
+use audyn_core::meter::Level;
+use audyn_units::{FrameCount, FrameIndex, Ssrc, Timestamp, Utc};
+
+/// The capture thread's counters.
+#[derive(Debug, Default)]
+pub(crate) struct CaptureShared {
+    /// Turns of the loop.
+    pub(crate) turns: AtomicU64,
+    /// Ticks that passed while a turn was late.
+    pub(crate) missed_ticks: AtomicU64,
+    /// Worst wake-up after its tick, in nanoseconds.
+    pub(crate) worst_lateness: AtomicU64,
+    /// Datagrams taken.
+    pub(crate) datagrams: AtomicU64,
+    /// Turns on which a flow had no free slot.
+    pub(crate) slots_exhausted: AtomicU64,
+    /// The thread got SCHED_FIFO.
+    pub(crate) realtime: AtomicBool,
+    /// The thread shall end.
+    pub(crate) stop: AtomicBool,
+}
+
+/// One flow, between capture thread, worker and control.
+#[derive(Debug, Default)]
+pub(crate) struct FlowShared {
+    /// All that the kernel had for this flow up to here (monotonic nanoseconds) lies in the ring. Written by the capture
+    /// thread after the datagrams, read by the worker before them.
+    pub(crate) captured_until: AtomicI64,
+    /// The kernel's drop counter, as last told.
+    pub(crate) kernel_dropped: AtomicU32,
+    /// The last error of the socket, as errno; 0 for none.
+    pub(crate) socket_errno: AtomicU32,
+    /// What the worker tells once a turn.
+    pub(crate) status: Mutex<FlowStatus>,
+}
+
+/// What a worker tells of a flow.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct FlowStatus {
+    pub(crate) counters: FlowCounters,
+    pub(crate) position: FrameIndex,
+    pub(crate) ssrc: Option<Ssrc>,
+    pub(crate) packet_frames: Option<u32>,
+    pub(crate) sender: Option<std::net::IpAddr>,
+    pub(crate) receiving: bool,
+}
+
+/// A recorder's levels: written by its worker 30 times a second, read by control.
+pub(crate) type SharedLevels = Arc<Mutex<Vec<Level>>>;
+
+/// A recording's state: written by the disk writer, read by control. Each recording has its own.
+pub(crate) type SharedRecording = Arc<Mutex<RecordingStatus>>;
+
+/// What the disk writer tells of a recording.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct RecordingStatus {
+    /// A recording runs, or waits for its first audio.
+    pub(crate) active: bool,
+    pub(crate) started: Option<Timestamp<Utc>>,
+    /// The file being written.
+    pub(crate) file: Option<std::path::PathBuf>,
+    pub(crate) bytes: u64,
+    pub(crate) written: FrameCount,
+    pub(crate) filled: FrameCount,
+    pub(crate) gaps: u64,
+    /// What is wrong with the disk now.
+    pub(crate) error: Option<String>,
+}
+
+/// Something that the control side is told once.
+#[derive(Debug, Clone)]
+pub enum Notice {
+    /// A gap was entered in the ledger of a recorder's running file.
+    Gap {
+        /// The recorder.
+        recorder: String,
+        /// The entry, as it concerns the recording.
+        gap: Gap,
+    },
+    /// A file was opened.
+    Opened {
+        /// The recorder.
+        recorder: String,
+        /// The file.
+        path: std::path::PathBuf,
+    },
+    /// A recording ended and its file is closed.
+    Ended {
+        /// The recorder.
+        recorder: String,
+        /// Why the end of the file is missing, if the disk refused it.
+        error: Option<String>,
+    },
+}

@@ -1,0 +1,237 @@
+//! What the engine tells of itself: threads' counters in the contract's words.
+
+use std::sync::atomic::Ordering::Relaxed;
+
+use audyn_api::{
+    CaptureStats, ChannelLevel, DiskState, FlowCounters, FlowSnapshot, FlowState, GapCause, GapEntry,
+    LevelsFrame, RecorderLevels, RecorderSnapshot, RecorderState, Snapshot, SourceConfig,
+};
+use audyn_core::flow;
+use audyn_sys::clock;
+
+use crate::engine::{Engine, FlowEntry, RecorderEntry, lock};
+use crate::shared::FlowStatus;
+
+impl Engine {
+    /// The state of everything, now. `names` and `studios` are the configuration's, which the engine doesn't keep.
+    pub fn snapshot(&mut self) -> Snapshot {
+        self.snapshots += 1;
+        let capture = self.capture_shared();
+        Snapshot {
+            at: clock::utc_now(),
+            sequence: self.snapshots,
+            engine_version: env!("CARGO_PKG_VERSION").to_owned(),
+            started: self.started,
+            config_revision: 0,
+            capture: CaptureStats {
+                turns: capture.turns.load(Relaxed),
+                missed_ticks: capture.missed_ticks.load(Relaxed),
+                worst_lateness_nanos: capture.worst_lateness.load(Relaxed),
+                datagrams: capture.datagrams.load(Relaxed),
+                slots_exhausted: capture.slots_exhausted.load(Relaxed),
+                realtime: capture.realtime.load(Relaxed),
+            },
+            disk: disk_state(&self.options.archive_root),
+            flows: self.flows().iter().map(flow_snapshot).collect(),
+            recorders: self.recorders().iter().map(|entry| self.recorder_snapshot(entry)).collect(),
+            warnings: self.warnings().to_vec(),
+        }
+    }
+
+    /// The levels of every enabled recorder, as last read.
+    pub fn levels(&self) -> LevelsFrame {
+        let of = |entry: &RecorderEntry| {
+            let recorder = audyn_api::RecorderId::new(entry.spec.id.clone()).ok()?;
+            let channels = lock(&entry.levels)
+                .iter()
+                .map(|level| ChannelLevel {
+                    rms: level.rms,
+                    peak: level.peak,
+                    held_peak: level.held_peak,
+                    clipping: level.clipping,
+                })
+                .collect();
+            Some(RecorderLevels { recorder, channels })
+        };
+        let enabled = self.recorders().iter().filter(|entry| entry.spec.enabled);
+        LevelsFrame { at: clock::utc_now(), recorders: enabled.filter_map(of).collect() }
+    }
+
+    fn recorder_snapshot(&self, entry: &RecorderEntry) -> RecorderSnapshot {
+        let flow = self.flow_of(entry);
+        let flow_snapshot = flow.map(flow_snapshot);
+        let status = lock(&entry.recording).clone();
+        let mut errors: Vec<String> = Vec::new();
+        errors.extend(entry.error.clone());
+        errors.extend(status.error.clone());
+        if let (Some(flow), Some(seen)) = (flow, &flow_snapshot)
+            && entry.spec.enabled
+        {
+            errors.extend(complaint(&flow.source, seen));
+        }
+        let broken =
+            entry.error.is_some() || status.error.is_some() || flow.is_some_and(|flow| flow.error.is_some());
+        let state = match (entry.wanted, broken) {
+            (true, true) => RecorderState::Error,
+            (true, false) => RecorderState::Recording,
+            (false, _) => RecorderState::Stopped,
+        };
+        RecorderSnapshot {
+            id: entry.spec.id.clone(),
+            name: String::new(),
+            enabled: entry.spec.enabled,
+            state,
+            studio_id: None,
+            flow_state: flow_snapshot.map_or(FlowState::Waiting, |flow| flow.state),
+            start_time: status.started.filter(|_| entry.wanted),
+            current_file: status.file.map(|path| {
+                path.strip_prefix(&self.options.archive_root).unwrap_or(&path).to_string_lossy().into_owned()
+            }),
+            bytes_written: status.bytes,
+            frames_written: status.written,
+            frames_filled: status.filled,
+            gaps: status.gaps,
+            rate: flow.map_or(0, |flow| flow.source.rate.hz()),
+            channel_names: flow
+                .map_or_else(Vec::new, |flow| channel_names(&flow.source, &entry.spec.channels)),
+            errors,
+        }
+    }
+}
+
+/// Names of the chosen channels, in file order; a channel without a name has its number.
+fn channel_names(source: &SourceConfig, picks: &[u8]) -> Vec<String> {
+    let all: Vec<u8> = (0..source.channels.get() as u8).collect();
+    let picks = if picks.is_empty() { &all } else { picks };
+    let name = |&pick: &u8| {
+        let given = source.channel_names.get(usize::from(pick)).filter(|name| !name.is_empty());
+        given.cloned().unwrap_or_else(|| (u16::from(pick) + 1).to_string())
+    };
+    picks.iter().map(name).collect()
+}
+
+/// Why a flow gives nothing, in a sentence, if it doesn't.
+fn complaint(source: &SourceConfig, flow: &FlowSnapshot) -> Option<String> {
+    let c = &flow.counters;
+    match flow.state {
+        FlowState::Failed => flow.error.clone(),
+        FlowState::Receiving => None,
+        FlowState::Silent => {
+            Some(format!("nothing comes from {} any more; check the sender and the network", flow.address))
+        }
+        FlowState::Waiting if c.wrong_payload_type > 0 => Some(format!(
+            "packets come to {}, but none with payload type {}; set the payload type that the sender uses",
+            flow.address,
+            source.payload_type.get()
+        )),
+        FlowState::Waiting if c.wrong_size > 0 => Some(format!(
+            "packets come to {}, but they do not hold whole frames of {} channels {}; check channels and encoding",
+            flow.address, source.channels, source.encoding
+        )),
+        FlowState::Waiting if c.too_short + c.bad_version + c.malformed + c.oversized > 0 => {
+            Some(format!("packets come to {}, but they are not RTP; check address and port", flow.address))
+        }
+        FlowState::Waiting => Some(format!(
+            "nothing has come to {} yet; check that the sender is on and that the interface is the right one",
+            flow.address
+        )),
+    }
+}
+
+fn flow_snapshot(flow: &FlowEntry) -> FlowSnapshot {
+    let status = lock(&flow.shared.status).clone();
+    let state = if flow.error.is_some() {
+        FlowState::Failed
+    } else if status.ssrc.is_none() {
+        FlowState::Waiting
+    } else if status.receiving {
+        FlowState::Receiving
+    } else {
+        FlowState::Silent
+    };
+    FlowSnapshot {
+        source: Some(flow.source.id.clone()),
+        address: std::net::SocketAddr::new(flow.source.address, flow.source.port).to_string(),
+        state,
+        ssrc: status.ssrc,
+        sender: status.sender,
+        packet_frames: status.packet_frames.and_then(|frames| u16::try_from(frames).ok()),
+        position: status.position,
+        counters: counters(&status, flow.shared.kernel_dropped.load(Relaxed)),
+        receive_buffer_bytes: flow.granted as u64,
+        error: flow.error.clone().or_else(|| socket_error(flow.shared.socket_errno.load(Relaxed))),
+    }
+}
+
+fn socket_error(errno: u32) -> Option<String> {
+    (errno != 0).then(|| {
+        let error = std::io::Error::from_raw_os_error(errno as i32);
+        format!("the socket reported an error and is read on: {error}; check the interface")
+    })
+}
+
+fn counters(status: &FlowStatus, kernel_dropped: u32) -> FlowCounters {
+    let flow::FlowCounters {
+        received,
+        bytes,
+        reordered,
+        duplicated,
+        late,
+        lost_frames,
+        gaps,
+        ssrc_changes,
+        sequence_resets,
+        timestamp_jumps,
+        too_short,
+        bad_version,
+        malformed,
+        wrong_payload_type,
+        wrong_size,
+        oversized,
+        foreign_source,
+    } = status.counters;
+    FlowCounters {
+        received,
+        bytes,
+        reordered,
+        duplicated,
+        late,
+        lost_frames,
+        gaps,
+        ssrc_changes,
+        sequence_resets,
+        timestamp_jumps,
+        too_short,
+        bad_version,
+        malformed,
+        wrong_payload_type,
+        wrong_size,
+        oversized,
+        foreign_source,
+        kernel_dropped: u64::from(kernel_dropped),
+    }
+}
+
+/// A ledger entry in the contract's words.
+pub(crate) fn gap_entry(gap: &flow::Gap) -> GapEntry {
+    let cause = match gap.cause {
+        flow::GapCause::Loss => GapCause::Loss,
+        flow::GapCause::Outage => GapCause::Outage,
+        flow::GapCause::SsrcChange => GapCause::SsrcChange,
+        flow::GapCause::TimestampJump => GapCause::TimestampJump,
+        flow::GapCause::DiskStall => GapCause::DiskStall,
+    };
+    GapEntry { position: gap.position, frames: gap.frames, cause, estimated: gap.estimated }
+}
+
+fn disk_state(root: &std::path::Path) -> DiskState {
+    // The root may not exist before the first recording; its volume is that of the nearest directory above.
+    let existing = root.ancestors().find(|path| path.exists()).unwrap_or(root);
+    nix::sys::statvfs::statvfs(existing).map_or_else(
+        |_| DiskState::default(),
+        |volume| DiskState {
+            total_bytes: volume.blocks() * volume.fragment_size(),
+            free_bytes: volume.blocks_available() * volume.fragment_size(),
+        },
+    )
+}

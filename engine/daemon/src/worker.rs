@@ -1,0 +1,228 @@
+//! Workers: each owns some flows, and turns their datagrams into timelines.
+//!
+//! Owns: the receivers and the taps. Wakes on a grid of its own; what has come since is in the rings. Never: touches a
+//! socket or a file, or waits for a reader.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{
+    AtomicBool,
+    Ordering::{Acquire, Release},
+};
+use std::sync::mpsc::{Receiver as Inbox, Sender, channel};
+use std::thread::JoinHandle;
+
+use audyn_core::flow::Receiver;
+use audyn_core::segment::TimeAnchor;
+use audyn_sys::{ClockPair, Grid, SysError, clock};
+use audyn_units::{Nanos, Timestamp};
+
+use crate::capture::WorkerPort;
+use crate::feed::{Done, Feed};
+use crate::shared::FlowStatus;
+use crate::tap::{Tap, Taps};
+
+/// What a worker is told.
+pub(crate) enum Order {
+    /// Own this flow.
+    AddFlow { flow: u32, port: WorkerPort, receiver: Box<Receiver> },
+    /// Forget this flow; its recordings end.
+    RemoveFlow { flow: u32 },
+    /// Meter a recorder on a flow.
+    AddTap { flow: u32, tap: Box<Tap> },
+    /// Forget a recorder; its recording ends, and `done` is called when its file is closed.
+    RemoveTap { flow: u32, recorder: String, done: Done },
+    /// Begin to record.
+    Record { flow: u32, recorder: String, feed: Box<Feed> },
+    /// End recording; `done` is called when the file is closed.
+    EndRecording { flow: u32, recorder: String, done: Done },
+}
+
+struct FlowWorker {
+    flow: u32,
+    port: WorkerPort,
+    receiver: Receiver,
+    taps: Vec<Tap>,
+    /// Recordings whose tap has gone and whose end the disk writer has not been told yet.
+    ending: Vec<Feed>,
+    sender: Option<IpAddr>,
+}
+
+/// The handle of a running worker. Dropping it ends the thread.
+pub(crate) struct Worker {
+    orders: Sender<Order>,
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+    /// Flows that it owns.
+    pub(crate) flows: usize,
+}
+
+impl Worker {
+    /// Starts worker `n`, which wakes each `period`.
+    pub(crate) fn start(n: usize, period: Nanos) -> Result<Self, SysError> {
+        let mut grid = Grid::new(period)?;
+        let (orders, inbox) = channel();
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = Arc::clone(&stop);
+        let thread = std::thread::Builder::new()
+            .name(format!("audyn-worker-{n}"))
+            .spawn(move || {
+                let mut flows = Vec::new();
+                while !stopped.load(Acquire) {
+                    clock::sleep_until(grid.next_after(clock::mono_now()).at);
+                    turn(&mut flows, &inbox);
+                }
+            })
+            .map_err(|source| SysError::Thread { source })?;
+        Ok(Self { orders, stop, thread: Some(thread), flows: 0 })
+    }
+
+    /// Tells the worker something. A worker that has died has said why; there is nobody left to tell.
+    pub(crate) fn order(&self, order: Order) {
+        let _ = self.orders.send(order);
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        self.stop.store(true, Release);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn turn(flows: &mut Vec<FlowWorker>, inbox: &Inbox<Order>) {
+    while let Ok(order) = inbox.try_recv() {
+        obey(flows, order);
+    }
+    let clocks = ClockPair::sample();
+    for flow in flows {
+        flow.turn(&clocks);
+    }
+}
+
+fn obey(flows: &mut Vec<FlowWorker>, order: Order) {
+    let find = |flows: &mut Vec<FlowWorker>, id: u32| flows.iter().position(|flow| flow.flow == id);
+    match order {
+        Order::AddFlow { flow, port, receiver } => flows.push(FlowWorker {
+            flow,
+            port,
+            receiver: *receiver,
+            taps: Vec::new(),
+            ending: Vec::new(),
+            sender: None,
+        }),
+        Order::RemoveFlow { flow } => {
+            if let Some(at) = find(flows, flow) {
+                flows.swap_remove(at);
+            }
+        }
+        Order::AddTap { flow, tap } => {
+            if let Some(at) = find(flows, flow) {
+                flows[at].taps.push(*tap);
+            }
+        }
+        Order::RemoveTap { flow, recorder, done } => match find(flows, flow) {
+            Some(at) => flows[at].remove_tap(&recorder, done),
+            None => done(),
+        },
+        Order::Record { flow, recorder, feed } => {
+            if let Some(at) = find(flows, flow)
+                && let Some(tap) = flows[at].tap(&recorder)
+                && let Some(mut before) = tap.feed.replace(*feed)
+            {
+                before.end(None);
+                flows[at].ending.push(before);
+            }
+        }
+        Order::EndRecording { flow, recorder, done } => {
+            match find(flows, flow).and_then(|at| flows[at].tap(&recorder)).and_then(|tap| tap.feed.as_mut())
+            {
+                Some(feed) => feed.end(Some(done)),
+                None => done(),
+            }
+        }
+    }
+}
+
+impl FlowWorker {
+    fn tap(&mut self, recorder: &str) -> Option<&mut Tap> {
+        self.taps.iter_mut().find(|tap| tap.recorder == recorder)
+    }
+
+    fn remove_tap(&mut self, recorder: &str, done: Done) {
+        let Some(at) = self.taps.iter().position(|tap| tap.recorder == recorder) else { return done() };
+        match self.taps.swap_remove(at).feed {
+            Some(mut feed) => {
+                feed.end(Some(done));
+                self.ending.push(feed);
+            }
+            None => done(),
+        }
+    }
+
+    fn turn(&mut self, clocks: &ClockPair) {
+        // Read before the ring: what the kernel had up to then lies in it.
+        let captured = Timestamp::from_nanos(self.port.shared.captured_until.load(Acquire));
+        let now = clocks.at;
+        let mut anchor = self.anchor(clocks);
+
+        while let Ok(filled) = self.port.filled.pop() {
+            let mut sink = Taps { taps: &mut self.taps, anchor, position: self.receiver.position() };
+            if filled.truncated {
+                self.receiver.on_oversized();
+            } else {
+                let before = self.receiver.counters().received;
+                let bytes = &self.port.slab.bytes(&filled.slot)[..usize::from(filled.len)];
+                self.receiver.on_packet(filled.arrival, bytes, &mut sink);
+                if self.receiver.counters().received > before {
+                    self.sender = Some(filled.sender);
+                    if before == 0 {
+                        anchor = self.anchor(clocks);
+                    }
+                }
+            }
+            assert!(
+                self.port.returned.push(filled.slot).is_ok(),
+                "the ring holds as many as there are slots"
+            );
+        }
+        let mut sink = Taps { taps: &mut self.taps, anchor, position: self.receiver.position() };
+        self.receiver.on_time(captured, &mut sink);
+
+        let head = self.receiver.position();
+        for tap in &mut self.taps {
+            tap.turn(now, head, Some(&anchor));
+        }
+        for feed in &mut self.ending {
+            feed.turn(head, None);
+        }
+        self.ending.retain(|feed| !feed.is_finished());
+        self.publish(now);
+    }
+
+    /// Which frame is arriving now. Before there is a source, its first frame is.
+    fn anchor(&self, clocks: &ClockPair) -> TimeAnchor {
+        TimeAnchor {
+            position: self.receiver.arriving_at(clocks.at).unwrap_or_else(|| self.receiver.position()),
+            utc: clocks.to_utc(clocks.at),
+            rate: self.receiver.format().rate,
+        }
+    }
+
+    fn publish(&self, now: Timestamp<audyn_units::Mono>) {
+        // A reader that holds the lock costs one reading; the next comes with the next turn.
+        if let Ok(mut status) = self.port.shared.status.try_lock() {
+            let source = self.receiver.sender();
+            *status = FlowStatus {
+                counters: *self.receiver.counters(),
+                position: self.receiver.position(),
+                ssrc: source.map(|(ssrc, _)| ssrc),
+                packet_frames: source.map(|(_, frames)| frames),
+                sender: self.sender,
+                receiving: self.receiver.is_receiving(now),
+            };
+        }
+    }
+}
