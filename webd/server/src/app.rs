@@ -1,0 +1,89 @@
+//! The router: which address leads where. Everything that a route needs is in [`App`].
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::http::{Method, Uri};
+use axum::response::{IntoResponse, Response};
+use axum::routing::MethodRouter;
+use tokio_util::sync::CancellationToken;
+use tower_http::trace::TraceLayer;
+
+use crate::assets::Stats;
+use crate::engine::Engine;
+use crate::error::Error;
+use crate::extract::MAX_BODY;
+use crate::page::{self, Lookup};
+use crate::{assets, control, guard, levels, recorders};
+
+/// What all routes share. Clones share it.
+#[derive(Debug, Clone)]
+pub struct App {
+    /// The engine.
+    pub engine: Engine,
+    /// Cancelled when the server stops; open WebSockets close then.
+    pub stop: CancellationToken,
+    /// Where the page's files come from.
+    pub page: Lookup,
+    /// How long a WebSocket may take to accept one message before it is dropped.
+    pub socket_patience: Duration,
+    pub(crate) sockets: Arc<AtomicUsize>,
+    pub(crate) stats: Arc<tokio::sync::Mutex<Option<Stats>>>,
+}
+
+impl App {
+    /// The application of this engine, with the page that was built in.
+    pub fn new(engine: Engine) -> Self {
+        Self {
+            engine,
+            stop: CancellationToken::new(),
+            page: page::embedded,
+            socket_patience: Duration::from_secs(5),
+            sockets: Arc::default(),
+            stats: Arc::default(),
+        }
+    }
+
+    /// WebSockets open now.
+    pub fn open_sockets(&self) -> usize {
+        self.sockets.load(Ordering::Relaxed)
+    }
+
+    /// All routes.
+    pub fn router(&self) -> Router {
+        let routes = Router::new();
+        let routes = recorders::add_routes(routes);
+        let routes = control::add_routes(routes);
+        let routes = assets::add_routes(routes);
+        let routes = levels::add_routes(routes);
+        routes
+            .fallback(fallback)
+            .method_not_allowed_fallback(async |method: Method| Error::Method(method.to_string()))
+            .layer(DefaultBodyLimit::max(MAX_BODY))
+            .layer(axum::middleware::from_fn(guard::guard))
+            .layer(TraceLayer::new_for_http())
+            .with_state(self.clone())
+    }
+}
+
+/// Adds a route with and without a slash at its end, since clients of both habits exist.
+pub(crate) fn both(routes: Router<App>, path: &str, methods: MethodRouter<App>) -> Router<App> {
+    routes.route(&format!("{path}/"), methods.clone()).route(path, methods)
+}
+
+async fn fallback(State(app): State<App>, method: Method, uri: Uri, request: Request) -> Response {
+    let path = uri.path();
+    let of_programs = ["/api", "/ws"]
+        .iter()
+        .any(|root| path.strip_prefix(root).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')));
+    if of_programs {
+        return Error::NotFound(format!("there is nothing at {path}")).into_response();
+    }
+    if method != Method::GET && method != Method::HEAD {
+        return Error::Method(method.to_string()).into_response();
+    }
+    page::serve(app.page, path, request.headers())
+}

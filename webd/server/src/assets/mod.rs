@@ -1,0 +1,237 @@
+//! `/api/assets`: the archive as a list of files to play, download and delete.
+//!
+//! With `studio_id` only the directories of the recorders that are assigned to that studio now are shown
+//! (`ROOT/<recorder>/`). What a recorder recorded for another studio before is not told apart yet.
+
+mod download;
+mod entry;
+mod stats;
+
+use std::collections::HashSet;
+use std::ops::ControlFlow;
+
+use audyn_api::{DeletedFile, Reply, Request};
+use axum::Router;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use axum::routing::{delete, get, post};
+use serde::{Deserialize, Serialize};
+
+use crate::app::{App, both};
+use crate::archive::{Archive, RelPath};
+use crate::engine::View;
+use crate::error::Error;
+use crate::extract::{JsonBody, UrlPath, UrlQuery, json};
+
+use entry::{Entry, InUse};
+pub(crate) use stats::Stats;
+
+/// Entries of one answer, at most; a directory of one year of hours has 8,760.
+const MOST_ENTRIES: usize = 10_000;
+/// Hits of one search, at most.
+const MOST_HITS: usize = 500;
+/// Files that one request may delete.
+const MOST_DELETED: usize = 1_000;
+
+pub(crate) fn add_routes(routes: Router<App>) -> Router<App> {
+    let routes = both(routes, "/api/assets/browse", get(browse));
+    let routes = both(routes, "/api/assets/search", get(search));
+    let routes = both(routes, "/api/assets/stats", get(stats::stats));
+    let routes = both(routes, "/api/assets/delete-bulk", post(delete_bulk));
+    routes
+        .route("/api/assets/download/{*path}", get(download::download))
+        .route("/api/assets/file/{*path}", delete(delete_one))
+}
+
+/// The archive that the engine records to.
+fn archive(view: &View) -> Archive {
+    Archive::new(&view.config.global.archive_root)
+}
+
+/// Runs what waits for the disk where it doesn't keep other requests waiting.
+async fn off_the_loop<T: Send + 'static>(
+    task: impl FnOnce() -> Result<T, Error> + Send + 'static,
+) -> Result<T, Error> {
+    tokio::task::spawn_blocking(task)
+        .await
+        .unwrap_or_else(|error| Err(Error::Archive(format!("reading the archive was broken off: {error}"))))
+}
+
+/// Which directories a request may see.
+enum Scope {
+    All,
+    Recorders(HashSet<String>),
+}
+
+impl Scope {
+    fn of(studio: Option<&str>, view: &View) -> Self {
+        let Some(studio) = studio.filter(|studio| !studio.is_empty()) else { return Self::All };
+        let assigned = view.config.recorders.iter().filter(|one| one.studio_id.as_deref() == Some(studio));
+        Self::Recorders(assigned.map(|one| one.id.to_string()).collect())
+    }
+
+    fn has(&self, first: &str) -> bool {
+        match self {
+            Self::All => true,
+            Self::Recorders(ids) => ids.contains(first),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct BrowseQuery {
+    #[serde(default)]
+    path: String,
+    studio_id: Option<String>,
+    #[serde(default)]
+    offset: usize,
+    limit: Option<usize>,
+}
+
+#[derive(Serialize)]
+struct Browse {
+    path: String,
+    parent: Option<String>,
+    /// Entries in the directory, of which `entries` are a part if they are more than `limit`.
+    total: usize,
+    /// Directories first, each kind with the latest name first.
+    entries: Vec<Entry>,
+}
+
+async fn browse(State(app): State<App>, UrlQuery(query): UrlQuery<BrowseQuery>) -> Result<Response, Error> {
+    let path = RelPath::parse(&query.path)?;
+    let view = app.engine.view()?;
+    let answer = off_the_loop(move || {
+        let scope = Scope::of(query.studio_id.as_deref(), &view);
+        let in_root = path.as_str().is_empty();
+        if !in_root && !scope.has(path.first()) {
+            return Err(Error::NotFound(format!("the studio has no {:?}", path.as_str())));
+        }
+        let mut folder = archive(&view).folder(&path)?;
+        let mut items = folder.items().map_err(|cause| {
+            Error::Archive(format!("{:?} cannot be read: {}", path.as_str(), cause.desc()))
+        })?;
+        items.retain(|item| !in_root || scope.has(&item.name));
+        let in_use = InUse::of(&view.snapshot);
+        let limit = query.limit.unwrap_or(MOST_ENTRIES).min(MOST_ENTRIES);
+        let page = items.iter().skip(query.offset).take(limit);
+        let entries = page.map(|item| {
+            let below = if in_root { item.name.clone() } else { format!("{}/{}", path.as_str(), item.name) };
+            Entry::new(below, item, &folder, &in_use)
+        });
+        Ok(Browse {
+            parent: path.parent().map(str::to_owned),
+            total: items.len(),
+            entries: entries.collect(),
+            path: path.as_str().to_owned(),
+        })
+    });
+    Ok(json(answer.await?))
+}
+
+#[derive(Deserialize)]
+struct SearchQuery {
+    #[serde(default)]
+    q: String,
+    studio_id: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Hits {
+    /// Files whose path has all words in it, in whatever case; in each directory the latest name first.
+    entries: Vec<Entry>,
+    /// There are more.
+    truncated: bool,
+}
+
+async fn search(State(app): State<App>, UrlQuery(query): UrlQuery<SearchQuery>) -> Result<Response, Error> {
+    let words: Vec<String> = query.q.split_whitespace().map(str::to_lowercase).collect();
+    if words.is_empty() {
+        return Err(Error::invalid("q", "say what to look for: ?q=2026-01-10"));
+    }
+    let view = app.engine.view()?;
+    let answer = off_the_loop(move || {
+        let scope = Scope::of(query.studio_id.as_deref(), &view);
+        let in_use = InUse::of(&view.snapshot);
+        let mut entries = Vec::new();
+        let end = archive(&view).walk(|path, item, folder| {
+            let first = path.split('/').next().unwrap_or_default();
+            let folded = path.to_lowercase();
+            if scope.has(first) && words.iter().all(|word| folded.contains(word.as_str())) {
+                if entries.len() == MOST_HITS {
+                    return ControlFlow::Break(());
+                }
+                entries.push(Entry::new(path.to_owned(), item, folder, &in_use));
+            }
+            ControlFlow::Continue(())
+        })?;
+        Ok(Hits { entries, truncated: end.is_break() })
+    });
+    Ok(json(answer.await?))
+}
+
+/// Whether a file is there is asked here, since the engine's refusals of single files have no kind.
+async fn delete_one(State(app): State<App>, UrlPath(path): UrlPath) -> Result<StatusCode, Error> {
+    let path = RelPath::parse(&path)?;
+    let view = app.engine.view()?;
+    let wanted = path.as_str().to_owned();
+    off_the_loop(move || archive(&view).file(&path).map(drop)).await?;
+    let mut outcome = delete_recordings(&app, vec![wanted]).await?;
+    match outcome.pop() {
+        Some(DeletedFile { refused: None, .. }) => Ok(StatusCode::NO_CONTENT),
+        Some(DeletedFile { refused: Some(why), .. }) => Err(Error::Conflict(why)),
+        None => Err(Error::Unexpected),
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DeleteMany {
+    paths: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct Deleted {
+    deleted: Vec<String>,
+    failed: Vec<NotDeleted>,
+}
+
+#[derive(Serialize)]
+struct NotDeleted {
+    path: String,
+    detail: String,
+}
+
+async fn delete_bulk(State(app): State<App>, body: JsonBody) -> Result<Response, Error> {
+    let DeleteMany { paths } = body.parse()?;
+    if paths.is_empty() || paths.len() > MOST_DELETED {
+        let detail =
+            format!("{} files cannot be deleted at once: give 1 to {MOST_DELETED} paths", paths.len());
+        return Err(Error::invalid("paths", detail));
+    }
+    for (index, path) in paths.iter().enumerate() {
+        // What is handed to the engine has the form that was checked; with a slash at the end it would not.
+        let detail = match RelPath::parse(path) {
+            Ok(checked) if checked.as_str() == path && !path.is_empty() => continue,
+            Ok(_) => format!("{path:?} is not the path of a file"),
+            Err(error) => error.to_string(),
+        };
+        return Err(Error::invalid(&format!("paths[{index}]"), detail));
+    }
+    let mut answer = Deleted { deleted: Vec::new(), failed: Vec::new() };
+    for DeletedFile { path, refused } in delete_recordings(&app, paths).await? {
+        match refused {
+            None => answer.deleted.push(path),
+            Some(detail) => answer.failed.push(NotDeleted { path, detail }),
+        }
+    }
+    Ok(json(answer))
+}
+
+async fn delete_recordings(app: &App, paths: Vec<String>) -> Result<Vec<DeletedFile>, Error> {
+    match app.engine.ask(Request::DeleteRecordings(paths)).await? {
+        Reply::Deleted(outcome) => Ok(outcome),
+        _ => Err(Error::Unexpected),
+    }
+}

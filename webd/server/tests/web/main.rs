@@ -1,0 +1,8 @@
+//! The server against a fake engine: every route, every refusal.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod assets;
+mod common;
+mod guard;
+mod levels;
+mod recorders;
