@@ -44,15 +44,30 @@ def summary(process):
 
 
 def ledger(wav):
-    """The gap ledger beside a recording: (header, [gap]), with positions made relative to the file."""
+    """The gap ledger beside a recording: (header, [gap]), gaps with their position in the file as `in_file`.
+
+    A gap that was still open has another line for the same position behind it, which holds; events (a new SSRC, say)
+    and the closing line are no gaps.
+    """
     path = Path(wav).with_suffix(".gaps.jsonl")
     if not path.exists():
         die(f"{path} does not exist")
-    lines = [json.loads(line) for line in path.read_text().splitlines() if line]
-    header, gaps = lines[0], lines[1:]
-    for gap in gaps:
+    header, *lines = [json.loads(line) for line in path.read_text().splitlines() if line]
+    gaps = {line["position"]: line for line in lines if "frames" in line}
+    for gap in gaps.values():
         gap["in_file"] = gap["position"] - header["first_position"]
-    return header, gaps
+    return header, list(gaps.values())
+
+
+def write_state(state, archive, flows):
+    """The engine's configuration: a source and a recorder for each flow {id, group, port}, named after it."""
+    sources = [{"id": flow["id"], "name": flow["id"], "address": flow["group"], "port": flow["port"], "interface": "lo"}
+               for flow in flows]
+    recorders = [{"id": flow["id"], "name": flow["id"], "source_id": flow["id"]} for flow in flows]
+    documents = {"global": {"archive_root": str(archive), "active_recorders": max(6, len(flows))}, "sources": sources,
+                 "recorders": recorders}
+    for name, document in documents.items():
+        (state / f"{name}.json").write_text(json.dumps(document, indent=2))
 
 
 class Engine:
