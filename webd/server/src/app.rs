@@ -64,7 +64,8 @@ impl App {
             .method_not_allowed_fallback(async |method: Method| Error::Method(method.to_string()))
             .layer(DefaultBodyLimit::max(MAX_BODY))
             .layer(axum::middleware::from_fn(guard::guard))
-            .layer(TraceLayer::new_for_http())
+            // Each error logs its own reason where it becomes an answer.
+            .layer(TraceLayer::new_for_http().on_failure(()))
             .with_state(self.clone())
     }
 }

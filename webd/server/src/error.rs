@@ -139,7 +139,8 @@ struct Problem<'a> {
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
         let status = self.status();
-        if status.is_server_error() {
+        // That the engine is away was logged when it went; an open page asks every second.
+        if status.is_server_error() && !matches!(self, Self::Away { .. }) {
             tracing::warn!(%status, error = %self, "a request failed");
         }
         let field = match &self {

@@ -1,5 +1,6 @@
 //! `audyn-webd`: starts the server of the library and stops it when told to.
 
+use std::io::IsTerminal;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -19,7 +20,8 @@ const LAST_BYTES: Duration = Duration::from_secs(5);
 async fn main() -> ExitCode {
     let options = Options::parse();
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let colours = std::io::stderr().is_terminal();
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours).init();
     match run(&options).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(sentence) => {
