@@ -97,7 +97,7 @@ need_rust() {
     web=$(apt-cache policy rustc-web 2>/dev/null | sed -n 's/^ *Candidate: \([0-9.]*\).*/\1/p')
   fi
   if [ "$have" = none ] && [ -n "$web" ] && at_least "$web" "$wanted"; then
-    apt_install rustc-web cargo-web rust-web-clippy rustfmt-web
+    apt_install rustc-web cargo-web rust-web-clippy rustfmt-web ca-certificates
   else
     fail "Rust $wanted or newer is needed (found: $have): install it with rustup, then run this again"
   fi
