@@ -9,18 +9,26 @@
 //! Never: an HTTP request, a person's account; those are the web daemon's.
 
 mod capture;
+mod delete;
 mod disk;
 mod engine;
 mod error;
 mod feed;
 mod ledger;
+mod policy;
 mod recording;
+pub mod server;
+mod service;
 mod shared;
 mod snapshot;
+mod store;
 mod tap;
 mod worker;
 
 pub use engine::{Engine, EngineOptions, RecorderSpec};
 pub use error::EngineError;
+pub use policy::local_zone;
 pub use recording::Naming;
+pub use service::{Answer, Service};
 pub use shared::Notice;
+pub use store::{Change, ConfigStore, recorder_specs};

@@ -1,2 +1,118 @@
-//! Entry point.
-fn main() {}
+//! `audyn-engine`: captures, records, and is told what to do over its Unix socket.
+//!
+//! Owns: options, readiness and watchdog towards systemd, the end on SIGTERM. Exit codes: 0 ended as asked, 1 it could not start.
+#![forbid(unsafe_code)]
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use audyn_api::GlobalConfig;
+use audyn_daemon::server::{Server, listen};
+use audyn_daemon::{ConfigStore, EngineError, Service};
+use clap::Parser;
+use sd_notify::NotifyState;
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Records AES67 flows around the clock.
+///
+/// Its configuration is global.json, recorders.json and sources.json in the state directory; they are made on the
+/// first start. Clients change it over the socket.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Options {
+    /// Directory of the configuration.
+    #[arg(long, value_name = "DIR", default_value = "/var/lib/audyn/engine")]
+    state: PathBuf,
+    /// The control socket.
+    #[arg(long, value_name = "PATH", default_value = "/run/audyn/engine.sock")]
+    socket: PathBuf,
+    /// Archive root that a new global.json gets; an absolute path.
+    #[arg(long, value_name = "DIR")]
+    archive_root: Option<PathBuf>,
+}
+
+fn main() -> ExitCode {
+    let options = Options::parse();
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    match run(&options) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("audyn-engine: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(options: &Options) -> Result<(), EngineError> {
+    let store = open_store(options)?;
+    // Everything below runs on this one thread; samples move on threads of their own.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|source| audyn_sys::SysError::Thread { source })?;
+    runtime.block_on(async {
+        // The socket first: where it cannot be, nothing is started.
+        let listener = listen(&options.socket)?;
+        let server = Server::new(Service::start(store)?);
+        let mut terminate =
+            signal(SignalKind::terminate()).map_err(|source| audyn_sys::SysError::Thread { source })?;
+        tracing::info!(socket = %options.socket.display(), state = %options.state.display(), "ready");
+        notify(NotifyState::Ready);
+        tokio::select! {
+            () = server.accept(listener) => {}
+            () = server.publish() => {}
+            () = watchdog(&server) => {}
+            _ = terminate.recv() => {}
+            _ = tokio::signal::ctrl_c() => {}
+        }
+        notify(NotifyState::Stopping);
+        tracing::info!("ending; open files are closed");
+        Ok::<(), EngineError>(())
+    })?;
+    // Dropping the runtime has dropped the connections and with them the service: every file is closed.
+    drop(runtime);
+    // Nobody is left to answer. A socket that stays is replaced by the next engine.
+    let _ = std::fs::remove_file(&options.socket);
+    Ok(())
+}
+
+fn open_store(options: &Options) -> Result<ConfigStore, EngineError> {
+    let mut first = GlobalConfig::default();
+    if let Some(root) = &options.archive_root {
+        first.archive_root = root.to_string_lossy().into_owned();
+    }
+    let wanted = first.archive_root.clone();
+    let store = ConfigStore::open(&options.state, first)?;
+    let stored = &store.document().global.archive_root;
+    if options.archive_root.is_some() && *stored != wanted {
+        return Err(EngineError::Invalid(format!(
+            "--archive-root {wanted} is for a new configuration, but {} says {stored}; change it there, or leave the \
+             option out",
+            options.state.join("global.json").display()
+        )));
+    }
+    Ok(store)
+}
+
+/// Feeds systemd's watchdog as long as the capture loop turns. A silent network turns it too.
+async fn watchdog(server: &Server) {
+    let Some(timeout) = sd_notify::watchdog_enabled() else { return std::future::pending().await };
+    let mut ticks = tokio::time::interval((timeout / 3).max(Duration::from_millis(10)));
+    let mut before = None;
+    loop {
+        ticks.tick().await;
+        let turns = server.with(|service| service.capture_turns());
+        if before != Some(turns) {
+            notify(NotifyState::Watchdog);
+        }
+        before = Some(turns);
+    }
+}
+
+fn notify(state: NotifyState<'_>) {
+    if let Err(error) = sd_notify::notify(&[state]) {
+        tracing::warn!(%error, "systemd could not be told");
+    }
+}

@@ -257,7 +257,11 @@ impl Recording {
                 status.file = Some(path.clone());
                 status.error = None;
                 drop(status);
-                let _ = notices.try_send(Notice::Opened { recorder: self.recorder.clone(), path });
+                let _ = notices.try_send(Notice::Opened {
+                    recorder: self.recorder.clone(),
+                    path,
+                    position: self.head,
+                });
             }
             Err(detail) => self.status().error = Some(detail),
         }

@@ -92,6 +92,8 @@ pub enum Notice {
         recorder: String,
         /// The file.
         path: std::path::PathBuf,
+        /// Position of its first frame.
+        position: FrameIndex,
     },
     /// A recording ended and its file is closed.
     Ended {

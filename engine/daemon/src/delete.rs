@@ -1,0 +1,111 @@
+//! Deleting recordings on a client's word.
+//!
+//! Owns: that nothing outside the archive, nothing that is being recorded and nothing but a recording is ever removed.
+
+use std::path::{Component, Path, PathBuf};
+
+use audyn_api::DeletedFile;
+
+use crate::ledger;
+
+/// Suffixes that recordings have.
+const SUFFIXES: [&str; 3] = ["wav", "flac", "opus"];
+
+/// Deletes each path (relative to `root`) with its gap ledger, and says what became of it.
+pub(crate) fn recordings(
+    root: &Path,
+    paths: Vec<String>,
+    is_open: impl Fn(&Path) -> bool,
+) -> Vec<DeletedFile> {
+    let of = |path: String| {
+        let refused = delete(root, &path, &is_open).err();
+        match &refused {
+            None => tracing::info!(path, "recording deleted"),
+            Some(why) => tracing::info!(path, why, "recording not deleted"),
+        }
+        DeletedFile { path, refused }
+    };
+    paths.into_iter().map(of).collect()
+}
+
+fn delete(root: &Path, path: &str, is_open: &impl Fn(&Path) -> bool) -> Result<(), String> {
+    let relative = Path::new(path);
+    let plain = relative.components().all(|part| matches!(part, Component::Normal(_)));
+    if path.is_empty() || !plain || path.contains('\0') {
+        return Err(format!("`{path}` is not a path below the archive; give it as the file list does"));
+    }
+    let file = resolve(root, relative).map_err(|error| format!("`{path}` cannot be deleted: {error}"))?;
+    let suffix = file.extension().and_then(|suffix| suffix.to_str()).unwrap_or_default();
+    if !SUFFIXES.contains(&suffix) {
+        return Err(format!("`{path}` is not a recording; only {} files are deleted", SUFFIXES.join(", ")));
+    }
+    let metadata =
+        std::fs::symlink_metadata(&file).map_err(|error| format!("`{path}` cannot be deleted: {error}"))?;
+    if !metadata.is_file() {
+        return Err(format!("`{path}` is not a file; recordings are deleted one by one"));
+    }
+    if is_open(&file) || is_open(&root.join(relative)) {
+        return Err(format!("`{path}` is being recorded; stop the recorder first"));
+    }
+    std::fs::remove_file(&file).map_err(|error| format!("`{path}` cannot be deleted: {error}"))?;
+    match std::fs::remove_file(ledger::path_of(&file)) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(format!("`{path}` was deleted, but its gap ledger was not: {error}"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The real place of a file, whose directories must be below the real root: no link leads out.
+fn resolve(root: &Path, relative: &Path) -> std::io::Result<PathBuf> {
+    let root = root.canonicalize()?;
+    let file = root.join(relative);
+    let parent = file.parent().unwrap_or(&root).canonicalize()?;
+    if !parent.starts_with(&root) {
+        return Err(std::io::Error::other("a link leads out of the archive"));
+    }
+    Ok(parent.join(file.file_name().unwrap_or_default()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_closed_recordings_below_the_root_are_deleted() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().join("archive");
+        let outside = dir.path().join("outside");
+        std::fs::create_dir_all(root.join("a")).unwrap();
+        std::fs::create_dir_all(&outside).unwrap();
+        for name in ["a/one.wav", "a/one.gaps.jsonl", "a/open.wav", "a/notes.txt"] {
+            std::fs::write(root.join(name), "x").unwrap();
+        }
+        std::fs::write(outside.join("secret.wav"), "x").unwrap();
+        std::os::unix::fs::symlink(&outside, root.join("link")).unwrap();
+        std::os::unix::fs::symlink(outside.join("secret.wav"), root.join("a/alias.wav")).unwrap();
+
+        let open = root.join("a/open.wav");
+        let ask = |path: &str| recordings(&root, vec![path.to_owned()], |p| p == open).remove(0).refused;
+        for bad in [
+            "",
+            "..",
+            "../outside/secret.wav",
+            "/etc/passwd",
+            "a/../../outside/secret.wav",
+            "link/secret.wav",
+            "a/alias.wav",
+            "a/notes.txt",
+            "a",
+            "a/open.wav",
+            "a/none.wav",
+            "a/one.gaps.jsonl",
+            "a/\0.wav",
+        ] {
+            assert!(ask(bad).is_some(), "{bad:?}");
+        }
+        assert!(outside.join("secret.wav").exists() && open.exists() && root.join("a/notes.txt").exists());
+        assert_eq!(ask("a/one.wav"), None);
+        assert!(!root.join("a/one.wav").exists() && !root.join("a/one.gaps.jsonl").exists());
+    }
+}

@@ -1,0 +1,381 @@
+//! The configuration files: `global.json`, `recorders.json` and `sources.json` in the state directory.
+//!
+//! Owns: reading, checking and writing them; nobody else writes. Never: applies them.
+//!
+//! # Procedure
+//!
+//! *Save*: 1. write `NAME.json.new`; 2. fsync it; 3. rename it over `NAME.json`; 4. fsync the directory. After a crash at any
+//! step the file is the old one or the new one, whole. A change touches one file, so files never disagree.
+//!
+//! The revision counts changes since the engine started, from the number of seconds since 1970, so that a
+//! revision of a former run is never taken for one of this.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use audyn_api::{ConfigDocument, GlobalConfig, RecorderConfig, SourceConfig};
+use audyn_units::ChannelCount;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::engine::RecorderSpec;
+use crate::error::EngineError;
+use crate::recording::Naming;
+
+/// Recorders that may be configured.
+const MAX_RECORDERS: usize = 64;
+
+/// Sources that may be configured.
+const MAX_SOURCES: usize = 1_000;
+
+/// The files and what they hold.
+#[derive(Debug)]
+pub struct ConfigStore {
+    directory: PathBuf,
+    document: ConfigDocument,
+}
+
+/// One change of the configuration.
+#[derive(Debug, Clone)]
+pub enum Change {
+    /// A new `global.json`.
+    Global(GlobalConfig),
+    /// A recorder that is new, or takes the place of the one with its identifier.
+    PutRecorder(RecorderConfig),
+    /// A recorder goes.
+    RemoveRecorder(audyn_api::RecorderId),
+    /// A source that is new, or takes the place of the one with its identifier.
+    PutSource(SourceConfig),
+    /// A source goes.
+    RemoveSource(audyn_api::SourceId),
+}
+
+impl ConfigStore {
+    /// Reads the files of `directory`, and makes those that are missing. Anything wrong is an error that names the
+    /// file and the field, and no file is changed.
+    pub fn open(directory: &Path, first_global: GlobalConfig) -> Result<Self, EngineError> {
+        std::fs::create_dir_all(directory)
+            .map_err(|source| EngineError::Unwritable { path: directory.to_owned(), source })?;
+        let document = ConfigDocument {
+            revision: audyn_sys::clock::utc_now().as_nanos().unsigned_abs() / 1_000_000_000,
+            global: read(directory, "global.json")?.unwrap_or(first_global),
+            recorders: read(directory, "recorders.json")?.unwrap_or_default(),
+            sources: read(directory, "sources.json")?.unwrap_or_default(),
+        };
+        check(&document).map_err(|detail| EngineError::ConfigFile { path: directory.to_owned(), detail })?;
+        let store = Self { directory: directory.to_owned(), document };
+        for name in ["global.json", "recorders.json", "sources.json"] {
+            if !directory.join(name).exists() {
+                store.save(name, &store.document)?;
+            }
+        }
+        Ok(store)
+    }
+
+    /// What is in force.
+    pub fn document(&self) -> &ConfigDocument {
+        &self.document
+    }
+
+    /// The document that a change would give, checked. `revision` must be the one in force.
+    pub fn propose(
+        &self,
+        revision: u64,
+        change: Change,
+    ) -> Result<(ConfigDocument, &'static str), EngineError> {
+        if revision != self.document.revision {
+            return Err(EngineError::Conflict(format!(
+                "the configuration was changed in the meantime (revision {} is in force, the change was made from \
+                 {revision}); read it again and repeat the change",
+                self.document.revision
+            )));
+        }
+        let mut document = self.document.clone();
+        document.revision += 1;
+        let file = match change {
+            Change::Global(global) => {
+                document.global = global;
+                "global.json"
+            }
+            Change::PutRecorder(recorder) => {
+                match document.recorders.iter_mut().find(|r| r.id == recorder.id) {
+                    Some(before) => *before = recorder,
+                    None => document.recorders.push(recorder),
+                }
+                "recorders.json"
+            }
+            Change::RemoveRecorder(id) => {
+                let before = document.recorders.len();
+                document.recorders.retain(|r| r.id != id);
+                if document.recorders.len() == before {
+                    return Err(not_found("recorder", id.as_str()));
+                }
+                "recorders.json"
+            }
+            Change::PutSource(source) => {
+                match document.sources.iter_mut().find(|s| s.id == source.id) {
+                    Some(before) => *before = source,
+                    None => document.sources.push(source),
+                }
+                "sources.json"
+            }
+            Change::RemoveSource(id) => {
+                let before = document.sources.len();
+                document.sources.retain(|s| s.id != id);
+                if document.sources.len() == before {
+                    return Err(not_found("source", id.as_str()));
+                }
+                "sources.json"
+            }
+        };
+        check(&document).map_err(EngineError::Invalid)?;
+        Ok((document, file))
+    }
+
+    /// Writes a proposed document's changed file and puts it in force.
+    pub fn commit(&mut self, document: ConfigDocument, file: &'static str) -> Result<(), EngineError> {
+        self.save(file, &document)?;
+        self.document = document;
+        Ok(())
+    }
+
+    fn save(&self, name: &str, document: &ConfigDocument) -> Result<(), EngineError> {
+        let saved = match name {
+            "global.json" => replace(&self.directory, name, &document.global),
+            "recorders.json" => replace(&self.directory, name, &document.recorders),
+            _ => replace(&self.directory, name, &document.sources),
+        };
+        saved.map_err(|error| EngineError::ConfigFile {
+            path: self.directory.join(name),
+            detail: format!("cannot be written ({error}), so nothing was changed; check the disk"),
+        })
+    }
+}
+
+/// What the engine shall run of a configuration.
+pub fn recorder_specs(document: &ConfigDocument) -> Result<Vec<RecorderSpec>, EngineError> {
+    let root = Path::new(&document.global.archive_root);
+    let spec = |recorder: &RecorderConfig| {
+        Ok(RecorderSpec {
+            id: recorder.id.to_string(),
+            source: recorder.source_id.clone(),
+            enabled: recorder.enabled,
+            channels: recorder.channels.clone(),
+            format: recorder.format,
+            naming: Naming::Archive {
+                root: root.join(recorder.id.as_str()),
+                policy: crate::policy::of(&recorder.archive)?,
+                zone: crate::policy::local_zone(),
+            },
+        })
+    };
+    document.recorders.iter().map(spec).collect()
+}
+
+fn not_found(what: &'static str, id: &str) -> EngineError {
+    EngineError::NotFound {
+        what,
+        id: id.to_owned(),
+        known: format!("list the {what}s to see which there are"),
+    }
+}
+
+/// Checks the values of a whole document; the sentence names the thing and the field.
+fn check(document: &ConfigDocument) -> Result<(), String> {
+    check_global(&document.global)?;
+    if document.sources.len() > MAX_SOURCES {
+        return Err(format!("there are more than {MAX_SOURCES} sources; remove some"));
+    }
+    for (n, source) in document.sources.iter().enumerate() {
+        let name = &source.id;
+        if document.sources[..n].iter().any(|other| other.id == *name) {
+            return Err(format!("there are two sources `{name}`; give one another id"));
+        }
+        if source.port == 0 {
+            return Err(format!(
+                "source `{name}`: port 0 cannot be listened on; use the sender's, usually 5004"
+            ));
+        }
+        if source.packet_frames == Some(0) {
+            return Err(format!(
+                "source `{name}`: packet_frames must be above 0; leave it out if it isn't known"
+            ));
+        }
+    }
+    if document.recorders.len() > MAX_RECORDERS {
+        return Err(format!("there are more than {MAX_RECORDERS} recorders; remove some"));
+    }
+    let enabled = document.recorders.iter().filter(|r| r.enabled).count();
+    let most = usize::from(document.global.active_recorders);
+    if enabled > most {
+        return Err(format!(
+            "{enabled} recorders would be enabled, and active_recorders allows {most}; disable some or raise it"
+        ));
+    }
+    for (n, recorder) in document.recorders.iter().enumerate() {
+        if document.recorders[..n].iter().any(|other| other.id == recorder.id) {
+            return Err(format!("there are two recorders `{}`; give one another id", recorder.id));
+        }
+        check_recorder(recorder, document)
+            .map_err(|detail| format!("recorder `{}`: {detail}", recorder.id))?;
+    }
+    Ok(())
+}
+
+fn check_global(global: &GlobalConfig) -> Result<(), String> {
+    if !Path::new(&global.archive_root).is_absolute() {
+        return Err(format!(
+            "archive_root `{}` is not an absolute path; start it with /",
+            global.archive_root
+        ));
+    }
+    if !(1..=MAX_RECORDERS).contains(&usize::from(global.active_recorders)) {
+        return Err(format!("active_recorders {} is outside 1 to {MAX_RECORDERS}", global.active_recorders));
+    }
+    if !(1_000..=20_000).contains(&global.capture_period_micros) {
+        return Err(format!(
+            "capture_period_micros {} is outside 1000 to 20000",
+            global.capture_period_micros
+        ));
+    }
+    if !(65_536..=268_435_456).contains(&global.receive_buffer_bytes) {
+        return Err(format!(
+            "receive_buffer_bytes {} is outside 65536 to 268435456",
+            global.receive_buffer_bytes
+        ));
+    }
+    if global.fifo_priority > 99 {
+        return Err(format!("fifo_priority {} is outside 0 to 99", global.fifo_priority));
+    }
+    Ok(())
+}
+
+fn check_recorder(recorder: &RecorderConfig, document: &ConfigDocument) -> Result<(), String> {
+    crate::policy::of(&recorder.archive).map_err(|error| format!("archive: {error}"))?;
+    let Some(wanted) = &recorder.source_id else { return Ok(()) };
+    let source = document
+        .sources
+        .iter()
+        .find(|source| source.id == *wanted)
+        .ok_or_else(|| format!("source_id `{wanted}` is not a source; add the source first"))?;
+    if recorder.channels.len() > ChannelCount::MAX {
+        return Err(format!("channels: {} are more than {}", recorder.channels.len(), ChannelCount::MAX));
+    }
+    audyn_core::channels::ChannelMap::new(source.channels, &recorder.channels)
+        .map_err(|error| format!("channels: {error}"))?;
+    Ok(())
+}
+
+fn read<T: DeserializeOwned>(directory: &Path, name: &str) -> Result<Option<T>, EngineError> {
+    let path = directory.join(name);
+    let bytes = match std::fs::read(&path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => {
+            let detail = format!("cannot be read ({error}); check its owner and mode");
+            return Err(EngineError::ConfigFile { path, detail });
+        }
+    };
+    match serde_json::from_slice(&bytes) {
+        Ok(value) => Ok(Some(value)),
+        Err(error) => {
+            let detail = format!("{error}; mend the file, or move it away to start from defaults");
+            Err(EngineError::ConfigFile { path, detail })
+        }
+    }
+}
+
+/// The save procedure.
+fn replace(directory: &Path, name: &str, value: &impl Serialize) -> io::Result<()> {
+    let mut bytes = serde_json::to_vec_pretty(value)?;
+    bytes.push(b'\n');
+    let new = directory.join(format!("{name}.new"));
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).open(&new)?;
+    file.write_all(&bytes)?;
+    file.sync_all()?;
+    std::fs::rename(&new, directory.join(name))?;
+    File::open(directory)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use audyn_api::{RecorderId, SourceId};
+
+    fn source(id: &str) -> SourceConfig {
+        serde_json::from_str(&format!(r#"{{"id":"{id}","name":"S","address":"239.1.1.1"}}"#)).unwrap()
+    }
+
+    fn recorder(id: &str, source: &str) -> RecorderConfig {
+        serde_json::from_str(&format!(r#"{{"id":"{id}","name":"R","source_id":"{source}"}}"#)).unwrap()
+    }
+
+    fn put(store: &mut ConfigStore, change: Change) -> Result<(), EngineError> {
+        let (document, file) = store.propose(store.document().revision, change)?;
+        store.commit(document, file)
+    }
+
+    #[test]
+    fn what_is_saved_comes_back_and_unknown_fields_are_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut store = ConfigStore::open(dir.path(), GlobalConfig::default()).unwrap();
+        put(&mut store, Change::PutSource(source("desk"))).unwrap();
+        put(&mut store, Change::PutRecorder(recorder("a", "desk"))).unwrap();
+        let again = ConfigStore::open(dir.path(), GlobalConfig::default()).unwrap();
+        assert_eq!(again.document().recorders, store.document().recorders);
+        assert_eq!(again.document().sources, store.document().sources);
+
+        std::fs::write(dir.path().join("global.json"), r#"{"archive_rot":"/x"}"#).unwrap();
+        let error = ConfigStore::open(dir.path(), GlobalConfig::default()).unwrap_err().to_string();
+        assert!(error.contains("global.json") && error.contains("archive_rot"), "{error}");
+    }
+
+    #[test]
+    fn a_stale_revision_is_a_conflict_and_changes_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut store = ConfigStore::open(dir.path(), GlobalConfig::default()).unwrap();
+        let old = store.document().revision;
+        put(&mut store, Change::PutSource(source("desk"))).unwrap();
+        let error = store.propose(old, Change::RemoveSource(SourceId::new("desk").unwrap())).unwrap_err();
+        assert!(matches!(error, EngineError::Conflict(_)));
+        assert_eq!(store.document().sources.len(), 1);
+    }
+
+    #[test]
+    fn wrong_values_are_refused_by_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut store = ConfigStore::open(dir.path(), GlobalConfig::default()).unwrap();
+        put(&mut store, Change::PutSource(source("desk"))).unwrap();
+        let revision = store.document().revision;
+        let refused = |change| store.propose(revision, change).unwrap_err().to_string();
+
+        assert!(refused(Change::PutRecorder(recorder("a", "nothing"))).contains("source_id `nothing`"));
+        let wide = RecorderConfig { channels: vec![0, 5], ..recorder("a", "desk") };
+        assert!(refused(Change::PutRecorder(wide)).contains("channel 6"));
+        let mut period = recorder("a", "desk");
+        period.archive.period_seconds = 0;
+        assert!(refused(Change::PutRecorder(period)).contains("period"));
+        let relative = GlobalConfig { archive_root: "here".into(), ..GlobalConfig::default() };
+        assert!(refused(Change::Global(relative)).contains("archive_root"));
+        assert!(refused(Change::RemoveRecorder(RecorderId::new("b").unwrap())).contains("`b`"));
+        put(&mut store, Change::PutRecorder(recorder("a", "desk"))).unwrap();
+        let error =
+            store.propose(store.document().revision, Change::RemoveSource(SourceId::new("desk").unwrap()));
+        assert!(error.unwrap_err().to_string().contains("recorder `a`"), "a source in use stays");
+    }
+
+    #[test]
+    fn no_more_recorders_are_enabled_than_allowed() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut store = ConfigStore::open(dir.path(), GlobalConfig::default()).unwrap();
+        for n in 0..6 {
+            let recorder: RecorderConfig =
+                serde_json::from_str(&format!(r#"{{"id":"r{n}","name":"R"}}"#)).unwrap();
+            put(&mut store, Change::PutRecorder(recorder)).unwrap();
+        }
+        let seventh: RecorderConfig = serde_json::from_str(r#"{"id":"r6","name":"R"}"#).unwrap();
+        let error = put(&mut store, Change::PutRecorder(seventh)).unwrap_err();
+        assert!(error.to_string().contains("active_recorders allows 6"), "{error}");
+    }
+}
