@@ -5,7 +5,7 @@
 //! Each kind of fault draws from a generator of its own, once a packet, whether or not the packet is sent. So two
 //! runs with one seed lose the same packets, even if one of them also reorders or pauses.
 
-use audyn_units::{FrameCount, FrameIndex, SeqNo, Ssrc};
+use audyn_units::{FrameCount, FrameIndex, RtpTime, SeqNo, Ssrc};
 use rand_core::Rng;
 use rand_pcg::Pcg32;
 
@@ -148,6 +148,13 @@ fn sorted(events: &[Event]) -> Vec<Event> {
     let mut events = events.to_vec();
     events.sort_by_key(|event| event.at);
     events
+}
+
+/// Source identifier, first sequence number and first timestamp out of a seed, for who doesn't choose them himself:
+/// unpredictable to others, as RFC 3550 §5.1 asks, and yet the same again for the same seed.
+pub fn draw_identity(seed: u64) -> (Ssrc, SeqNo, RtpTime) {
+    let mut random = Pcg32::new(seed, 6);
+    (Ssrc(random.next_u32()), SeqNo((random.next_u32() >> 16) as u16), RtpTime(random.next_u32()))
 }
 
 /// What becomes of one packet by chance.

@@ -26,7 +26,7 @@ use audyn_units::{
 use audyn_wire::pcm;
 use audyn_wire::rtp::{HEADER_BYTES, Header};
 
-pub use impair::{Chance, Event, Fault, Impairments, MAX_DELAY, Random};
+pub use impair::{Chance, Event, Fault, Impairments, MAX_DELAY, Random, draw_identity};
 pub use signal::{Index, Source, Tone, index_identify, index_position_of, index_sample, streams};
 pub use truth::{Change, Pause, PauseKind, Sent, Span, Spans, Step, Truth};
 
