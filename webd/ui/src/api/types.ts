@@ -1,0 +1,134 @@
+/**
+ * The shapes that audyn-webd sends and takes, as this page uses them. Fields marked optional may be missing; nothing
+ * here is computed by the page.
+ */
+
+export type RecorderState = 'stopped' | 'recording' | 'paused' | 'error';
+
+/**
+ * Whether packets come. `waiting`: none yet since the flow was opened. `silent`: they came and have stopped.
+ * `failed`: the socket could not be opened; the recorder's errors say why.
+ */
+export type FlowState = 'receiving' | 'silent' | 'waiting' | 'failed';
+
+/** One channel's level; decibels are dBFS, null or missing where there is no signal at all. */
+export interface Level {
+  name: string;
+  /** RMS over the last interval (about 33 ms). */
+  level_db: number | null;
+  level_linear: number;
+  peak_db: number | null;
+  /** A full-scale sample was seen just now. */
+  clipping: boolean;
+}
+
+/**
+ * A recorder's configuration: it is sent back whole, with the revision that it was read at, so that a change made
+ * meanwhile by somebody else is not undone. Only what the page reads or sets is named.
+ */
+export interface RecorderConfig {
+  revision?: number;
+  enabled: boolean;
+  source_id?: string | null;
+  [field: string]: unknown;
+}
+
+export interface Recorder {
+  id: string;
+  name: string;
+  enabled: boolean;
+  state: RecorderState;
+  /** Null for a moment while the recorder is added. */
+  config: RecorderConfig | null;
+  studio_id: string | null;
+  levels: Level[];
+  /** RFC 3339; null when not recording. */
+  start_time: string | null;
+  bytes_written: number;
+  current_file: string | null;
+  errors: string[];
+  /** Frames that never came, since the recording began. */
+  lost_frames: number;
+  /** Frames of silence put in their place. */
+  filled_frames: number;
+  gaps: number;
+  flow_state: FlowState;
+  /** Sample rate in hertz; 0 or missing without a source. */
+  rate?: number;
+  /** Names of the recorded channels, in file order. */
+  channel_names?: string[];
+}
+
+export interface ControlStatus {
+  /** Why the engine is not connected. */
+  detail?: string | null;
+  engine: { connected: boolean; version?: string; uptime_seconds?: number };
+  recording?: number;
+  recorders?: number;
+  disk?: { total_bytes: number; free_bytes: number };
+  /** What the engine lacks or could not do, each a sentence. */
+  warnings?: string[];
+}
+
+export interface AssetEntry {
+  name: string;
+  /** Relative to the archive root, with `/` between its parts. */
+  path: string;
+  type: 'directory' | 'file';
+  size: number;
+  /** RFC 3339. */
+  modified: string;
+  duration_seconds: number | null;
+  /** Being written right now; such a file cannot be deleted. */
+  recording: boolean;
+  format: string | null;
+}
+
+export interface Browse {
+  path: string;
+  parent: string | null;
+  /** Entries in the folder; `entries` may be only the first of them. */
+  total?: number;
+  entries: AssetEntry[];
+}
+
+export interface SearchHits {
+  /** Files only. */
+  entries: AssetEntry[];
+  /** There are more. */
+  truncated?: boolean;
+}
+
+export interface AssetStats {
+  total_files: number;
+  total_bytes: number;
+  free_bytes: number;
+}
+
+export interface BulkDelete {
+  deleted: string[];
+  failed: { path: string; detail: string }[];
+}
+
+/** RFC 9457. */
+export interface Problem {
+  type?: string;
+  title?: string;
+  status?: number;
+  detail?: string;
+}
+
+export interface LevelsOfRecorder {
+  recorder_id: string;
+  recorder_name: string;
+  studio_id: string | null;
+  state: RecorderState;
+  channels: Level[];
+}
+
+/** What `/ws/levels` sends. */
+export type LevelsMessage =
+  | { type: 'all_levels'; timestamp: unknown; recorders: LevelsOfRecorder[] }
+  /** The engine went away or came back. */
+  | { type: 'engine'; connected: boolean; detail: string | null }
+  | { type: 'pong' };

@@ -1,0 +1,112 @@
+// @vitest-environment jsdom
+import { enableAutoUnmount, mount, type VueWrapper } from '@vue/test-utils';
+import { createPinia, setActivePinia } from 'pinia';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { nextTick } from 'vue';
+
+import { api } from '@/api/client';
+import type { Recorder } from '@/api/types';
+import { aRecorder } from '@/testing';
+import { texts } from '@/texts';
+import { vuetify } from '@/vuetify';
+
+import RecorderCard from './RecorderCard.vue';
+
+const NOW = Date.parse('2026-01-10T13:02:03Z');
+
+function card(but: Partial<Recorder> = {}, reachable = true): VueWrapper {
+  return mount(RecorderCard, {
+    props: { recorder: aRecorder(but), now: NOW, reachable },
+    global: { plugins: [vuetify], stubs: { AudioMeter: true, CompactMeter: true } },
+    attachTo: document.body,
+  });
+}
+const named = (name: string): HTMLButtonElement => {
+  const all = [...document.querySelectorAll('button')];
+  const found = all.find((b) => b.getAttribute('aria-label') === name || b.textContent?.trim() === name);
+  if (!found) throw new Error(`there is no button ${name}`);
+  return found;
+};
+const words = (wrapper: VueWrapper): string => wrapper.text().replaceAll('\u00a0', ' ');
+
+enableAutoUnmount(afterEach);
+beforeEach(() => {
+  setActivePinia(createPinia());
+  // What the dialog needs of a browser and jsdom doesn't have.
+  vi.stubGlobal('visualViewport', new EventTarget());
+  vi.stubGlobal(
+    'ResizeObserver',
+    class {
+      observe(): void {}
+      unobserve(): void {}
+      disconnect(): void {}
+    },
+  );
+  vi.spyOn(api, 'recorders').mockResolvedValue([]);
+});
+afterEach(() => {
+  vi.restoreAllMocks();
+  vi.unstubAllGlobals();
+});
+
+describe('a card', () => {
+  it('answers whether it records, for how long, and that nothing is lost', () => {
+    const text = words(card());
+    expect(text).toContain(texts.state.recording);
+    expect(text).toContain('01:02:03');
+    expect(text).toContain(texts.recorder.nothingLost);
+    expect(text).toContain('1.04 GB');
+  });
+
+  it('says what was lost', () => {
+    expect(words(card({ lost_frames: 5_760, gaps: 3 }))).toContain('Lost 120 ms in 3 gaps');
+    const joint = words(card({ gaps: 1 }));
+    expect(joint).not.toContain(texts.recorder.nothingLost);
+    expect(joint).toContain('1 joint');
+  });
+
+  it('does not claim that nothing is lost where nothing is recorded', () => {
+    const text = words(card({ state: 'error', start_time: null, current_file: null, errors: ['The disk is full.'] }));
+    expect(text).toContain('The disk is full.');
+    expect(text).not.toContain(texts.recorder.nothingLost);
+  });
+
+  it('says when a recording gets no audio', () => {
+    expect(words(card({ flow_state: 'silent' }))).toContain(texts.flow.silent);
+  });
+
+  it('stops only after a yes', async () => {
+    const stop = vi.spyOn(api, 'stop').mockResolvedValue(undefined);
+    card();
+    named(texts.recorder.stopLabel('Studio 1')).click();
+    await nextTick();
+    expect(stop).not.toHaveBeenCalled();
+    named(texts.recorder.keep).click();
+    await nextTick();
+    expect(stop).not.toHaveBeenCalled();
+
+    named(texts.recorder.stopLabel('Studio 1')).click();
+    await nextTick();
+    named(texts.recorder.stopConfirm).click();
+    expect(stop).toHaveBeenCalledExactlyOnceWith('studio-1');
+  });
+
+  it('starts at once', () => {
+    const start = vi.spyOn(api, 'start').mockResolvedValue(undefined);
+    card({ state: 'stopped', start_time: null });
+    named(texts.recorder.startLabel('Studio 1')).click();
+    expect(start).toHaveBeenCalledExactlyOnceWith('studio-1');
+  });
+
+  it('offers to turn on what is off, and gives no orders to what cannot be reached', () => {
+    card({ enabled: false, state: 'stopped', start_time: null }, false);
+    expect(named(texts.recorder.turnOnLabel('Studio 1')).disabled).toBe(true);
+  });
+
+  it('shows many channels side by side', () => {
+    const few = card({ channel_names: ['L', 'R'] });
+    expect(few.find('audio-meter-stub').exists()).toBe(true);
+    const many = card({ channel_names: Array.from({ length: 9 }, (_, i) => String(i + 1)) });
+    expect(many.find('compact-meter-stub').exists()).toBe(true);
+  });
+});

@@ -1,0 +1,42 @@
+/** Examples for tests. */
+
+import type { AssetEntry, Recorder } from '@/api/types';
+
+/** A recorder that records without loss, but for what is given. */
+export function aRecorder(but: Partial<Recorder> = {}): Recorder {
+  return {
+    id: 'studio-1',
+    name: 'Studio 1',
+    enabled: true,
+    state: 'recording',
+    config: { revision: 7, enabled: true, source_id: 'studio-1' },
+    studio_id: null,
+    levels: [],
+    start_time: '2026-01-10T12:00:00Z',
+    bytes_written: 1_036_800_044,
+    current_file: 'studio-1/2026-01-10-12.wav',
+    errors: [],
+    lost_frames: 0,
+    filled_frames: 0,
+    gaps: 0,
+    flow_state: 'receiving',
+    rate: 48_000,
+    channel_names: ['L', 'R'],
+    ...but,
+  };
+}
+
+/** A finished file of an hour, but for what is given. */
+export function anEntry(path: string, but: Partial<AssetEntry> = {}): AssetEntry {
+  return {
+    name: path.split('/').at(-1) ?? path,
+    path,
+    type: 'file',
+    size: 1000,
+    modified: '2026-01-10T12:00:00Z',
+    duration_seconds: 3600,
+    recording: false,
+    format: 'wav',
+    ...but,
+  };
+}

@@ -1,0 +1,70 @@
+import { describe, expect, it } from 'vitest';
+
+import { formatBytes, formatDateTime, formatDb, formatElapsed, formatLost, formatSince } from './format';
+
+/** Unbreakable spaces are for the eye; here they would only hide differences. */
+const plain = (text: string): string => text.replaceAll('\u00a0', ' ');
+
+describe('formatBytes', () => {
+  it.each([
+    [0, '0 B'],
+    [999, '999 B'],
+    [1000, '1.00 kB'],
+    [9_994, '9.99 kB'],
+    [9_996, '10.0 kB'],
+    [99_960, '100 kB'],
+    [999_499, '999 kB'],
+    [999_500, '1.00 MB'],
+    [1_036_800_044, '1.04 GB'],
+    [5e18, '5000 PB'],
+    [-1, '–'],
+    [NaN, '–'],
+  ])('%d is %s', (bytes, text) => expect(plain(formatBytes(bytes))).toBe(text));
+});
+
+describe('formatElapsed', () => {
+  it.each([
+    [0, '00:00:00'],
+    [59.999, '00:00:59'],
+    [3_661, '01:01:01'],
+    [86_399, '23:59:59'],
+    [183_600, '2 d 03:00:00'],
+    [-3, '00:00:00'],
+    [NaN, '–'],
+  ])('%d s is %s', (seconds, text) => expect(plain(formatElapsed(seconds))).toBe(text));
+});
+
+describe('formatLost', () => {
+  it.each([
+    [0.125, '0.1 ms'],
+    [1, '1 ms'],
+    [120.4, '120 ms'],
+    [3_000, '3.0 s'],
+    [300_000, '00:05:00'],
+  ])('%d ms is %s', (ms, text) => expect(plain(formatLost(ms))).toBe(text));
+});
+
+describe('times', () => {
+  // Made from local parts, so that the test holds in any zone.
+  const at = new Date(2026, 0, 10, 14, 30, 5).toISOString();
+  it('leave today’s date out', () => {
+    expect(formatSince(at, new Date(2026, 0, 10, 23, 59).getTime())).toBe('14:30:05');
+    expect(formatSince(at, new Date(2026, 0, 11, 0, 1).getTime())).toBe('2026-01-10 14:30:05');
+  });
+  it('name the date in lists, and never say "Invalid Date"', () => {
+    expect(formatDateTime(at)).toBe('2026-01-10 14:30:05');
+    expect(formatDateTime('nonsense')).toBe('–');
+    expect(formatSince('nonsense', 0)).toBe('–');
+  });
+});
+
+describe('formatDb', () => {
+  it.each([
+    [0, '0.0'],
+    [-0.04, '0.0'],
+    [-12.34, '−12.3'],
+    [-120, '−∞'],
+    [-Infinity, '−∞'],
+    [NaN, '−∞'],
+  ])('%d is %s', (db, text) => expect(formatDb(db)).toBe(text));
+});
