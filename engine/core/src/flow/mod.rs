@@ -136,7 +136,7 @@ pub trait FlowSink {
     /// Silence in the place of audio that is missing.
     fn silence(&mut self, at: FrameIndex, frames: FrameCount);
 
-    /// A gap began whose end isn't known yet; it has at least `gap.frames`.
+    /// An outage began whose end isn't known yet; it has at least `gap.frames`.
     fn gap_opened(&mut self, gap: Gap);
 
     /// A gap is complete; its silence was given before.

@@ -493,7 +493,9 @@ impl Receiver {
             Some(gap) => gap.frames += frames,
             None => {
                 let gap = Gap { position: self.head, frames, cause, estimated: false };
-                sink.gap_opened(gap);
+                if cause == GapCause::Outage {
+                    sink.gap_opened(gap);
+                }
                 self.open = Some(gap);
             }
         }

@@ -1,0 +1,296 @@
+//! The options of `audyn record`, and what they mean together.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use audyn_api::{FormatConfig, SourceConfig, SourceId};
+use audyn_core::archive::{ArchiveClock, ArchivePolicy, Layout};
+use audyn_daemon::Naming;
+use audyn_units::{ChannelCount, Encoding, Nanos, PayloadType, SampleRate};
+use audyn_wire::sdp::Session;
+use clap::Args;
+
+use super::RecordError;
+use crate::values;
+
+/// Examples at the end of `--help`.
+const EXAMPLES: &str = "\
+Examples:
+  audyn record -o show.wav -m 239.69.1.10                 one file, stereo L24 at 48 kHz
+  audyn record --archive-root /srv/audio studio-a.sdp     a file an hour, all from the sender's SDP
+  audyn record -o mic7.wav -m 239.69.1.20 --stream-channels 8 --channel-offset 6 -c 1 --duration 60
+  audyn record -o desk.wav -m 239.1.2.3 --encoding L16 --interface enp3s0 --json
+
+Exit codes: 0 recorded, 1 it went wrong while running, 2 it was asked for wrongly.";
+
+/// Record an AES67 stream to WAV, bit for bit.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct RecordArgs {
+    /// Session description (SDP) of the stream; the options below overrule it.
+    #[arg(value_name = "SDP")]
+    sdp: Option<PathBuf>,
+
+    /// Record to this one file; it must not exist.
+    #[arg(short, long, value_name = "FILE", conflicts_with = "archive_root", help_heading = "Where to")]
+    output: Option<PathBuf>,
+    /// Record to files below this directory, named and cut by the archive options.
+    #[arg(long, value_name = "DIR", help_heading = "Where to")]
+    archive_root: Option<PathBuf>,
+    /// Names of the files: flat, hierarchy, combo, dailydir, accurate or custom.
+    #[arg(long, value_name = "LAYOUT", default_value = "flat", help_heading = "Where to")]
+    archive_layout: Layout,
+    /// strftime format for the layout custom, without suffix.
+    #[arg(long, value_name = "FORMAT", help_heading = "Where to")]
+    archive_format: Option<String>,
+    /// Length of a file in seconds.
+    #[arg(long, value_name = "SECONDS", default_value_t = 3_600, help_heading = "Where to")]
+    archive_period: u32,
+    /// Clock of names and cuts: localtime, utc or ptp.
+    #[arg(long, value_name = "CLOCK", default_value = "localtime", help_heading = "Where to")]
+    archive_clock: ArchiveClock,
+    /// Format of the files: wav.
+    #[arg(long, value_name = "SUFFIX", default_value = "wav", help_heading = "Where to")]
+    archive_suffix: String,
+    /// Depth of the file: 16 (a 24-bit stream is dithered) or 24; as the stream unless given.
+    #[arg(long, value_name = "BITS", help_heading = "Where to")]
+    bits: Option<u16>,
+    /// End after so much audio, in seconds or as 500ms.
+    #[arg(long, value_name = "TIME", value_parser = values::duration, help_heading = "Where to")]
+    pub(super) duration: Option<Nanos>,
+
+    /// Multicast group, or the address of this machine that the stream is sent to.
+    #[arg(short = 'm', long, value_name = "IP", help_heading = "What")]
+    address: Option<IpAddr>,
+    /// UDP port [default: 5004].
+    #[arg(short, long, help_heading = "What")]
+    port: Option<u16>,
+    /// Network interface, by name or address.
+    #[arg(long, value_name = "IF", help_heading = "What")]
+    interface: Option<String>,
+    /// RTP payload type [default: 96].
+    #[arg(long, value_name = "PT", value_parser = values::payload_type, help_heading = "What")]
+    pt: Option<PayloadType>,
+    /// Encoding of the stream: L16 or L24 [default: L24].
+    #[arg(long, value_parser = values::encoding, help_heading = "What")]
+    encoding: Option<Encoding>,
+    /// Sample rate: 44100, 48000 or 96000 [default: 48000].
+    #[arg(short, long, value_parser = values::rate, help_heading = "What")]
+    rate: Option<SampleRate>,
+    /// Channels to record [default: all of the stream, or 2].
+    #[arg(short, long, value_parser = values::channels, help_heading = "What")]
+    channels: Option<ChannelCount>,
+    /// Channels of the stream, where it has more than are recorded.
+    #[arg(long, value_name = "N", value_parser = values::channels, help_heading = "What")]
+    stream_channels: Option<ChannelCount>,
+    /// First channel to record, counted from 0.
+    #[arg(long, value_name = "N", default_value_t = 0, help_heading = "What")]
+    channel_offset: u8,
+    /// Frames in a packet, if known; the packets themselves are believed.
+    #[arg(long, value_name = "FRAMES", help_heading = "What")]
+    spp: Option<u16>,
+    /// Receive buffer of the socket, in bytes.
+    #[arg(long, value_name = "BYTES", default_value_t = 4_194_304, help_heading = "What")]
+    pub(super) rcvbuf: usize,
+
+    /// Print the levels to standard output, a line each interval.
+    #[arg(long, help_heading = "What is shown")]
+    pub(super) levels: bool,
+    /// Time between two lines of levels, in milliseconds.
+    #[arg(long, value_name = "MS", default_value_t = 33, value_parser = clap::value_parser!(u32).range(10..=60_000), help_heading = "What is shown")]
+    pub(super) levels_interval: u32,
+    /// Say more: once for what the engine does, twice for everything.
+    #[arg(short, long, action = clap::ArgAction::Count, help_heading = "What is shown")]
+    pub(super) verbose: u8,
+    /// Show nothing while recording.
+    #[arg(short, long, conflicts_with = "verbose", help_heading = "What is shown")]
+    pub(super) quiet: bool,
+
+    #[command(flatten)]
+    later: LaterArgs,
+}
+
+/// Options that other recorders have and this one will have. Each is refused by name.
+#[derive(Debug, Args)]
+struct LaterArgs {
+    #[arg(long, hide = true, num_args = 0..=1)]
+    pipewire: Option<Option<String>>,
+    #[arg(long, hide = true)]
+    ptp_device: Option<String>,
+    #[arg(long, hide = true)]
+    ptp_interface: Option<String>,
+    #[arg(long, hide = true)]
+    ptp_software: bool,
+    #[arg(long, hide = true)]
+    bitrate: Option<String>,
+    #[arg(long, hide = true)]
+    vbr: bool,
+    #[arg(long, hide = true)]
+    cbr: bool,
+    #[arg(long, hide = true)]
+    complexity: Option<String>,
+    #[arg(long, hide = true)]
+    vox: bool,
+    #[arg(long, hide = true, allow_hyphen_values = true)]
+    vox_threshold: Option<String>,
+    #[arg(long, hide = true, allow_hyphen_values = true)]
+    vox_release: Option<String>,
+    #[arg(long, hide = true)]
+    vox_detection: Option<String>,
+    #[arg(long, hide = true)]
+    vox_hangover: Option<String>,
+    #[arg(long, hide = true)]
+    vox_preroll: Option<String>,
+    #[arg(long, hide = true)]
+    vox_level: Option<String>,
+}
+
+impl LaterArgs {
+    /// The first of them that was given, with what it belongs to.
+    fn given(&self) -> Option<(&'static str, &'static str)> {
+        let pipewire = "recording from PipeWire";
+        let ptp = "binding to a PTP clock";
+        let opus = "recording to Opus";
+        let vox = "recording on voice";
+        [
+            (self.pipewire.is_some(), "--pipewire", pipewire),
+            (self.ptp_device.is_some(), "--ptp-device", ptp),
+            (self.ptp_interface.is_some(), "--ptp-interface", ptp),
+            (self.ptp_software, "--ptp-software", ptp),
+            (self.bitrate.is_some(), "--bitrate", opus),
+            (self.vbr, "--vbr", opus),
+            (self.cbr, "--cbr", opus),
+            (self.complexity.is_some(), "--complexity", opus),
+            (self.vox, "--vox", vox),
+            (self.vox_threshold.is_some(), "--vox-threshold", vox),
+            (self.vox_release.is_some(), "--vox-release", vox),
+            (self.vox_detection.is_some(), "--vox-detection", vox),
+            (self.vox_hangover.is_some(), "--vox-hangover", vox),
+            (self.vox_preroll.is_some(), "--vox-preroll", vox),
+            (self.vox_level.is_some(), "--vox-level", vox),
+        ]
+        .into_iter()
+        .find_map(|(given, option, what)| given.then_some((option, what)))
+    }
+}
+
+/// What is recorded, from where to where.
+#[derive(Debug)]
+pub(super) struct Plan {
+    pub(super) source: SourceConfig,
+    pub(super) channels: Vec<u8>,
+    pub(super) format: FormatConfig,
+    pub(super) naming: Naming,
+    /// What was odd about the session description.
+    pub(super) oddities: Vec<String>,
+}
+
+impl RecordArgs {
+    /// Checks everything that can be checked before anything is opened.
+    pub(super) fn plan(&self) -> Result<Plan, RecordError> {
+        if let Some((option, what)) = self.later.given() {
+            return Err(RecordError::NotYet { option, what });
+        }
+        let format = match (self.archive_suffix.as_str(), self.bits) {
+            ("flac" | "opus", _) => return Err(RecordError::SuffixNotYet(self.archive_suffix.clone())),
+            ("wav", None) => FormatConfig::Wav,
+            ("wav", Some(16)) => FormatConfig::Wav16,
+            ("wav", Some(24)) => FormatConfig::Wav24,
+            ("wav", Some(bits)) => return Err(RecordError::Bits(bits)),
+            (other, _) => return Err(RecordError::Suffix(other.to_owned())),
+        };
+        let (mut source, oddities) = match &self.sdp {
+            Some(path) => from_sdp(path)?,
+            None => (self.plain_source()?, Vec::new()),
+        };
+        self.overrule(&mut source);
+        let channels = self.pick(source.channels)?;
+        Ok(Plan { source, channels, format, naming: self.naming()?, oddities })
+    }
+
+    fn plain_source(&self) -> Result<SourceConfig, RecordError> {
+        let address = self.address.ok_or(RecordError::NoSource)?;
+        Ok(SourceConfig {
+            id: source_id(),
+            name: address.to_string(),
+            description: String::new(),
+            address,
+            port: 5004,
+            payload_type: PayloadType::DYNAMIC,
+            encoding: Encoding::L24,
+            rate: SampleRate::HZ_48000,
+            channels: self.channels.unwrap_or(ChannelCount::STEREO),
+            packet_frames: None,
+            interface: None,
+            source_filter: None,
+            channel_names: Vec::new(),
+        })
+    }
+
+    fn overrule(&self, source: &mut SourceConfig) {
+        source.address = self.address.unwrap_or(source.address);
+        source.port = self.port.unwrap_or(source.port);
+        source.payload_type = self.pt.unwrap_or(source.payload_type);
+        source.encoding = self.encoding.unwrap_or(source.encoding);
+        source.rate = self.rate.unwrap_or(source.rate);
+        source.channels = self.stream_channels.unwrap_or(source.channels);
+        source.packet_frames = self.spp.or(source.packet_frames);
+        source.interface = self.interface.clone().or_else(|| source.interface.take());
+    }
+
+    fn pick(&self, stream: ChannelCount) -> Result<Vec<u8>, RecordError> {
+        let first = usize::from(self.channel_offset);
+        let count = self.channels.map_or(stream.get().saturating_sub(first), ChannelCount::get);
+        if count == 0 || first + count > stream.get() {
+            return Err(RecordError::Channels { first, count, stream: stream.get() });
+        }
+        Ok((first..first + count).map(|channel| channel as u8).collect())
+    }
+
+    fn naming(&self) -> Result<Naming, RecordError> {
+        match (&self.output, &self.archive_root) {
+            (Some(file), _) => Ok(Naming::File(file.clone())),
+            (None, Some(root)) => {
+                let policy = ArchivePolicy::new(
+                    self.archive_layout,
+                    self.archive_format.clone(),
+                    self.archive_period,
+                    self.archive_clock,
+                )?;
+                Ok(Naming::Archive { root: root.clone(), policy, zone: audyn_daemon::local_zone() })
+            }
+            (None, None) => Err(RecordError::NoDestination),
+        }
+    }
+}
+
+fn source_id() -> SourceId {
+    SourceId::new("stream").expect("the characters are those that an identifier takes")
+}
+
+fn from_sdp(path: &std::path::Path) -> Result<(SourceConfig, Vec<String>), RecordError> {
+    let text =
+        std::fs::read(path).map_err(|source| RecordError::SdpFile { path: path.to_owned(), source })?;
+    let wrong = |source| RecordError::Sdp { path: path.to_owned(), source };
+    let session = Session::parse(text).map_err(wrong)?;
+    let media = session.flow().map_err(wrong)?;
+    let source = SourceConfig {
+        id: source_id(),
+        name: session.name.clone(),
+        description: String::new(),
+        address: media.address,
+        port: media.port,
+        payload_type: media.payload_type,
+        encoding: media.encoding,
+        rate: media.rate,
+        channels: media.channels,
+        packet_frames: media.packet_frames.and_then(|frames| u16::try_from(frames).ok()),
+        interface: None,
+        source_filter: match media.source_filter.as_slice() {
+            [only] if media.address.is_multicast() => Some(*only),
+            _ => None,
+        },
+        channel_names: media.channel_names.clone(),
+    };
+    Ok((source, session.oddities))
+}

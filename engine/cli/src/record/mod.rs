@@ -1,0 +1,136 @@
+//! `audyn record`: one recorder, in this process, from the command line.
+//!
+//! Owns: options, the live line, the summary. Never: the recording itself, which is the engine's.
+
+mod args;
+mod show;
+
+use std::io::IsTerminal;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::{Acquire, Release};
+use std::time::{Duration, Instant};
+
+use audyn_daemon::{Engine, EngineError, EngineOptions, Naming, RecorderSpec};
+use audyn_units::Nanos;
+
+pub(crate) use args::RecordArgs;
+
+use crate::stop::{SignalError, Stop};
+
+/// The one recorder's identifier.
+const RECORDER: &str = "record";
+
+/// Why nothing was recorded, or not all.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RecordError {
+    #[error("{option} does not work yet: {what} comes with a later version; leave it out")]
+    NotYet { option: &'static str, what: &'static str },
+    #[error("--archive-suffix {0} does not work yet: recording to it comes with a later version; use wav")]
+    SuffixNotYet(String),
+    #[error("--archive-suffix \"{0}\" is not known; use wav")]
+    Suffix(String),
+    #[error("--bits {0} is not a depth that is written; use 16 or 24")]
+    Bits(u16),
+    #[error("no stream was named; give an SDP file, or a multicast group with -m")]
+    NoSource,
+    #[error("nowhere to record to; give a file with -o, or a directory with --archive-root")]
+    NoDestination,
+    #[error(
+        "channels {} to {} were asked for, but the stream has {stream}; set -c, --channel-offset and \
+         --stream-channels so that they fit",
+        .first + 1, .first + .count
+    )]
+    Channels { first: usize, count: usize, stream: usize },
+    #[error("cannot read {}: {source}; check the name of the SDP file", .path.display())]
+    SdpFile { path: PathBuf, source: std::io::Error },
+    #[error("{} cannot be used: {source}", .path.display())]
+    Sdp { path: PathBuf, source: audyn_wire::sdp::SdpError },
+    #[error(transparent)]
+    Archive(#[from] audyn_core::archive::ArchiveError),
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    #[error("{0}")]
+    Flow(String),
+    #[error("{0}")]
+    Signals(#[from] SignalError),
+    #[error("nothing was recorded: {0}")]
+    Nothing(String),
+    #[error("the recording is not whole: {0}")]
+    Disk(String),
+}
+
+impl RecordError {
+    /// 2 for what was asked for wrongly, 1 for what went wrong.
+    pub(crate) fn exit_code(&self) -> u8 {
+        match self {
+            Self::Engine(_) | Self::Flow(_) | Self::Signals(_) | Self::Nothing(_) | Self::Disk(_) => 1,
+            _ => 2,
+        }
+    }
+}
+
+/// Records until the limit, Ctrl-C or SIGTERM, and prints what came of it.
+pub(crate) fn run(args: &RecordArgs, json: bool) -> Result<(), RecordError> {
+    let plan = args.plan()?;
+    let stop = Stop::on_signals()?;
+    show::logging(args.verbose);
+    for oddity in &plan.oddities {
+        tracing::warn!("session description: {oddity}");
+    }
+    let archive_root = match &plan.naming {
+        Naming::File(path) => path.parent().map_or_else(PathBuf::new, PathBuf::from),
+        Naming::Archive { root, .. } => root.clone(),
+    };
+    let mut engine = Engine::start(EngineOptions {
+        capture_period: Nanos::from_millis(4),
+        fifo_priority: Some(50),
+        receive_buffer: args.rcvbuf,
+        sync_every_second: true,
+        archive_root,
+    })?;
+    let recorder = RecorderSpec {
+        id: RECORDER.to_owned(),
+        source: Some(plan.source.id.clone()),
+        enabled: true,
+        channels: plan.channels.clone(),
+        format: plan.format,
+        naming: plan.naming.clone(),
+    };
+    engine.configure(vec![recorder], std::slice::from_ref(&plan.source));
+    if let Some(error) = engine.snapshot().flows.first().and_then(|flow| flow.error.clone()) {
+        return Err(RecordError::Flow(error));
+    }
+    let limit = args.duration.map(|duration| plan.source.rate.frames_in(duration));
+    engine.record(RECORDER, limit)?;
+
+    let mut outcome = show::Outcome::default();
+    let mut live = show::Live::new(!args.quiet && !json && std::io::stderr().is_terminal());
+    let levels_every = Duration::from_millis(u64::from(args.levels_interval));
+    let mut next_levels = Instant::now() + levels_every;
+    let closed = Arc::new(AtomicBool::new(false));
+    let mut stopping = false;
+    while !outcome.ended {
+        let pause = Duration::from_millis(100);
+        std::thread::park_timeout(if args.levels { levels_every.min(pause) } else { pause });
+        if stop.is_set() && !stopping {
+            stopping = true;
+            let closed = Arc::clone(&closed);
+            engine.stop(RECORDER, Box::new(move || closed.store(true, Release)))?;
+        }
+        // Asked before the notices are read: those of a closed file are among them.
+        let over = closed.load(Acquire);
+        outcome.take(engine.notices());
+        outcome.ended |= over;
+        let snapshot = engine.snapshot();
+        if args.levels && Instant::now() >= next_levels {
+            next_levels += levels_every;
+            show::levels(&engine.levels(), json);
+        }
+        live.draw(&snapshot, &engine.levels());
+        outcome.see(&snapshot);
+    }
+    live.finish();
+    outcome.print(&plan.source, json)
+}

@@ -1,0 +1,195 @@
+//! What `audyn record` shows: the live line, lines of levels, the summary.
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use audyn_api::{FlowCounters, LevelsFrame, RecorderSnapshot, Snapshot, SourceConfig};
+use audyn_core::flow::Gap;
+use audyn_daemon::Notice;
+use audyn_units::{FrameCount, FrameIndex};
+use serde::Serialize;
+
+use super::RecordError;
+
+/// What came of a recording.
+#[derive(Debug, Default)]
+pub(super) struct Outcome {
+    files: Vec<(PathBuf, FrameIndex)>,
+    gaps: Vec<Gap>,
+    error: Option<String>,
+    /// The recording has ended and its files are closed.
+    pub(super) ended: bool,
+    last: Option<RecorderSnapshot>,
+    counters: FlowCounters,
+}
+
+/// The summary as `--json` prints it.
+#[derive(Serialize)]
+struct Summary<'a> {
+    files: Vec<FileLine<'a>>,
+    rate: u32,
+    frames_written: u64,
+    frames_filled: u64,
+    gaps: &'a [Gap],
+    counters: FlowCounters,
+}
+
+#[derive(Serialize)]
+struct FileLine<'a> {
+    path: &'a std::path::Path,
+    /// Position of its first frame, in the terms of the gaps' positions.
+    first_position: FrameIndex,
+}
+
+#[derive(Serialize)]
+struct LevelsLine {
+    levels: Vec<ChannelLine>,
+}
+
+#[derive(Serialize)]
+struct ChannelLine {
+    rms: f32,
+    peak: f32,
+    clipping: bool,
+}
+
+/// Logs to standard error; only warnings unless asked for more.
+pub(super) fn logging(verbose: u8) {
+    let level = match verbose {
+        0 => "warn",
+        1 => "info",
+        _ => "debug",
+    };
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| level.into());
+    // A second call in one process changes nothing.
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .without_time()
+        .try_init();
+}
+
+/// Prints a line of levels to standard output.
+pub(super) fn levels(frame: &LevelsFrame, json: bool) {
+    let Some(recorder) = frame.recorders.first() else { return };
+    if json {
+        let levels = recorder.channels.iter();
+        let levels =
+            levels.map(|l| ChannelLine { rms: l.rms.0, peak: l.peak.0, clipping: l.clipping }).collect();
+        println!("{}", serde_json::to_string(&LevelsLine { levels }).expect("numbers and flags are JSON"));
+    } else {
+        let line: Vec<String> =
+            recorder.channels.iter().map(|l| format!("{:.1}/{:.1}", l.rms.0, l.peak.0)).collect();
+        println!("levels {}", line.join(" "));
+    }
+}
+
+/// One line on the terminal that is drawn over and over.
+pub(super) struct Live {
+    on: bool,
+    drawn: bool,
+}
+
+impl Live {
+    pub(super) fn new(on: bool) -> Self {
+        Self { on, drawn: false }
+    }
+
+    pub(super) fn draw(&mut self, snapshot: &Snapshot, levels: &LevelsFrame) {
+        let Some(recorder) = snapshot.recorders.first().filter(|_| self.on) else { return };
+        let frames = recorder.frames_written + recorder.frames_filled;
+        let loudest = levels.recorders.first().map_or_else(String::new, |levels| {
+            let channels: Vec<String> = levels.channels.iter().map(|l| format!("{:5.1}", l.peak.0)).collect();
+            if channels.len() > 8 { format!("{} …", channels[..8].join(" ")) } else { channels.join(" ") }
+        });
+        let lost = recorder.frames_filled.0 as f64 * 1e3 / f64::from(recorder.rate.max(1));
+        let file = recorder.current_file.as_deref().unwrap_or("(waiting for audio)");
+        let trouble = recorder.errors.first().map_or_else(String::new, |error| format!("  ! {error}"));
+        let line =
+            format!("● {}  {loudest} dBFS  lost {lost:.0} ms  {file}{trouble}", clock(frames, recorder.rate));
+        // `\x1b[K` clears what a longer line left.
+        eprint!("\r{line}\x1b[K");
+        let _ = std::io::stderr().flush();
+        self.drawn = true;
+    }
+
+    pub(super) fn finish(&self) {
+        if self.drawn {
+            eprintln!();
+        }
+    }
+}
+
+impl Outcome {
+    /// Takes what happened.
+    pub(super) fn take(&mut self, notices: Vec<Notice>) {
+        for notice in notices {
+            match notice {
+                Notice::Opened { path, position, .. } => self.files.push((path, position)),
+                Notice::Gap { gap, .. } => self.gaps.push(gap),
+                Notice::Ended { error, .. } => {
+                    self.ended = true;
+                    self.error = error;
+                }
+            }
+        }
+    }
+
+    /// Remembers the last state, for the summary.
+    pub(super) fn see(&mut self, snapshot: &Snapshot) {
+        self.last = snapshot.recorders.first().cloned();
+        self.counters = snapshot.flows.first().map(|flow| flow.counters).unwrap_or_default();
+    }
+
+    /// Prints the summary, or says why there is nothing to sum up.
+    pub(super) fn print(self, source: &SourceConfig, json: bool) -> Result<(), RecordError> {
+        let last = self.last.unwrap_or_default();
+        if self.files.is_empty() {
+            let why = self.error.or_else(|| last.errors.into_iter().next());
+            return Err(RecordError::Nothing(why.unwrap_or_else(|| {
+                format!("nothing came to {}:{} before the end", source.address, source.port)
+            })));
+        }
+        if json {
+            let summary = Summary {
+                files: self.files.iter().map(|(path, at)| FileLine { path, first_position: *at }).collect(),
+                rate: source.rate.hz(),
+                frames_written: last.frames_written.0,
+                frames_filled: last.frames_filled.0,
+                gaps: &self.gaps,
+                counters: self.counters,
+            };
+            println!("{}", serde_json::to_string(&summary).expect("paths, numbers and words are JSON"));
+        } else {
+            let total = clock(last.frames_written + last.frames_filled, source.rate.hz());
+            let files: Vec<String> = self.files.iter().map(|(path, _)| path.display().to_string()).collect();
+            let lost = if self.gaps.is_empty() && last.frames_filled == FrameCount::ZERO {
+                "nothing lost".to_owned()
+            } else {
+                let millis = last.frames_filled.0 as f64 * 1e3 / f64::from(source.rate.hz());
+                format!("{millis:.3} ms lost in {} gaps, filled with silence and ledgered", self.gaps.len())
+            };
+            println!("recorded {total}, {lost}: {}", files.join(", "));
+        }
+        self.error.map_or(Ok(()), |error| Err(RecordError::Disk(error)))
+    }
+}
+
+/// Frames as h:mm:ss.mmm.
+fn clock(frames: FrameCount, rate: u32) -> String {
+    let millis = frames.0 * 1_000 / u64::from(rate.max(1));
+    let (seconds, millis) = (millis / 1_000, millis % 1_000);
+    format!("{}:{:02}:{:02}.{millis:03}", seconds / 3_600, seconds / 60 % 60, seconds % 60)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_is_told_to_the_millisecond() {
+        assert_eq!(clock(FrameCount(48_000 * 3_661 + 24), 48_000), "1:01:01.000");
+        assert_eq!(clock(FrameCount(48), 48_000), "0:00:00.001");
+        assert_eq!(clock(FrameCount(0), 0), "0:00:00.000");
+    }
+}

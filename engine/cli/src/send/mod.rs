@@ -1,0 +1,183 @@
+//! `audyn send`: an AES67 sender for a real network.
+//!
+//! Owns: the way from the options to a [`Sender`], its pace, and what is told of it. Never: a packet's content or
+//! fate; that is `audyn_core::sender`'s.
+//!
+//! ```text
+//! options ─ plan ─→ socket ─→ SDP written ─→ pace (until the end, or a signal) ─→ truth and summary written
+//! ```
+
+mod args;
+mod error;
+mod pace;
+mod plan;
+mod socket;
+mod source;
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use audyn_core::sender::{Sender, Truth};
+use audyn_units::{Nanos, RtpTime, Ssrc};
+use audyn_wire::sdp::Description;
+use serde::Serialize;
+
+pub(crate) use args::SendArgs;
+pub(crate) use error::SendError;
+
+use crate::stop::Stop;
+use pace::Pace;
+use plan::Plan;
+use socket::Line;
+
+/// From the socket's opening to the first packet: time to write the description, so that a reader who starts on
+/// it may still hear the beginning.
+const LEAD: Duration = Duration::from_millis(20);
+
+/// What is told at the end.
+#[derive(Debug, Serialize)]
+struct Summary {
+    /// Packets that left, copies not counted.
+    packets_sent: u64,
+    /// Datagrams that left, copies counted.
+    datagrams: u64,
+    /// Packets that were made and thrown away, as `--loss`, `--burst` and `--lose-at` wanted.
+    packets_dropped: u64,
+    /// Packets' time in which the source was away.
+    packets_paused: u64,
+    /// Frames that passed on the media clock.
+    frames: u64,
+    first_timestamp: Option<RtpTime>,
+    last_timestamp: Option<RtpTime>,
+    /// The source's identifier at the end.
+    ssrc: Ssrc,
+    seed: u64,
+    /// Whether a signal ended it.
+    interrupted: bool,
+    /// How far behind its time the latest packet left.
+    worst_late_us: i64,
+}
+
+/// Sends until the end, Ctrl-C or SIGTERM.
+#[expect(clippy::needless_pass_by_value, reason = "the command's options end with the command")]
+pub(crate) fn run(args: SendArgs, json: bool) -> Result<(), SendError> {
+    let Plan { config, mut source, destination, label } = plan::plan(&args)?;
+    let mut sender = Sender::new(config.clone()).map_err(|error| SendError::Usage(error.to_string()))?;
+    let line = Line::open(destination, args.interface.as_deref(), args.ttl, args.dscp)?;
+    let stop = Stop::on_signals()?;
+    let truth_file = args.truth.as_deref().map(create).transpose()?;
+
+    let start = Instant::now() + LEAD;
+    let start_utc = SystemTime::now() + LEAD;
+    let description = Description {
+        name: args.name.clone().unwrap_or(label),
+        session_id: nanos_since_epoch(start_utc) as u64,
+        version: 0,
+        origin: line.local_address(),
+        address: destination.ip(),
+        port: destination.port(),
+        ttl: args.ttl,
+        payload_type: config.payload_type,
+        encoding: config.format.encoding,
+        rate: config.format.rate,
+        channels: config.format.channels,
+        packet_frames: config.format.packet_frames,
+        media_clock_offset: media_clock_offset(&config, start_utc),
+        // The schedule is the machine's own clock; no grandmaster is claimed that isn't followed.
+        ref_clock: "local".into(),
+        source_specific: false,
+    };
+    if let Some(path) = &args.sdp_out {
+        write_sdp(path, &description.to_sdp())?;
+    }
+    eprintln!(
+        "audyn: sends {} {} with {} channels, {} frames a packet, to {destination} from {}; ssrc {}, seed {}; \
+         Ctrl-C ends it",
+        config.format.encoding,
+        config.format.rate,
+        config.format.channels,
+        config.format.packet_frames,
+        line.local_address(),
+        config.ssrc,
+        config.seed,
+    );
+
+    let Pace { interrupted, worst_late } = pace::run(&mut sender, &mut source, &line, &stop, start)?;
+
+    let truth = sender.truth();
+    if let Some((file, path)) = truth_file {
+        write_truth(file, &path, truth)?;
+    }
+    let summary = summary(truth, config.ssrc, interrupted, worst_late);
+    tell(&summary, json)
+}
+
+/// RTP timestamp less the clock's time, both in frames (RFC 7273 §5.2), for the machine's UTC as the clock.
+fn media_clock_offset(config: &audyn_core::sender::Config, start_utc: SystemTime) -> u32 {
+    let frames = nanos_since_epoch(start_utc) * u128::from(config.format.rate.hz()) / 1_000_000_000;
+    config.first_timestamp.0.wrapping_sub(frames as u32)
+}
+
+fn nanos_since_epoch(time: SystemTime) -> u128 {
+    time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos())
+}
+
+fn create(path: &Path) -> Result<(File, PathBuf), SendError> {
+    let file = File::create(path).map_err(|error| SendError::write(path, &error))?;
+    Ok((file, path.to_owned()))
+}
+
+fn write_sdp(path: &Path, text: &str) -> Result<(), SendError> {
+    let written = if path == Path::new("-") {
+        let mut out = io::stdout().lock();
+        out.write_all(text.as_bytes()).and_then(|()| out.flush())
+    } else {
+        std::fs::write(path, text)
+    };
+    written.map_err(|error| SendError::write(path, &error))
+}
+
+fn write_truth(file: File, path: &Path, truth: &Truth) -> Result<(), SendError> {
+    let mut out = io::BufWriter::new(file);
+    let written = serde_json::to_writer_pretty(&mut out, truth).map_err(io::Error::from);
+    written
+        .and_then(|()| out.write_all(b"\n"))
+        .and_then(|()| out.flush())
+        .map_err(|error| SendError::write(path, &error))
+}
+
+fn summary(truth: &Truth, ssrc: Ssrc, interrupted: bool, worst_late: Nanos) -> Summary {
+    let in_packets = |frames: u64| frames / u64::from(truth.packet_frames);
+    Summary {
+        packets_sent: truth.packets,
+        datagrams: truth.datagrams,
+        packets_dropped: in_packets(truth.lost.frames().0),
+        packets_paused: in_packets(truth.pauses.iter().map(|pause| pause.span.frames.0).sum()),
+        frames: truth.frames.0,
+        first_timestamp: truth.first.map(|sent| sent.timestamp),
+        last_timestamp: truth.last.map(|sent| sent.timestamp),
+        ssrc: truth.last.map_or(ssrc, |sent| sent.ssrc),
+        seed: truth.seed,
+        interrupted,
+        worst_late_us: worst_late.0 / 1_000,
+    }
+}
+
+fn tell(summary: &Summary, json: bool) -> Result<(), SendError> {
+    let text = if json {
+        serde_json::to_string(summary).expect("numbers and flags are JSON")
+    } else {
+        format!(
+            "sent {} packets as {} datagrams, {} dropped, {} paused; {} frames; latest by {} µs",
+            summary.packets_sent,
+            summary.datagrams,
+            summary.packets_dropped,
+            summary.packets_paused,
+            summary.frames,
+            summary.worst_late_us,
+        )
+    };
+    writeln!(io::stdout(), "{text}").map_err(|error| SendError::write(Path::new("-"), &error))
+}

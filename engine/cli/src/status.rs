@@ -1,0 +1,168 @@
+//! `audyn status`: what a running engine does.
+//!
+//! Owns: one question to the engine, and its answer for people or, with `--json`, for programs.
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+use audyn_api::client::{Client, ClientError, DEFAULT_SOCKET};
+use audyn_api::{FlowSnapshot, RecorderSnapshot, RecorderState, Reply, Request, Snapshot};
+use clap::Args;
+
+const EXAMPLES: &str = "\
+Examples:
+  audyn status                                  the engine of this machine
+  audyn status --socket /tmp/engine.sock --json the whole snapshot as JSON
+
+Exit codes: 0 every enabled recorder is well, 1 one is not or the engine does not answer, 2 it was asked for wrongly.";
+
+/// Tell what a running engine does.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct StatusArgs {
+    /// The engine's socket.
+    #[arg(long, value_name = "PATH", default_value = DEFAULT_SOCKET)]
+    socket: PathBuf,
+}
+
+/// Why there is nothing to tell, or nothing good.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StatusError {
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    #[error("no runtime could be started: {0}; free memory or raise the limit of descriptors")]
+    Runtime(std::io::Error),
+    #[error("{0} cannot record; its line above says why")]
+    Unwell(String),
+}
+
+impl StatusError {
+    #[expect(clippy::unused_self, reason = "the same shape as the other commands' errors")]
+    pub(crate) fn exit_code(&self) -> u8 {
+        1
+    }
+}
+
+/// Asks, and prints the answer.
+pub(crate) fn run(args: &StatusArgs, json: bool) -> Result<(), StatusError> {
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(StatusError::Runtime)?;
+    let snapshot = runtime.block_on(async {
+        let mut client = Client::connect(&args.socket, concat!("audyn ", env!("CARGO_PKG_VERSION"))).await?;
+        match client.request(Request::Snapshot).await? {
+            Reply::Snapshot(snapshot) => Ok(*snapshot),
+            _ => Err(ClientError::Unexpected),
+        }
+    })?;
+    if json {
+        println!("{}", serde_json::to_string(&snapshot).expect("a snapshot is numbers and words"));
+    } else {
+        print!("{}", describe(&snapshot));
+    }
+    match snapshot.recorders.iter().find(|recorder| recorder.state == RecorderState::Error) {
+        Some(recorder) => Err(StatusError::Unwell(recorder.id.clone())),
+        None => Ok(()),
+    }
+}
+
+/// The snapshot in words.
+fn describe(snapshot: &Snapshot) -> String {
+    let mut text = String::new();
+    let up = (snapshot.at - snapshot.started).0 / 1_000_000_000;
+    let free = snapshot.disk.free_bytes as f64 / 1e9;
+    let scheduling = if snapshot.capture.realtime { "real-time" } else { "ordinary priority" };
+    // Writing to a String cannot fail.
+    let _ = writeln!(
+        text,
+        "audyn-engine {}, up {} h {:02} min, {free:.1} GB free, capture at {scheduling}",
+        snapshot.engine_version,
+        up / 3_600,
+        up / 60 % 60,
+    );
+    for recorder in &snapshot.recorders {
+        let _ = writeln!(text, "{}", recorder_line(recorder));
+        for error in &recorder.errors {
+            let _ = writeln!(text, "    {error}");
+        }
+    }
+    for flow in &snapshot.flows {
+        let _ = writeln!(text, "{}", flow_line(flow));
+    }
+    for warning in &snapshot.warnings {
+        let _ = writeln!(text, "warning: {warning}");
+    }
+    text
+}
+
+fn recorder_line(recorder: &RecorderSnapshot) -> String {
+    let state = match recorder.state {
+        RecorderState::Stopped if !recorder.enabled => "disabled",
+        RecorderState::Stopped => "stopped",
+        RecorderState::Recording => "recording",
+        RecorderState::Paused => "paused",
+        RecorderState::Error => "ERROR",
+    };
+    let mut line = format!("recorder {:<12} {state:<9}", recorder.id);
+    if let Some(file) = &recorder.current_file {
+        let rate = f64::from(recorder.rate.max(1));
+        let seconds = (recorder.frames_written + recorder.frames_filled).0 as f64 / rate;
+        let lost = match recorder.gaps {
+            0 => "nothing lost".to_owned(),
+            gaps => format!("lost {:.3} s in {gaps} gaps", recorder.frames_filled.0 as f64 / rate),
+        };
+        let _ = write!(line, " {seconds:.1} s, {lost}, {file}");
+    }
+    line
+}
+
+fn flow_line(flow: &FlowSnapshot) -> String {
+    let c = &flow.counters;
+    let name = flow.source.as_ref().map_or("", |id| id.as_str());
+    let state = format!("{:?}", flow.state).to_lowercase();
+    let refused = c.too_short
+        + c.bad_version
+        + c.malformed
+        + c.wrong_payload_type
+        + c.wrong_size
+        + c.oversized
+        + c.foreign_source;
+    format!(
+        "flow     {name:<12} {state:<9} {} received {} reordered {} duplicated {} late {} refused {refused} dropped by the \
+         kernel {}",
+        flow.address, c.received, c.reordered, c.duplicated, c.late, c.kernel_dropped
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use audyn_units::{FrameCount, Timestamp};
+
+    use super::*;
+
+    #[test]
+    fn a_loss_and_a_complaint_are_told() {
+        let recorder = RecorderSnapshot {
+            id: "studio-a".into(),
+            enabled: true,
+            state: RecorderState::Error,
+            rate: 48_000,
+            frames_written: FrameCount(47_952),
+            frames_filled: FrameCount(48),
+            gaps: 1,
+            current_file: Some("studio-a/x.wav".into()),
+            errors: vec!["the disk is full; free space".into()],
+            ..RecorderSnapshot::default()
+        };
+        let snapshot = Snapshot {
+            at: Timestamp::from_nanos(3_720_000_000_000),
+            recorders: vec![recorder],
+            ..Snapshot::default()
+        };
+        let text = describe(&snapshot);
+        assert!(text.contains("up 1 h 02 min"), "{text}");
+        assert!(
+            text.contains("ERROR     1.0 s, lost 0.001 s in 1 gaps, studio-a/x.wav\n    the disk is full"),
+            "{text}"
+        );
+    }
+}
