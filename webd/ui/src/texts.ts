@@ -54,7 +54,7 @@ export const texts = {
     errors: (n: number) => count(n, 'recorder in error', 'recorders in error'),
     free: (bytes: string) => `${bytes} free`,
     diskLow: (bytes: string) => `Disk nearly full: ${bytes} free`,
-    engineOffBecause: (why: string) => (why === '' ? 'Engine not connected.' : `Engine not connected: ${why}.`),
+    engineOffBecause: (why: string) => (why === '' ? 'Engine not connected.' : `Engine not connected: ${/[.!?]$/.test(why) ? why : `${why}.`}`),
     engineOffHelp: 'Nothing can be started or stopped from here until it is back; what you see is the last that was heard.',
     warnings: 'The engine reports',
   },

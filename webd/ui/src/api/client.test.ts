@@ -37,7 +37,7 @@ describe('errors', () => {
 
   it('show the title where there is no detail', async () => {
     answer(503, '{"title":"The engine is not connected"}');
-    expect((await failure(api.recorders())).message).toBe('The engine is not connected');
+    expect((await failure(api.recorders())).message).toBe('The engine is not connected.');
   });
 
   it('say the status where the body is no problem', async () => {

@@ -5,6 +5,7 @@
 
 import { texts } from '@/texts';
 import { observeServerDate } from '@/util/clock';
+import { asSentence } from '@/util/format';
 
 import type {
   AssetStats,
@@ -47,7 +48,7 @@ async function problemOf(response: Response): Promise<ApiError> {
     try {
       const problem = (await response.json()) as Problem | null;
       const sentence = problem?.detail || problem?.title;
-      if (sentence) return new ApiError(response.status, sentence);
+      if (sentence) return new ApiError(response.status, asSentence(sentence));
     } catch {
       // Says JSON and isn't: the status has to do.
     }

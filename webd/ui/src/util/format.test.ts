@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 
-import { formatBytes, formatDateTime, formatDb, formatElapsed, formatLost, formatSince } from './format';
+import { asSentence, formatBytes, formatDateTime, formatDb, formatElapsed, formatLost, formatSince } from './format';
 
 /** Unbreakable spaces are for the eye; here they would only hide differences. */
 const plain = (text: string): string => text.replaceAll('\u00a0', ' ');
@@ -20,6 +20,15 @@ describe('formatBytes', () => {
     [-1, '–'],
     [NaN, '–'],
   ])('%d is %s', (bytes, text) => expect(plain(formatBytes(bytes))).toBe(text));
+});
+
+describe('asSentence', () => {
+  it.each([
+    ['the disk is full', 'The disk is full.'],
+    ['Is it running?', 'Is it running?'],
+    ['audyn-engine is away', 'audyn-engine is away.'],
+    ['/srv/b: read-only', '/srv/b: read-only.'],
+  ])('%s: %s', (message, sentence) => expect(asSentence(message)).toBe(sentence));
 });
 
 describe('formatElapsed', () => {

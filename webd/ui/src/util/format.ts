@@ -23,6 +23,12 @@ export function formatBytes(bytes: number): string {
   return `${value.toFixed(digits)}${NB}${units[unit]}`;
 }
 
+/** A message of the server as a sentence: `the disk is full` becomes `The disk is full.`; names keep their case. */
+export function asSentence(message: string): string {
+  const first = /^[a-z]+(?=[\s,;:]|$)/.test(message) ? message.charAt(0).toUpperCase() + message.slice(1) : message;
+  return /[.!?…]$/.test(first) ? first : `${first}.`;
+}
+
 const two = (n: number): string => String(n).padStart(2, '0');
 
 /** Seconds as `00:04:09`, from a day on as `2 d 03:00:00`; what is under a second is cut. */
