@@ -1,0 +1,6 @@
+//! The engine as a whole, on loopback: real sockets, threads and files.
+#![expect(clippy::unwrap_used, reason = "a test ends at the first surprise")]
+
+mod common;
+mod engine;
+mod socket;
