@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::process::{Child, Command, Output, Stdio};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use audyn_core::sender::{Span, Spans, Truth, index_identify, index_position_of, index_sample};
 use audyn_media::{PcmDepth, WavSpec, WavWriter};
@@ -219,6 +220,8 @@ fn a_signal_ends_it_cleanly_and_the_truth_is_written() {
         let scratch = tempfile::tempdir().unwrap();
         let truth = scratch.path().join("truth.json");
         let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        // Not a judgement of time: a datagram that never comes shall fail the test instead of hanging it.
+        socket.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
         let port = socket.local_addr().unwrap().port().to_string();
         let command = ["--json", "send", "-m", "127.0.0.1", "-p", &port, "--index", "--first-timestamp", "0"];
         // A delay that would outlast the run: what is held back leaves at the end.
