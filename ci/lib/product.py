@@ -86,7 +86,8 @@ class Engine:
         """The snapshot, or None while nobody answers."""
         done = subprocess.run([binary("audyn"), "status", "--socket", self.socket, "--json"], stdin=subprocess.DEVNULL,
                               capture_output=True, text=True)
-        return json.loads(done.stdout) if done.returncode == 0 else None
+        # Its exit code is 1 when a recorder is unwell, too; then there is a snapshot all the same.
+        return json.loads(done.stdout) if done.stdout else None
 
     def stop(self):
         """SIGTERM, as systemd stops it, and the exit code."""
