@@ -22,7 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(15);
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     /// Nobody listens there.
-    #[error("no engine answers at {}: {cause}; is audyn-engine running, and is this its --socket?", path.display())]
+    #[error("no engine answers at {}: {cause}; is audyn-engine running, and is this its socket?", path.display())]
     Unreachable {
         /// The socket.
         path: PathBuf,

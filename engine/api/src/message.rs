@@ -139,8 +139,8 @@ pub enum Reply {
 pub struct DeletedFile {
     /// As it was asked for.
     pub path: String,
-    /// Why it stays, in a sentence; none if it is gone.
-    pub refused: Option<String>,
+    /// Why it stays; none if it is gone.
+    pub refused: Option<Refusal>,
 }
 
 /// Why something was not done.

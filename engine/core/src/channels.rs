@@ -23,7 +23,7 @@ pub enum ChannelError {
 pub struct ChannelMap {
     width: usize,
     /// Empty where all channels are taken in order, which needs no copy.
-    picks: Vec<u8>,
+    picks: heapless::Vec<u8, { ChannelCount::MAX }>,
     output: ChannelCount,
 }
 
@@ -35,14 +35,16 @@ impl ChannelMap {
             return Err(ChannelError::Missing { channel, available });
         }
         let all = picks.is_empty() || picks.iter().copied().eq(0..available as u8);
-        let picks = if all { Vec::new() } else { picks.to_vec() };
-        let output = if all {
-            flow
-        } else {
-            let count = u8::try_from(picks.len()).map_err(|_| ChannelError::TooMany(picks.len()))?;
-            ChannelCount::new(count).map_err(|_| ChannelError::TooMany(picks.len()))?
-        };
-        Ok(Self { width: available, picks, output })
+        if all {
+            return Ok(Self { width: available, picks: heapless::Vec::new(), output: flow });
+        }
+        let too_many = || ChannelError::TooMany(picks.len());
+        let output = u8::try_from(picks.len()).ok().and_then(|count| ChannelCount::new(count).ok());
+        Ok(Self {
+            width: available,
+            picks: heapless::Vec::from_slice(picks).map_err(|_| too_many())?,
+            output: output.ok_or_else(too_many)?,
+        })
     }
 
     /// Channels that come out.

@@ -20,6 +20,9 @@ pub struct Level {
     pub clipping: bool,
 }
 
+/// One level a channel. It lives where it stands: reading a meter allocates nothing.
+pub type Levels = heapless::Vec<Level, { ChannelCount::MAX }>;
+
 #[derive(Debug, Clone, Copy, Default)]
 struct Channel {
     peak: u32,
@@ -32,14 +35,16 @@ struct Channel {
 /// The meter of one recorder.
 #[derive(Debug)]
 pub struct Meter {
-    channels: Vec<Channel>,
+    channels: heapless::Vec<Channel, { ChannelCount::MAX }>,
     frames: u64,
 }
 
 impl Meter {
     /// A meter that reads silence.
     pub fn new(channels: ChannelCount) -> Self {
-        Self { channels: vec![Channel::default(); channels.get()], frames: 0 }
+        let mut bank = heapless::Vec::new();
+        bank.resize_default(channels.get()).expect("a channel count is never above its maximum");
+        Self { channels: bank, frames: 0 }
     }
 
     /// Takes interleaved, left-justified samples, whole frames.
@@ -63,10 +68,11 @@ impl Meter {
         self.frames += frames;
     }
 
-    /// Reads the interval since the last reading into `levels`, one a channel, and begins the next. With no frame in
-    /// between everything but the hold reads silence.
-    pub fn read(&mut self, now: Timestamp<Mono>, levels: &mut [Level]) {
-        for (channel, level) in self.channels.iter_mut().zip(levels) {
+    /// Reads the interval since the last reading, one level a channel, and begins the next. With no frame in between
+    /// everything but the hold reads silence.
+    pub fn read(&mut self, now: Timestamp<Mono>) -> Levels {
+        let mut levels = Levels::new();
+        for channel in &mut self.channels {
             if channel.peak >= channel.held || now - channel.held_since >= HOLD {
                 channel.held = channel.peak;
                 channel.held_since = now;
@@ -75,16 +81,18 @@ impl Meter {
                 channel.clipped = Some(now);
             }
             let mean = if self.frames == 0 { 0.0 } else { channel.squares / self.frames as f64 };
-            *level = Level {
+            let level = Level {
                 rms: dbfs(mean.sqrt()),
                 peak: dbfs(amplitude(channel.peak)),
                 held_peak: dbfs(amplitude(channel.held)),
                 clipping: channel.clipped.is_some_and(|at| now - at < HOLD),
             };
+            levels.push(level).expect("there are as many places as channels");
             channel.peak = 0;
             channel.squares = 0.0;
         }
         self.frames = 0;
+        levels
     }
 }
 
@@ -107,9 +115,8 @@ mod tests {
     use super::*;
 
     fn read(meter: &mut Meter, millis: i64) -> [Level; 2] {
-        let mut levels = [Level::default(); 2];
-        meter.read(Timestamp::ZERO + Nanos::from_millis(millis), &mut levels);
-        levels
+        let levels = meter.read(Timestamp::ZERO + Nanos::from_millis(millis));
+        [levels[0], levels[1]]
     }
 
     #[test]

@@ -2,9 +2,10 @@
 //!
 //! Owns: that nothing outside the archive, nothing that is being recorded and nothing but a recording is ever removed.
 
+use std::io;
 use std::path::{Component, Path, PathBuf};
 
-use audyn_api::DeletedFile;
+use audyn_api::{DeletedFile, Refusal, RefusalKind};
 
 use crate::ledger;
 
@@ -21,48 +22,65 @@ pub(crate) fn recordings(
         let refused = delete(root, &path, &is_open).err();
         match &refused {
             None => tracing::info!(path, "recording deleted"),
-            Some(why) => tracing::info!(path, why, "recording not deleted"),
+            Some(refusal) => tracing::info!(path, why = refusal.detail, "recording not deleted"),
         }
         DeletedFile { path, refused }
     };
     paths.into_iter().map(of).collect()
 }
 
-fn delete(root: &Path, path: &str, is_open: &impl Fn(&Path) -> bool) -> Result<(), String> {
+fn delete(root: &Path, path: &str, is_open: &impl Fn(&Path) -> bool) -> Result<(), Refusal> {
+    let refuse = |kind, detail: String| Err(Refusal { kind, detail: format!("`{path}` {detail}") });
+    let failed = |error: io::Error| match error.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
+            let detail = format!("`{path}` does not exist; look at the file list again");
+            Refusal { kind: RefusalKind::NotFound, detail }
+        }
+        io::ErrorKind::PermissionDenied => {
+            let detail = format!("`{path}` cannot be deleted ({error}); no link may lead out of the archive");
+            Refusal { kind: RefusalKind::Forbidden, detail }
+        }
+        _ => {
+            let detail = format!("`{path}` cannot be deleted ({error}); check the disk");
+            Refusal { kind: RefusalKind::Failed, detail }
+        }
+    };
     let relative = Path::new(path);
     let plain = relative.components().all(|part| matches!(part, Component::Normal(_)));
     if path.is_empty() || !plain || path.contains('\0') {
-        return Err(format!("`{path}` is not a path below the archive; give it as the file list does"));
+        return refuse(
+            RefusalKind::Invalid,
+            "is not a path below the archive; give it as the file list does".into(),
+        );
     }
-    let file = resolve(root, relative).map_err(|error| format!("`{path}` cannot be deleted: {error}"))?;
+    let file = resolve(root, relative).map_err(failed)?;
+    let metadata = std::fs::symlink_metadata(&file).map_err(failed)?;
     let suffix = file.extension().and_then(|suffix| suffix.to_str()).unwrap_or_default();
-    if !SUFFIXES.contains(&suffix) {
-        return Err(format!("`{path}` is not a recording; only {} files are deleted", SUFFIXES.join(", ")));
-    }
-    let metadata =
-        std::fs::symlink_metadata(&file).map_err(|error| format!("`{path}` cannot be deleted: {error}"))?;
-    if !metadata.is_file() {
-        return Err(format!("`{path}` is not a file; recordings are deleted one by one"));
+    if !metadata.is_file() || !SUFFIXES.contains(&suffix) {
+        let detail =
+            format!("is not a recording; only {} files are deleted, one by one", SUFFIXES.join(", "));
+        return refuse(RefusalKind::Invalid, detail);
     }
     if is_open(&file) || is_open(&root.join(relative)) {
-        return Err(format!("`{path}` is being recorded; stop the recorder first"));
+        return refuse(RefusalKind::Conflict, "is being recorded; stop the recorder first".into());
     }
-    std::fs::remove_file(&file).map_err(|error| format!("`{path}` cannot be deleted: {error}"))?;
+    std::fs::remove_file(&file).map_err(failed)?;
     match std::fs::remove_file(ledger::path_of(&file)) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(format!("`{path}` was deleted, but its gap ledger was not: {error}"))
-        }
+        Err(error) if error.kind() != io::ErrorKind::NotFound => refuse(
+            RefusalKind::Failed,
+            format!("was deleted, but its gap ledger was not ({error}); check the disk"),
+        ),
         _ => Ok(()),
     }
 }
 
 /// The real place of a file, whose directories must be below the real root: no link leads out.
-fn resolve(root: &Path, relative: &Path) -> std::io::Result<PathBuf> {
+fn resolve(root: &Path, relative: &Path) -> io::Result<PathBuf> {
     let root = root.canonicalize()?;
     let file = root.join(relative);
     let parent = file.parent().unwrap_or(&root).canonicalize()?;
     if !parent.starts_with(&root) {
-        return Err(std::io::Error::other("a link leads out of the archive"));
+        return Err(io::ErrorKind::PermissionDenied.into());
     }
     Ok(parent.join(file.file_name().unwrap_or_default()))
 }

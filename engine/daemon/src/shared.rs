@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64};
 use std::sync::{Arc, Mutex};
 
 use audyn_core::flow::{FlowCounters, Gap};
-use audyn_core::meter::Level;
+use audyn_core::meter::Levels;
 use audyn_units::{FrameCount, FrameIndex, Ssrc, Timestamp, Utc};
 
 /// The capture thread's counters.
@@ -55,7 +55,7 @@ pub(crate) struct FlowStatus {
 }
 
 /// A recorder's levels: written by its worker 30 times a second, read by control.
-pub(crate) type SharedLevels = Arc<Mutex<Vec<Level>>>;
+pub(crate) type SharedLevels = Arc<Mutex<Levels>>;
 
 /// A recording's state: written by the disk writer, read by control. Each recording has its own.
 pub(crate) type SharedRecording = Arc<Mutex<RecordingStatus>>;

@@ -4,7 +4,7 @@
 
 use audyn_core::channels::ChannelMap;
 use audyn_core::flow::{FlowEvent, FlowSink, Gap};
-use audyn_core::meter::{Level, Meter};
+use audyn_core::meter::Meter;
 use audyn_core::segment::TimeAnchor;
 use audyn_units::{FrameCount, FrameIndex, Mono, Nanos, Timestamp};
 
@@ -18,7 +18,6 @@ pub(crate) struct Tap {
     pub(crate) recorder: String,
     map: ChannelMap,
     meter: Meter,
-    levels: Vec<Level>,
     last_reading: Timestamp<Mono>,
     scratch: Vec<i32>,
     pub(crate) feed: Option<Feed>,
@@ -30,7 +29,6 @@ impl Tap {
         Self {
             recorder,
             meter: Meter::new(map.output()),
-            levels: vec![Level::default(); map.output().get()],
             map,
             last_reading: Timestamp::ZERO,
             scratch: Vec::new(),
@@ -70,10 +68,10 @@ impl Tap {
         }
         if now - self.last_reading >= METER_PERIOD {
             self.last_reading = now;
-            self.meter.read(now, &mut self.levels);
+            let levels = self.meter.read(now);
             // A reader that holds the lock costs this one reading; the next comes in 33 ms.
             if let Ok(mut published) = self.published.try_lock() {
-                published.clone_from(&self.levels);
+                *published = levels;
             }
         }
     }

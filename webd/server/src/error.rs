@@ -26,9 +26,6 @@ pub enum Error {
     /// There is no such thing.
     #[error("{0}")]
     NotFound(String),
-    /// The state forbids it.
-    #[error("{0}")]
-    Conflict(String),
     /// The route exists, but not with this method.
     #[error("this address does not take the method {0}")]
     Method(String),
@@ -90,7 +87,6 @@ impl Error {
             Self::Unreadable(_) => StatusCode::BAD_REQUEST,
             Self::Invalid { .. } => StatusCode::UNPROCESSABLE_ENTITY,
             Self::NotFound(_) => StatusCode::NOT_FOUND,
-            Self::Conflict(_) => StatusCode::CONFLICT,
             Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::NotJson => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::TooLong(_) => StatusCode::PAYLOAD_TOO_LARGE,

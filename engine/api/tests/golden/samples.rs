@@ -223,7 +223,7 @@ pub(crate) fn replies() -> Vec<Reply> {
         Reply::Done,
         Reply::Deleted(vec![
             DeletedFile { path: "a.wav".to_owned(), refused: None },
-            DeletedFile { path: "b.wav".to_owned(), refused: Some("it is being recorded".to_owned()) },
+            DeletedFile { path: "b.wav".to_owned(), refused: Some(refusal(RefusalKind::Conflict)) },
         ]),
     ];
     all.extend(REFUSALS.map(|kind| Reply::Refused(refusal(kind))));

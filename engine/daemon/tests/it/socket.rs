@@ -182,7 +182,7 @@ async fn a_recorder_is_made_started_relabelled_and_stopped() {
     else {
         panic!("not an answer to a deletion")
     };
-    assert!(deleted[0].refused.as_ref().unwrap().contains("being recorded"), "{deleted:?}");
+    assert!(deleted[0].refused.as_ref().unwrap().detail.contains("being recorded"), "{deleted:?}");
     client.request(Request::Stop(recorder.id.clone())).await.unwrap();
     let path = engine.dir.path().join("archive").join(&file);
     let got = crate::common::samples(&path);

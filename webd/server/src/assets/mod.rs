@@ -10,7 +10,8 @@ mod stats;
 use std::collections::HashSet;
 use std::ops::ControlFlow;
 
-use audyn_api::{DeletedFile, Reply, Request};
+use audyn_api::client::ClientError;
+use audyn_api::{DeletedFile, Refusal, Reply, Request};
 use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -171,7 +172,7 @@ async fn search(State(app): State<App>, UrlQuery(query): UrlQuery<SearchQuery>) 
     Ok(json(answer.await?))
 }
 
-/// Whether a file is there is asked here, since the engine's refusals of single files have no kind.
+/// The path is walked here as well as in the engine, so that neither side's mistake alone reaches another file.
 async fn delete_one(State(app): State<App>, UrlPath(path): UrlPath) -> Result<StatusCode, Error> {
     let path = RelPath::parse(&path)?;
     let view = app.engine.view()?;
@@ -180,7 +181,7 @@ async fn delete_one(State(app): State<App>, UrlPath(path): UrlPath) -> Result<St
     let mut outcome = delete_recordings(&app, vec![wanted]).await?;
     match outcome.pop() {
         Some(DeletedFile { refused: None, .. }) => Ok(StatusCode::NO_CONTENT),
-        Some(DeletedFile { refused: Some(why), .. }) => Err(Error::Conflict(why)),
+        Some(DeletedFile { refused: Some(refusal), .. }) => Err(ClientError::Refused(refusal).into()),
         None => Err(Error::Unexpected),
     }
 }
@@ -223,7 +224,7 @@ async fn delete_bulk(State(app): State<App>, body: JsonBody) -> Result<Response,
     for DeletedFile { path, refused } in delete_recordings(&app, paths).await? {
         match refused {
             None => answer.deleted.push(path),
-            Some(detail) => answer.failed.push(NotDeleted { path, detail }),
+            Some(Refusal { detail, .. }) => answer.failed.push(NotDeleted { path, detail }),
         }
     }
     Ok(json(answer))

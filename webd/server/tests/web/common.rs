@@ -103,10 +103,13 @@ impl State {
         let in_use =
             self.snapshot.recorders.iter().any(|one| one.current_file.as_deref() == Some(path.as_str()));
         let refused = if in_use {
-            Some("it is being recorded; stop the recorder first".to_owned())
+            let detail = "it is being recorded; stop the recorder first".to_owned();
+            Some(Refusal { kind: RefusalKind::Conflict, detail })
         } else {
             let file = PathBuf::from(&self.config.global.archive_root).join(&path);
-            std::fs::remove_file(file).err().map(|error| error.to_string())
+            let refusal =
+                |error: std::io::Error| Refusal { kind: RefusalKind::NotFound, detail: error.to_string() };
+            std::fs::remove_file(file).err().map(refusal)
         };
         DeletedFile { path, refused }
     }
