@@ -116,7 +116,7 @@ build_page() {
   (
     cd webd/ui || exit
     if [ ! -e node_modules/.package-lock.json ] || [ package-lock.json -nt node_modules/.package-lock.json ]; then
-      npm ci --no-audit --no-fund
+      npm ci --no-audit --no-fund || exit
     fi
     npm run build
   )
