@@ -441,13 +441,14 @@ impl Receiver {
         self.format.rate.frames_in(REORDER_TIME).max(FrameCount(packet * REORDER_PACKETS))
     }
 
-    /// Gives what is in order, and gives up on a hole that later frames have left behind by the reorder window.
+    /// Gives what is in order, and gives up on what later frames have left behind by the reorder window: on that part of
+    /// a hole only, since a packet that is merely late may belong into the rest of it.
     fn release(&mut self, sink: &mut impl FlowSink) {
         let patience = self.reorder_frames();
         loop {
             self.give_run(sink);
             match self.window.end() {
-                Some(end) if end.since(self.head) > patience => self.give_up_hole(sink),
+                Some(end) if end.since(self.head) > patience => self.give_up_hole(end - patience, sink),
                 _ => return,
             }
         }
@@ -460,13 +461,14 @@ impl Receiver {
             if self.window.is_empty() {
                 return;
             }
-            self.give_up_hole(sink);
+            self.give_up_hole(FrameIndex(u64::MAX), sink);
         }
     }
 
-    fn give_up_hole(&mut self, sink: &mut impl FlowSink) {
+    /// Fills the hole at the head, but not beyond `until`.
+    fn give_up_hole(&mut self, until: FrameIndex, sink: &mut impl FlowSink) {
         let next = self.window.next_present(self.head).expect("a window that is not empty holds a frame");
-        self.fill(next, GapCause::Loss, sink);
+        self.fill(next.min(until), GapCause::Loss, sink);
     }
 
     fn give_run(&mut self, sink: &mut impl FlowSink) {

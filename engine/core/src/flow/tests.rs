@@ -186,6 +186,24 @@ fn reordered_and_repeated_packets_leave_no_trace() {
 }
 
 #[test]
+fn a_late_packet_after_a_burst_of_loss_still_finds_its_place() {
+    // 15 packets are lost, or 900, and the next one is passed by 10 others: alone it would be well within the window.
+    for lost in [15, 900] {
+        let mut wire = Wire::new();
+        wire.run(0..50);
+        wire.quiet(lost + 1);
+        let late = 50 + lost;
+        wire.run(late + 1..late + 11);
+        wire.arrives(late);
+        wire.run(late + 11..late + 100);
+        let (tape, counters) = wire.finish();
+        assert_eq!(tape.offsets(), [BASE.0 as i64]);
+        assert_eq!((counters.reordered, counters.late, counters.gaps), (1, 0, 1));
+        assert_eq!(tape.gaps[0].frames.0, u64::from(lost) * 48);
+    }
+}
+
+#[test]
 fn a_packet_behind_the_window_is_late_and_changes_nothing() {
     let mut wire = Wire::new();
     wire.run(0..10);
