@@ -348,7 +348,8 @@ impl Engine {
             Err(error) => {
                 let error = error.to_string();
                 if flow.error.as_ref() != Some(&error) {
-                    tracing::warn!(source = %flow.source.id, "{error}");
+                    // The snapshot carries it; whoever shows that says it louder.
+                    tracing::info!(source = %flow.source.id, "{error}");
                 }
                 flow.error = Some(error);
             }

@@ -1,6 +1,6 @@
 //! What `audyn record` shows: the live line, lines of levels, the summary.
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 
 use audyn_api::{FlowCounters, LevelsFrame, RecorderSnapshot, Snapshot, SourceConfig};
@@ -66,6 +66,8 @@ pub(super) fn logging(verbose: u8) {
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .without_time()
+        .with_target(false)
+        .with_ansi(std::io::stderr().is_terminal())
         .try_init();
 }
 
