@@ -58,11 +58,39 @@ struct Source {
     clock: ArrivalClock,
 }
 
+/// Where a source's counters stood when they broke. Late packets from before the break are told by it.
+#[derive(Debug)]
+struct Former {
+    ssrc: Ssrc,
+    seq: SeqNo,
+    timestamp: RtpTime,
+    frames: u32,
+    arrival: Timestamp<Mono>,
+}
+
+impl Former {
+    fn of(source: &Source) -> Self {
+        let Source { ssrc, seq, timestamp, frames, arrival, .. } = *source;
+        Self { ssrc, seq, timestamp, frames, arrival }
+    }
+
+    /// Whether a packet still counts as before the break, and came within `patience` of it.
+    fn counts(&self, header: &Header, arrival: Timestamp<Mono>, patience: Nanos) -> bool {
+        let steps = header.sequence.distance_from(self.seq);
+        let ticks = header.timestamp.distance_from(self.timestamp);
+        header.ssrc == self.ssrc
+            && arrival - self.arrival <= patience
+            && (-MAX_MISORDER..=MAX_MISORDER).contains(&steps)
+            && i64::from(ticks) == i64::from(steps) * i64::from(self.frames)
+    }
+}
+
 /// The receiver of one flow. See the [module](super) docs.
 #[derive(Debug)]
 pub struct Receiver {
     format: FlowFormat,
     source: Option<Source>,
+    former: Option<Former>,
     candidate: Candidate,
     window: Window,
     /// The next frame that the sink gets.
@@ -81,6 +109,7 @@ impl Receiver {
         Self {
             format,
             source: None,
+            former: None,
             candidate: Candidate::new(&format),
             window: Window::new(format.channels, format.rate.frames_in(Nanos::from_millis(80))),
             head: base,
@@ -128,6 +157,7 @@ impl Receiver {
     /// Takes a datagram that arrived at `arrival`. Arrivals come in order, as a socket gives them.
     pub fn on_packet(&mut self, arrival: Timestamp<Mono>, datagram: &[u8], sink: &mut impl FlowSink) {
         let Some((header, frames, payload)) = self.judge(datagram) else { return };
+        let patience = self.format.rate.duration(self.reorder_frames());
         let Some(source) = &mut self.source else {
             return self.doubt(Doubt::First, arrival, header, frames, payload, sink);
         };
@@ -152,6 +182,11 @@ impl Receiver {
                 return self.doubt(Doubt::Jump, arrival, header, frames, payload, sink);
             }
             at
+        } else if self.former.as_ref().is_some_and(|f| f.counts(&header, arrival, patience + patience)) {
+            // Out of order or a copy, and the counters broke meanwhile: two of them must not bring the old ones back.
+            self.counters.received += 1;
+            self.counters.late += 1;
+            return;
         } else {
             let at = unwrapped(source, header.timestamp, expected);
             let off = at.distance_from(expected);
@@ -164,6 +199,7 @@ impl Receiver {
             let short = at.distance_from(source.at) < i64::from(steps) * i64::from(source.frames);
             if !straggler && (steps <= 0 || short) {
                 self.counters.sequence_resets += 1;
+                self.former = Some(Former::of(source));
                 source.history = History::new(header.sequence.previous());
                 source.seq = header.sequence.previous();
                 sink.event(FlowEvent::SequenceReset);
@@ -181,11 +217,10 @@ impl Receiver {
         let arriving = source.clock.position_at(now);
         let quiet = now - source.arrival;
 
-        if let Some(end) = self.window.end() {
-            // Later packets stopped coming too, so nothing pushes the window on: the clock does.
-            if arriving.distance_from(end) > self.reorder_frames().0 as i64 {
-                self.release_all(sink);
-            }
+        // Later packets stopped coming too, so nothing pushes the window on: the clock does. Not by the arrival clock, which
+        // needs seconds to follow a path that became longer, and would refuse what is merely out of order meanwhile.
+        if quiet > rate.duration(self.reorder_frames()) {
+            self.release_all(sink);
         }
         if quiet >= OUTAGE_MARGIN && self.window.is_empty() {
             let behind = rate.frames_in(OUTAGE_MARGIN + drift(quiet));
@@ -321,7 +356,10 @@ impl Receiver {
         } else {
             // A stray packet does not drive out one that waits for its second, nor one that has it.
             let patience = if self.candidate.packets().len() > 1 { TAKEOVER } else { SECOND_COMES };
-            let held = self.candidate.last_arrival().is_some_and(|last| arrival - last < patience);
+            let waits = self.candidate.last_arrival().is_some_and(|last| arrival - last < patience);
+            // The flow's own source, though its counters broke, goes before another that waits for its silence.
+            let own = matches!(doubt, Doubt::Jump | Doubt::Behind);
+            let held = waits && !(own && self.candidate.doubt() == Some(Doubt::Foreign));
             if held {
                 self.counters.foreign_source += 1;
                 return;
@@ -398,6 +436,8 @@ impl Receiver {
         let expected = before.clock.position_at(first.arrival);
         let told = unwrapped(&before, first.header.timestamp, expected);
         let off = told.distance_from(expected);
+        // A source whose clock stood still goes on with the counters that it had.
+        self.former = (doubt == Doubt::Jump).then(|| Former::of(&before));
         let near = rate.frames_in(TOLERANCE + drift(first.arrival - before.arrival)).0;
 
         if doubt == Doubt::Foreign {

@@ -342,6 +342,81 @@ fn a_timestamp_jump_without_loss_is_a_joint() {
 }
 
 #[test]
+fn copies_from_before_a_jump_do_not_bring_the_old_timestamps_back() {
+    let mut wire = Wire::new();
+    wire.run(0..100);
+    let old = wire.ts;
+    wire.ts = wire.ts.wrapping_sub(457_886);
+    wire.run(100..103);
+    wire.ts = old;
+    wire.arrives(98);
+    wire.arrives(99);
+    wire.ts = wire.ts.wrapping_sub(457_886);
+    wire.run(103..200);
+    let (tape, counters) = wire.finish();
+    assert_eq!(tape.offsets(), [BASE.0 as i64]);
+    assert_eq!(tape.audio.len(), 200 * 48);
+    assert_eq!((counters.timestamp_jumps, counters.late, tape.gaps.len()), (1, 2, 1));
+}
+
+#[test]
+fn copies_from_before_a_sequence_reset_are_late() {
+    // To the new numbers, the old ones are ahead or behind.
+    for seq in [40_000u16, 100] {
+        let mut wire = Wire::new();
+        wire.run(0..100);
+        let old = std::mem::replace(&mut wire.seq, seq);
+        wire.run(100..103);
+        let new = std::mem::replace(&mut wire.seq, old);
+        wire.arrives(98);
+        wire.arrives(99);
+        wire.seq = new;
+        wire.run(103..200);
+        let (tape, counters) = wire.finish();
+        assert_eq!(tape.offsets(), [BASE.0 as i64]);
+        assert_eq!(tape.audio.len(), 200 * 48);
+        assert_eq!((counters.sequence_resets, counters.late, counters.gaps), (1, 2, 0), "to {seq}");
+    }
+}
+
+#[test]
+fn a_path_that_became_longer_still_bears_reordering() {
+    let mut wire = Wire::new();
+    wire.run(0..100);
+    wire.quiet(100);
+    for n in (100..1_000).step_by(2) {
+        wire.arrives(n + 1);
+        wire.tick();
+        wire.arrives(n);
+        wire.tick();
+    }
+    let (tape, counters) = wire.finish();
+    assert_eq!(tape.audio.len(), 1_000 * 48);
+    assert_eq!((counters.late, counters.gaps), (0, 0));
+}
+
+#[test]
+fn a_jump_beside_a_stranger_is_still_the_flow_s_own() {
+    let mut wire = Wire::new();
+    let stranger = Wire { ssrc: 9, ts: 5, ..Wire::new() };
+    for n in 0..300 {
+        if n == 100 {
+            wire.ts = wire.ts.wrapping_add(1_000_000);
+        }
+        if n >= 50 {
+            let bytes = stranger.datagram(n + 10_000);
+            wire.receiver.on_packet(wire.now, &bytes, &mut wire.tape);
+        }
+        wire.arrives(n);
+        wire.tick();
+    }
+    let (tape, counters) = wire.finish();
+    assert_eq!(counters.ssrc_changes, 0);
+    assert_eq!(tape.offsets(), [BASE.0 as i64]);
+    assert!(tape.audio.len() >= 299 * 48);
+}
+
+#[test]
 fn a_sequence_reset_with_timestamps_that_go_on_loses_nothing() {
     for seq in [0u16, 20_000, 65_500] {
         let mut wire = Wire::new();
