@@ -1,1 +1,29 @@
-//! See DESIGN.
+//! A virtual network, and clocks that a test turns by hand.
+//!
+//! Owns: how datagrams of test senders become arrivals (jitter, bursts, clock drift, strangers, rubbish), the turns of
+//! a virtual capture thread, and a sink that checks every promise of the receiver as it is made. Never: a socket, a
+//! real clock, a thread, chance that isn't seeded. A development dependency only; its checks panic.
+//!
+//! ```text
+//!  Sender ─► Path (drift, buffers, jitter) ─┐
+//!  stranger ─► Path ────────────────────────┼─ by arrival ─► turns of a 4 or 8 ms grid ─► Receiver ─► Tape
+//!  Rubbish ─────────────────────────────────┘               (and stalls of the reader)
+//! ```
+//!
+//! A run is a function of its seed alone: the one that failed fails again by itself.
+
+#![forbid(unsafe_code)]
+
+mod chance;
+mod lane;
+mod rubbish;
+mod scenario;
+mod tape;
+mod world;
+
+pub use chance::Dice;
+pub use lane::{Path, Stream};
+pub use rubbish::Rubbish;
+pub use scenario::{Break, Kind, Scenario};
+pub use tape::Tape;
+pub use world::World;

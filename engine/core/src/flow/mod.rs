@@ -30,6 +30,10 @@
 //!
 //! - *A length from the sequence distance*: wrong after 8 s of outage.
 //! - *Silence up to the clock without a margin*: packets that were merely late would be refused.
+//! - *The reorder window emptied by the arrival clock*: it takes seconds to follow a path that became longer, and all
+//!   that comes out of order would be refused meanwhile. It is emptied after as long without a packet.
+//! - *Any two packets of the flow's SSRC that agree anchor it anew*: two copies from before a break would. What counts
+//!   on by the counters from before is late.
 //! - *Two packets confirm another SSRC while the first still sends*: two senders on one group would alternate
 //!   in one file.
 

@@ -1,0 +1,190 @@
+//! Virtual time: senders, the network and the capture thread's turns around one receiver.
+
+use audyn_core::flow::{FlowCounters, FlowFormat, Receiver};
+use audyn_core::sender::{self, SenderError, Truth};
+use audyn_units::{FrameIndex, Mono, Nanos, Ssrc, Timestamp};
+
+use crate::lane::AudioLane;
+use crate::{Path, Rubbish, Stream, Tape};
+
+/// A sender and what the tape is told of it.
+#[derive(Debug)]
+struct Talker {
+    lane: AudioLane,
+    ssrc: Ssrc,
+    /// Its audio may be heard.
+    wanted: bool,
+}
+
+/// A receiver in a virtual network. Time passes only in [`World::run_until`] and [`World::run_out`].
+#[derive(Debug)]
+pub struct World {
+    receiver: Receiver,
+    tape: Tape,
+    now: Timestamp<Mono>,
+    grid: Nanos,
+    base: FrameIndex,
+    talkers: Vec<Talker>,
+    rubbish: Option<Rubbish>,
+    scratch: Vec<u8>,
+    /// Times in which the reader does not run, in order.
+    stalls: Vec<(Timestamp<Mono>, Timestamp<Mono>)>,
+}
+
+impl World {
+    /// A network without senders, at `now`, whose reader turns every `grid`. The first frame received stands at `base`.
+    pub fn new(format: FlowFormat, base: FrameIndex, now: Timestamp<Mono>, grid: Nanos) -> Self {
+        Self {
+            receiver: Receiver::new(format, base),
+            tape: Tape::new(format.encoding, format.channels),
+            now,
+            grid,
+            base,
+            talkers: Vec::new(),
+            rubbish: None,
+            scratch: Vec::new(),
+            stalls: Vec::new(),
+        }
+    }
+
+    /// Adds a sender whose audio may be recorded; returns its number, for [`World::truth`].
+    pub fn add_sender(
+        &mut self,
+        config: sender::Config,
+        stream: Stream,
+        path: Path,
+    ) -> Result<usize, SenderError> {
+        self.add(config, stream, path, true)
+    }
+
+    /// Adds a sender of which no frame may ever be heard.
+    pub fn add_stranger(
+        &mut self,
+        config: sender::Config,
+        stream: Stream,
+        path: Path,
+    ) -> Result<usize, SenderError> {
+        self.add(config, stream, path, false)
+    }
+
+    fn add(
+        &mut self,
+        config: sender::Config,
+        stream: Stream,
+        path: Path,
+        wanted: bool,
+    ) -> Result<usize, SenderError> {
+        let ssrc = config.ssrc;
+        self.talkers.push(Talker { lane: AudioLane::new(config, stream, path)?, ssrc, wanted });
+        Ok(self.talkers.len() - 1)
+    }
+
+    /// Mixes rubbish in.
+    pub fn add_rubbish(&mut self, rubbish: Rubbish) {
+        self.rubbish = Some(rubbish);
+    }
+
+    /// The reader does not run from `from` for `length`. What comes meanwhile waits in the kernel with its arrival time.
+    pub fn stall(&mut self, from: Timestamp<Mono>, length: Nanos) {
+        self.stalls.push((from, from + length));
+    }
+
+    /// Changes the reader's cadence.
+    pub fn set_grid(&mut self, grid: Nanos) {
+        self.grid = grid;
+    }
+
+    /// What time it is.
+    pub fn now(&self) -> Timestamp<Mono> {
+        self.now
+    }
+
+    /// What was heard.
+    pub fn tape(&self) -> &Tape {
+        &self.tape
+    }
+
+    /// The receiver.
+    pub fn receiver(&self) -> &Receiver {
+        &self.receiver
+    }
+
+    /// What a sender really did.
+    pub fn truth(&self, sender: usize) -> &Truth {
+        self.talkers[sender].lane.truth()
+    }
+
+    /// Lets time pass.
+    pub fn run_until(&mut self, end: Timestamp<Mono>) {
+        while self.now < end {
+            self.turn();
+        }
+    }
+
+    /// Lets time pass until every sender has ended and all has arrived.
+    pub fn run_out(&mut self) {
+        loop {
+            let (talkers, rubbish) = (&mut self.talkers, &self.rubbish);
+            let talking = talkers.iter_mut().any(|talker| talker.lane.peek().is_some());
+            if !talking && rubbish.as_ref().and_then(Rubbish::peek).is_none() {
+                return;
+            }
+            self.turn();
+        }
+    }
+
+    /// Ends the recording: gives what waits, and checks the sums. Returns the tape and the counters.
+    pub fn finish(mut self) -> (Tape, FlowCounters) {
+        self.receiver.flush(&mut self.tape);
+        let (tape, counters) = (self.tape, *self.receiver.counters());
+        let given = tape.written().0 + tape.filled().0;
+        assert_eq!(tape.first().unwrap_or(self.base), self.base, "the first frame stands at the base");
+        assert_eq!(self.receiver.position().since(self.base).0, given, "written + filled = elapsed");
+        assert_eq!(counters.lost_frames, tape.filled().0, "counted and filled");
+        assert_eq!(counters.gaps, tape.gaps().len() as u64, "counted and closed");
+        let ledger: u64 = tape.gaps().iter().map(|gap| gap.frames.0).sum();
+        assert_eq!(ledger + tape.open_silence().0, tape.filled().0, "ledger and silence");
+        (tape, counters)
+    }
+
+    /// One turn of the reader: all that has arrived, then the time.
+    fn turn(&mut self) {
+        self.now += self.grid;
+        let now = self.now;
+        if self.stalls.iter().any(|&(from, until)| from <= now && now < until) {
+            return;
+        }
+        while let Some((arrival, which)) = self.earliest(now) {
+            let (receiver, tape) = (&mut self.receiver, &mut self.tape);
+            match which {
+                Some(talker) => {
+                    let Talker { lane, ssrc, wanted } = &mut self.talkers[talker];
+                    if *wanted {
+                        tape.learn(lane.stream(), *ssrc, lane.truth(), lane.horizon());
+                    }
+                    lane.pop(|datagram| receiver.on_packet(arrival, datagram, tape));
+                }
+                None => {
+                    if let Some(rubbish) = &mut self.rubbish {
+                        rubbish.pop(&mut self.scratch);
+                        receiver.on_packet(arrival, &self.scratch, tape);
+                    }
+                }
+            }
+        }
+        self.receiver.on_time(now, &mut self.tape);
+    }
+
+    /// The earliest arrival up to `now`, and the talker that it comes from; none for rubbish.
+    fn earliest(&mut self, now: Timestamp<Mono>) -> Option<(Timestamp<Mono>, Option<usize>)> {
+        let mut first = self.rubbish.as_ref().and_then(Rubbish::peek).map(|arrival| (arrival, None));
+        for (number, talker) in self.talkers.iter_mut().enumerate() {
+            if let Some(arrival) = talker.lane.peek()
+                && first.is_none_or(|(earliest, _)| arrival < earliest)
+            {
+                first = Some((arrival, Some(number)));
+            }
+        }
+        first.filter(|(arrival, _)| *arrival <= now)
+    }
+}
