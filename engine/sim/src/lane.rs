@@ -5,7 +5,7 @@
 
 use core::convert::Infallible;
 
-use audyn_core::sender::{self, Index, Sender, SenderError, Source, Truth};
+use audyn_core::sender::{self, Sender, SenderError, Source, Truth, index_sample};
 use audyn_units::{ChannelCount, Encoding, FrameCount, FrameIndex, Mono, Nanos, SampleRate, Timestamp};
 
 use crate::Dice;
@@ -27,7 +27,7 @@ pub struct Path {
 /// A sender's index signal: which, and from where on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stream {
-    /// The number that its samples carry; see [`Index`].
+    /// The number that its samples carry; see `audyn_core::sender::Index`.
     pub number: u32,
     /// The index that the sender's position 0 has.
     pub first: FrameIndex,
@@ -44,12 +44,26 @@ impl Source for Moved {
     type Error = Infallible;
 
     fn fill(&mut self, at: FrameIndex, channels: ChannelCount, out: &mut [i32]) -> Result<usize, Infallible> {
-        Index { stream: self.stream.number, encoding: self.encoding }.fill(
-            at + FrameCount(self.stream.first.0),
-            channels,
-            out,
-        )
+        let (number, channels) = (self.stream.number, channels.get());
+        let first = at + FrameCount(self.stream.first.0);
+        for channel in 0..channels {
+            let mut sample = index_sample(number, first, channel, self.encoding);
+            let slope = index_slope(number, channel, self.encoding);
+            // A plain loop: this runs for every sample of every test, unoptimised.
+            let mut place = channel;
+            while place < out.len() {
+                out[place] = sample;
+                sample = sample.wrapping_add(slope);
+                place += channels;
+            }
+        }
+        Ok(out.len() / channels)
     }
+}
+
+/// What a sample of the index signal has more than the one a frame before it, in the same channel; left-justified.
+pub(crate) const fn index_slope(number: u32, channel: usize, encoding: Encoding) -> i32 {
+    (((number * ChannelCount::MAX as u32 + channel as u32) * 2 + 1) << (32 - encoding.bits() as u32)) as i32
 }
 
 /// A sender under way.
@@ -139,7 +153,22 @@ impl Path {
 
 #[cfg(test)]
 mod tests {
+    use audyn_core::sender::Index;
+
     use super::*;
+
+    #[test]
+    fn the_signal_is_the_index_signal() {
+        for encoding in [Encoding::L16, Encoding::L24] {
+            let channels = ChannelCount::new(8).unwrap();
+            let (mut moved, mut wanted) = (vec![0; 800], vec![0; 800]);
+            let stream = Stream { number: 399, first: FrameIndex(1 << 40) };
+            let at = FrameIndex(65_500);
+            Moved { stream, encoding }.fill(at, channels, &mut moved).unwrap();
+            Index { stream: 399, encoding }.fill(at + FrameCount(1 << 40), channels, &mut wanted).unwrap();
+            assert_eq!(moved, wanted);
+        }
+    }
 
     #[test]
     fn buffers_leave_at_once_and_a_fast_clock_is_early() {

@@ -25,8 +25,8 @@ const REORDER_TIME: Nanos = Nanos::from_millis(20);
 /// No fault for this long at the start, so that the first packet received is one of the first sent.
 const QUIET_START: Nanos = Nanos::from_millis(500);
 
-/// What a scenario may cost, in samples; a packet costs as much as 60 of them.
-const BUDGET: u64 = 2_000_000;
+/// What a scenario may cost, in samples, if it is longer than 10 s; a packet costs as much as 60 of them.
+const BUDGET: u64 = 1_500_000;
 
 /// Room for the reader's cadence, drift and rounding in the sums below.
 const SLACK: Nanos = Nanos::from_millis(1);
@@ -254,13 +254,14 @@ impl Scenario {
             let step = dice.pick(&[near, wide]) as i64;
             let step = if dice.percent(50) { step } else { -step };
             // With a stranger about, a source that falls silent gives way to it; that is no break of its own.
-            let kinds: &[u8] = if self.stranger.is_none() { &[0, 1, 2, 3, 4] } else { &[0, 4] };
+            let kinds: &[u8] = if self.stranger.is_none() { &[0, 1, 1, 2, 3, 3, 4] } else { &[0, 4] };
             let (what, faults) = match dice.pick(kinds) {
                 0 => (Break::Jump(step), vec![Fault::Jump { frames: step }]),
                 1 => {
-                    let millis = dice.pick(&[200, 900, 1_100, 2_500]);
+                    let (from, to) =
+                        dice.pick(&[(20, 1_000), (1_000, 1_120), (1_120, 2_500), (1_120, 2_500)]);
                     let packet = u64::from(self.config.format.packet_frames);
-                    let length = rate.frames_in(Nanos::from_millis(dice.between(20, millis) as i64)).0;
+                    let length = rate.frames_in(Nanos::from_millis(dice.between(from, to) as i64)).0;
                     // In whole packets, as the sender makes them.
                     let length = FrameCount(length.div_ceil(packet) * packet);
                     (Break::Frozen(length), vec![Fault::Pause { length, kind: PauseKind::Frozen }])
@@ -286,7 +287,7 @@ impl Scenario {
         for _ in 0..dice.between(least, most) {
             at += rate.frames_in(Nanos::from_millis(dice.between(0, 4_000) as i64)).0;
             at = at.div_ceil(packet) * packet;
-            if at + rate.frames_in(Nanos::from_millis(2_500)).0 > self.frames().0 {
+            if at + rate.frames_in(Nanos::from_millis(3_500)).0 > self.frames().0 {
                 break;
             }
             places.push(FrameIndex(at));
@@ -308,7 +309,7 @@ fn draw_format(dice: &mut Dice) -> Format {
     ]);
     // 125 µs, 250 µs, 333⅓ µs, 1 ms, 4 ms; counts at 44.1 kHz are those of 48 kHz (AES67-2018 §7.2).
     let twice = if rate == SampleRate::HZ_96000 { 2 } else { 1 };
-    let packet_frames = dice.pick(&[6, 12, 16, 48, 48, 48, 192]) * twice;
+    let packet_frames = dice.pick(&[6, 12, 16, 48, 48, 48, 48, 48, 192, 192]) * twice;
     let most = audyn_core::sender::MAX_PAYLOAD / (encoding.bytes() * packet_frames as usize);
     let channels = dice.pick(&[1, 1, 1, 2, 2, 2, 3, 4, 6, 8]).min(most as u8);
     let channels = ChannelCount::new(channels).expect("4 ms at 96 kHz is 1,152 bytes of one channel");
@@ -326,12 +327,13 @@ fn draw_path(dice: &mut Dice, start: Timestamp<Mono>) -> Path {
     }
 }
 
-/// 10 to 30 s, but no more than so many packets and samples: an unoptimised build has to get through all seeds.
+/// Packets of 10 to 30 s, the less the more there is in a second: an unoptimised build has to get through all seeds.
 fn draw_length(dice: &mut Dice, format: &Format) -> u64 {
     let packet = u64::from(format.packet_frames);
-    let drawn = format.rate.frames_in(Nanos::from_millis(dice.between(10_000, 30_000) as i64)).0 / packet;
     let cost = 60 + packet * format.channels.get() as u64;
-    drawn.min(BUDGET / cost)
+    let least = format.rate.frames_in(Nanos::from_secs(10)).0.div_ceil(packet);
+    let drawn = format.rate.frames_in(Nanos::from_millis(dice.between(10_000, 30_000) as i64)).0 / packet;
+    drawn.min(BUDGET / cost).max(least)
 }
 
 fn per_mille(of_thousand: u32) -> Chance {

@@ -17,6 +17,7 @@ use audyn_core::sender::{Span, Spans, Step, Truth, index_position_of, index_samp
 use audyn_units::{ChannelCount, Encoding, FrameCount, FrameIndex, Ssrc};
 
 use crate::Stream;
+use crate::lane::index_slope;
 
 /// What is known of a stream, and what has been heard of it.
 #[derive(Debug)]
@@ -203,7 +204,7 @@ impl Tape {
     }
 }
 
-/// Each sample is the index signal's. Neighbouring frames of a channel differ by 2 × (64 × stream + channel) + 1.
+/// Each sample is the index signal's.
 fn check(
     number: u32,
     index: FrameIndex,
@@ -212,10 +213,9 @@ fn check(
     samples: &[i32],
     at: FrameIndex,
 ) {
-    let shift = 32 - u32::from(encoding.bits());
     for channel in 0..channels {
         let mut wanted = index_sample(number, index, channel, encoding);
-        let slope = (((number * 64 + channel as u32) * 2 + 1) << shift) as i32;
+        let slope = index_slope(number, channel, encoding);
         // A plain loop: this runs for every sample of every test, unoptimised.
         let mut place = channel;
         while place < samples.len() {
