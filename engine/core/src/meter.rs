@@ -63,6 +63,11 @@ impl Meter {
         }
     }
 
+    /// Whether no frame has come since the last reading.
+    pub fn is_empty(&self) -> bool {
+        self.frames == 0
+    }
+
     /// Takes silence of so many frames.
     pub fn silence(&mut self, frames: u64) {
         self.frames += frames;

@@ -50,6 +50,10 @@ pub(crate) struct CapturePort {
     returned: Consumer<Slot>,
     filled: Producer<Filled>,
     shared: Arc<FlowShared>,
+    /// Up to when the socket was emptied: what comes out of it next arrived later.
+    emptied: Timestamp<Mono>,
+    /// The last arrival that was passed on.
+    last_arrival: Timestamp<Mono>,
 }
 
 /// The worker's end of a flow.
@@ -78,6 +82,8 @@ pub(crate) fn connect(
         returned: returned_out,
         filled: filled_in,
         shared: Arc::clone(shared),
+        emptied: Timestamp::ZERO,
+        last_arrival: Timestamp::ZERO,
     };
     let worker = WorkerPort { slab, filled: filled_out, returned: returned_in, shared: Arc::clone(shared) };
     Ok((Box::new(capture), worker))
@@ -193,7 +199,7 @@ fn drain(port: &mut CapturePort, receiver: &mut BatchReceiver, clocks: &ClockPai
     while let Ok(slot) = port.returned.pop() {
         port.free.push(slot);
     }
-    let CapturePort { socket, slab, free, filled, shared: flow, .. } = port;
+    let CapturePort { socket, slab, free, filled, shared: flow, emptied, last_arrival, .. } = port;
     let mut taken = 0;
     loop {
         if free.is_empty() {
@@ -203,7 +209,9 @@ fn drain(port: &mut CapturePort, receiver: &mut BatchReceiver, clocks: &ClockPai
         }
         let asked = free.len().min(receiver.batch());
         let result = receiver.recv_into(socket.as_fd(), slab, free, |slot, datagram| {
-            let arrival = datagram.kernel_time.map_or(clocks.at, |utc| clocks.to_mono(utc));
+            let told = datagram.kernel_time.map_or(clocks.at, |utc| clocks.to_mono(utc));
+            let arrival = plausible(told, *emptied, *last_arrival, clocks.at);
+            *last_arrival = arrival;
             if let Some(dropped) = datagram.dropped {
                 flow.kernel_dropped.store(dropped, Relaxed);
             }
@@ -220,6 +228,7 @@ fn drain(port: &mut CapturePort, receiver: &mut BatchReceiver, clocks: &ClockPai
             Ok(count) => {
                 taken += count as u64;
                 if count < asked {
+                    *emptied = clocks.at;
                     flow.captured_until.store(clocks.at.as_nanos(), Release);
                     break;
                 }
@@ -232,4 +241,33 @@ fn drain(port: &mut CapturePort, receiver: &mut BatchReceiver, clocks: &ClockPai
         }
     }
     shared.datagrams.fetch_add(taken, Relaxed);
+}
+
+/// The arrival of a datagram, from what the kernel's clock told. That is the clock of the day, and when it is set while the
+/// datagram waits, the two differ by the step. But it came after the socket was last emptied, after the datagram before it,
+/// and before now.
+fn plausible(
+    told: Timestamp<Mono>,
+    emptied: Timestamp<Mono>,
+    before: Timestamp<Mono>,
+    now: Timestamp<Mono>,
+) -> Timestamp<Mono> {
+    // What comes while the socket is being emptied is later than `now`, by less than this.
+    let latest = now + Nanos::from_millis(1);
+    told.min(latest).max(emptied).max(before)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_of_the_clock_moves_no_arrival_out_of_its_turn() {
+        let at = |millis| Timestamp::<Mono>::ZERO + Nanos::from_millis(millis);
+        let hour = Nanos::from_secs(3_600);
+        assert_eq!(plausible(at(1_002), at(1_000), at(1_001), at(1_004)), at(1_002));
+        assert_eq!(plausible(at(1_002) - hour, at(1_000), at(990), at(1_004)), at(1_000));
+        assert_eq!(plausible(at(1_002) + hour, at(1_000), at(990), at(1_004)), at(1_005));
+        assert_eq!(plausible(at(1_002) - hour, at(1_000), at(1_003), at(1_004)), at(1_003));
+    }
 }

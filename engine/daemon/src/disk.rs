@@ -7,7 +7,7 @@
 //!
 //! *Open*: 1. directories; 2. audio file under a new name (a taken name gets the next tie-break); 3. its ledger.
 //! *Flush*: 1. samples; 2. the header that counts them (both in `media`).
-//! *Close*: 1. flush; 2. the ledger's last line; 3. if configured, fdatasync.
+//! *Close*: 1. flush; 2. the ledger's last line; 3. if configured, fdatasync of both and of their directory.
 //! A crash after any of these steps leaves a file that is right for what it holds.
 
 use std::path::PathBuf;
@@ -16,13 +16,13 @@ use std::sync::atomic::{
     AtomicBool,
     Ordering::{Acquire, Release},
 };
-use std::sync::mpsc::{Receiver as Inbox, Sender, SyncSender, channel};
+use std::sync::mpsc::{Receiver as Inbox, Sender, SyncSender, TrySendError, channel};
 use std::thread::JoinHandle;
 
 use audyn_sys::{Grid, SysError, clock};
 use audyn_units::{Mono, Nanos, Timestamp};
 
-use crate::recording::Recording;
+use crate::recording::{Recording, make_safe};
 use crate::shared::Notice;
 
 /// Time between two turns.
@@ -59,9 +59,15 @@ impl Disk {
                     turn(&mut open, &inbox, &notices, syncer.as_ref());
                 }
                 // Workers have ended by now, so this drains what they left.
-                turn(&mut open, &inbox, &notices, None);
+                open.extend(inbox.try_iter());
+                let now = clock::mono_now();
                 for recording in &mut open {
-                    recording.finish(&notices);
+                    recording.finish(now, &notices);
+                    for path in recording.due_to_sync(now, SYNC_AFTER) {
+                        if let Some(syncer) = &syncer {
+                            syncer.sync_before_end(path);
+                        }
+                    }
                 }
             })
             .map_err(|source| SysError::Thread { source })?;
@@ -94,14 +100,13 @@ fn turn(
     for recording in open.iter_mut() {
         let now = clock::mono_now();
         recording.work(now, notices);
-        if now - recording.last_flush() >= FLUSH_AFTER {
-            recording.flush(now);
-        }
-        if let Some(syncer) = syncer
-            && now - recording.last_sync >= SYNC_AFTER
-        {
-            recording.last_sync = now;
-            syncer.sync(recording);
+        recording.flush(now, FLUSH_AFTER, notices);
+        for path in recording.due_to_sync(now, SYNC_AFTER) {
+            if let Some(syncer) = syncer
+                && let Err(path) = syncer.sync(path)
+            {
+                recording.sync_later(path);
+            }
         }
     }
     open.retain(|recording| !recording.is_finished());
@@ -121,10 +126,7 @@ impl Syncer {
             .spawn(move || {
                 for path in inbox {
                     // Syncing through another descriptor writes the same pages.
-                    let synced = std::fs::File::open(&path).and_then(|file| file.sync_data());
-                    if let Err(error) = synced
-                        && error.kind() != std::io::ErrorKind::NotFound
-                    {
+                    if let Err(error) = make_safe(&path) {
                         tracing::warn!(
                             path = %path.display(), %error,
                             "the disk does not confirm what was written; a power cut could lose more than a second"
@@ -137,10 +139,18 @@ impl Syncer {
         Self { paths: Some(paths), thread }
     }
 
-    /// Asks for it. While the disk is slow the queue is full, and this second's request is the next second's.
-    fn sync(&self, recording: &Recording) {
-        if let (Some(paths), Some(path)) = (&self.paths, recording.open_path()) {
-            let _ = paths.try_send(path.to_owned());
+    /// Asks for it; gives the path back while the disk is slow and the queue is full.
+    fn sync(&self, path: PathBuf) -> Result<(), PathBuf> {
+        match self.paths.as_ref().map(|paths| paths.try_send(path)) {
+            Some(Err(TrySendError::Full(path))) => Err(path),
+            _ => Ok(()),
+        }
+    }
+
+    /// Asks for it and waits for room: nothing else is left to do.
+    fn sync_before_end(&self, path: PathBuf) {
+        if let Some(paths) = &self.paths {
+            let _ = paths.send(path);
         }
     }
 }

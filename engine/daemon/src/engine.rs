@@ -19,7 +19,8 @@ use crate::capture::{self, Capture, MAX_FLOWS};
 use crate::disk::Disk;
 use crate::error::EngineError;
 use crate::feed::{self, Cutting, Done};
-use crate::recording::{Naming, Recording, RecordingPlan};
+use crate::naming::Naming;
+use crate::recording::{Recording, RecordingPlan};
 use crate::shared::{FlowShared, Notice, RecordingStatus, SharedLevels, SharedRecording};
 use crate::tap::Tap;
 use crate::worker::{Order, Worker};
@@ -329,7 +330,7 @@ impl Engine {
         let options = &self.options;
         let flow = &mut self.flows[at];
         flow.last_try = now;
-        match flow.open(options.receive_buffer) {
+        match flow.open(options) {
             Ok((port, worker_port, receiver)) => {
                 let worker = (0..self.workers.len())
                     .min_by_key(|&n| self.workers[n].flows)
@@ -437,7 +438,7 @@ impl FlowEntry {
 
     fn open(
         &mut self,
-        receive_buffer: usize,
+        options: &EngineOptions,
     ) -> Result<(Box<capture::CapturePort>, capture::WorkerPort, Box<Receiver>), EngineError> {
         let source = &self.source;
         let interface = source.interface.as_deref().map(|name| match name.parse() {
@@ -449,11 +450,11 @@ impl FlowEntry {
             port: source.port,
             interface,
             source: source.source_filter,
-            receive_buffer,
+            receive_buffer: options.receive_buffer,
         })?;
-        if socket.granted() < receive_buffer {
+        if socket.granted() < options.receive_buffer {
             tracing::warn!(
-                source = %source.id, asked = receive_buffer, granted = socket.granted(),
+                source = %source.id, asked = options.receive_buffer, granted = socket.granted(),
                 "the receive buffer is smaller than asked for; raise net.core.rmem_max or give CAP_NET_ADMIN"
             );
         }
@@ -467,16 +468,18 @@ impl FlowEntry {
         // Positions count frames since the epoch of UTC, so that two openings never share one.
         let base = source.rate.frames_in(Nanos(clock::utc_now().as_nanos()));
         let receiver = Box::new(Receiver::new(format, FrameIndex(base.0)));
-        let (port, worker) = capture::connect(self.id, socket, slots_for(source), &self.shared)?;
+        let (port, worker) =
+            capture::connect(self.id, socket, slots_for(options.capture_period), &self.shared)?;
         Ok((port, worker, receiver))
     }
 }
 
-/// Slots for a flow: 128 ms of its packets, as short as they may be if their length isn't known.
-fn slots_for(source: &SourceConfig) -> usize {
-    let frames = u64::from(source.packet_frames.unwrap_or(source.rate.hz().div_ceil(8_000) as u16).max(1));
-    let packets = source.rate.frames_in(Nanos::from_millis(128)).0.div_ceil(frames);
-    (packets as usize).clamp(64, 1_024)
+/// Slots for a flow at the usual period of 4 ms: 8 ms, a worker's turn, of 128,000 packets a second. A flood of rubbish fills
+/// slots as audio does, whatever the flow's own rate.
+const SLOTS: usize = 1_024;
+
+fn slots_for(period: Nanos) -> usize {
+    SLOTS * (period.0 as usize).div_ceil(4_000_000).max(1)
 }
 
 impl RecorderEntry {

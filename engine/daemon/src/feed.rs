@@ -1,17 +1,21 @@
 //! From a worker to the disk writer: one recording's samples and what is to be done with them.
 //!
-//! Owns: the two rings of a recording, the cut of its segments, and what happens when the disk is too slow: the frames
-//! that find no room are counted, and once there is room again as much silence follows, ledgered. Never: waits.
+//! Owns: the two rings of a recording, the cut of its segments, and what happens when the disk is too slow: frames that
+//! find no room become silence of the same length, whose cause says so. Never: waits.
 //!
 //! ```text
-//!            first audio                     the cut's frame
-//!  [waiting] ───────────► [segment is open] ────────────────► [next segment is open] …
-//!                           │        ▲ room again: silence, ledger entry
-//!                  no room  └► [stalled]
+//!            first audio                     the cut's frame, or a step of the clock
+//!  [waiting] ───────────► [segment is open] ────────────────────────────────────────► [next segment is open] …
+//!                           │        ▲ a quarter of the ring is free again
+//!                  no room  └► [stalled: silence in place of audio]
 //! ```
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::{Acquire, Release};
+
 use audyn_core::archive::ArchivePolicy;
-use audyn_core::flow::{FlowEvent, Gap, GapCause};
+use audyn_core::flow::{FlowEvent, GapCause};
 use audyn_core::segment::{Cut, TimeAnchor};
 use audyn_units::{FrameCount, FrameIndex, Nanos, SampleRate, Timestamp, Utc};
 use jiff::tz::TimeZone;
@@ -24,7 +28,10 @@ pub(crate) const DISK_BUFFER: Nanos = Nanos::from_millis(4_000);
 const COMMANDS: usize = 65_536;
 
 /// Room that ordinary commands leave for those that must get through.
-const RESERVE: usize = 16;
+const RESERVE: usize = 64;
+
+/// A clock that differs by more than this from what the running segment implies has stepped.
+const STEP: Nanos = Nanos::from_secs(1);
 
 /// Called when a recording's last file is closed.
 pub(crate) type Done = Box<dyn FnOnce() + Send>;
@@ -35,14 +42,12 @@ pub(crate) enum DiskCommand {
     Open { position: FrameIndex, utc: Timestamp<Utc> },
     /// Take so many frames from the sample ring.
     Audio(FrameCount),
-    /// Write so many frames of silence.
-    Silence(FrameCount),
-    /// Enter a gap whose end isn't known yet.
-    GapOpened(Gap),
-    /// Enter a gap.
-    GapClosed(Gap),
-    /// Enter an event at a position.
-    Event(FrameIndex, FlowEvent),
+    /// Write so many frames of silence, and enter them with this cause.
+    Silence(FrameCount, GapCause),
+    /// The sender's timeline broke here: what follows is placed by its arrival.
+    Joint(GapCause),
+    /// Enter an event.
+    Event(FlowEvent),
     /// Close what is open; the recording has ended.
     Close(Option<Done>),
 }
@@ -62,19 +67,29 @@ pub(crate) struct Feed {
     cutting: Option<Cutting>,
     cut: Option<Cut>,
     open: bool,
-    /// Frames in the sample ring that no command has told of yet.
+    /// Frames that no command has told of yet: in the sample ring, or silence with its cause.
     pending: FrameCount,
-    stalled: Option<Gap>,
+    pending_silence: Option<(FrameCount, GapCause)>,
+    /// The disk is too slow: audio becomes silence until there is room again.
+    stalled: bool,
     /// Frames still to be recorded, if there is a limit.
     left: Option<FrameCount>,
     done: Option<Done>,
-    ended: bool,
+    ending: Arc<AtomicBool>,
 }
 
 /// The disk writer's end of a recording.
 pub(crate) struct FeedEnd {
     pub(crate) commands: Consumer<DiskCommand>,
     pub(crate) samples: Consumer<i32>,
+    ending: Arc<AtomicBool>,
+}
+
+impl FeedEnd {
+    /// Whether the recording ends, or the worker has gone: what is in the rings is all that there will be.
+    pub(crate) fn is_ending(&self) -> bool {
+        self.ending.load(Acquire) || self.commands.is_abandoned()
+    }
 }
 
 /// Makes both ends of a recording of `width` channels.
@@ -87,6 +102,7 @@ pub(crate) fn connect(
     // A whole number of frames, so that a frame never lies across the ring's seam.
     let (samples_in, samples_out) = RingBuffer::new(rate.frames_in(DISK_BUFFER).0 as usize * width);
     let (commands_in, commands_out) = RingBuffer::new(COMMANDS);
+    let ending = Arc::new(AtomicBool::new(false));
     let feed = Feed {
         commands: commands_in,
         samples: samples_in,
@@ -95,18 +111,23 @@ pub(crate) fn connect(
         cut: None,
         open: false,
         pending: FrameCount::ZERO,
-        stalled: None,
+        pending_silence: None,
+        stalled: false,
         left: limit,
         done: None,
-        ended: false,
+        ending: Arc::clone(&ending),
     };
-    (feed, FeedEnd { commands: commands_out, samples: samples_out })
+    (feed, FeedEnd { commands: commands_out, samples: samples_out, ending })
 }
 
 impl Feed {
     /// Whether the recording has ended and nothing more is to be told.
     pub(crate) fn is_finished(&self) -> bool {
-        self.ended && self.done.is_none() && self.stalled.is_none()
+        self.has_ended() && self.done.is_none()
+    }
+
+    fn has_ended(&self) -> bool {
+        self.ending.load(Acquire)
     }
 
     /// Takes audio: interleaved, left-justified, whole frames.
@@ -116,9 +137,12 @@ impl Feed {
             let frames = FrameCount((samples.len() / self.width) as u64);
             let Some(part) = self.admit(at, frames, anchor) else { return };
             let (now, later) = samples.split_at(part.0 as usize * self.width);
-            if self.has_room(at, part, now.len(), GapCause::DiskStall) {
+            if self.has_room(now.len()) {
+                self.tell_silence();
                 self.samples.push_entire_slice(now).expect("room was found for it just now");
                 self.pending += part;
+            } else {
+                self.add_silence(part, GapCause::DiskStall);
             }
             self.took(part);
             at += part;
@@ -127,23 +151,34 @@ impl Feed {
     }
 
     /// Takes silence in the place of lost audio.
-    pub(crate) fn silence(&mut self, at: FrameIndex, frames: FrameCount, anchor: &TimeAnchor) {
+    pub(crate) fn silence(
+        &mut self,
+        at: FrameIndex,
+        frames: FrameCount,
+        cause: GapCause,
+        anchor: &TimeAnchor,
+    ) {
         let (mut at, mut left) = (at, frames);
         while left > FrameCount::ZERO {
             let Some(part) = self.admit(at, left, anchor) else { return };
-            if self.has_room(at, part, 0, GapCause::DiskStall) {
-                self.tell(DiskCommand::Silence(part));
-            }
+            self.add_silence(part, cause);
             self.took(part);
             at += part;
             left = left.saturating_sub(part);
         }
     }
 
-    /// Takes a ledger entry. During a stall the stall's own entry covers it.
-    pub(crate) fn ledger(&mut self, command: DiskCommand) {
-        if self.open && !self.ended && self.stalled.is_none() && self.commands.slots() > RESERVE {
-            self.tell(command);
+    /// Takes note that what follows is placed by its arrival.
+    pub(crate) fn joint(&mut self, cause: GapCause) {
+        if self.open && !self.has_ended() {
+            self.tell(DiskCommand::Joint(cause));
+        }
+    }
+
+    /// Takes an event for the ledger.
+    pub(crate) fn event(&mut self, event: FlowEvent) {
+        if self.open && !self.has_ended() && self.commands.slots() > RESERVE {
+            self.tell(DiskCommand::Event(event));
         }
     }
 
@@ -156,8 +191,7 @@ impl Feed {
             })),
             (first, second) => first.or(second),
         };
-        if !self.ended {
-            self.ended = true;
+        if !self.ending.swap(true, Release) {
             self.done.get_or_insert_with(|| Box::new(|| {}));
         }
     }
@@ -165,8 +199,8 @@ impl Feed {
     /// Ends a turn of the worker: tells of what was taken, and follows the clock.
     pub(crate) fn turn(&mut self, head: FrameIndex, anchor: Option<&TimeAnchor>) {
         self.tell_pending();
-        if self.ended {
-            self.recover(self.samples.buffer().capacity());
+        if self.has_ended() {
+            self.tell_silence();
             if let Some(done) = self.done.take()
                 && let Err(rtrb::PushError::Full(DiskCommand::Close(done))) =
                     self.commands.push(DiskCommand::Close(Some(done)))
@@ -175,26 +209,34 @@ impl Feed {
             }
             return;
         }
-        if let (Some(cut), Some(anchor)) = (&mut self.cut, anchor) {
-            cut.follow(head, anchor);
+        let Some(anchor) = anchor.filter(|_| self.open && self.cutting.is_some()) else { return };
+        match &mut self.cut {
+            // Asked at each turn, so drift never adds up to a step. What follows one belongs into a file named by it.
+            Some(cut) if (anchor.utc_of(cut.position) - cut.utc).abs() > STEP => cut.position = head,
+            Some(cut) => cut.follow(head, anchor),
+            // No boundary could be told before: the archive clock was not known.
+            None => self.cut = self.next_cut(head, anchor.utc_of(head), anchor),
         }
     }
 
     /// How many of `frames` from `at` go into the segment that is open, after opening one if it is time to.
     /// None if the recording takes no more.
     fn admit(&mut self, at: FrameIndex, frames: FrameCount, anchor: &TimeAnchor) -> Option<FrameCount> {
-        if self.ended {
+        if self.has_ended() {
             return None;
         }
         if self.left == Some(FrameCount::ZERO) {
             self.end(None);
             return None;
         }
+        let now = anchor.utc_of(at);
         match self.cut {
-            _ if !self.open => self.begin(at, anchor.utc_of(at), anchor),
-            // At the cut itself the name follows the instant that was meant, not the frame nearest to it.
-            Some(cut) if at == cut.position => self.begin(at, cut.utc, anchor),
-            Some(cut) if at > cut.position => self.begin(at, anchor.utc_of(at).max(cut.utc), anchor),
+            _ if !self.open => self.begin(at, now, anchor),
+            // At the cut the name follows the instant that was meant, not the frame nearest to it.
+            Some(cut) if at >= cut.position && (now - cut.utc).abs() <= STEP => {
+                self.begin(at, cut.utc, anchor);
+            }
+            Some(cut) if at >= cut.position => self.begin(at, now, anchor),
             _ => {}
         }
         let to_cut = self.cut.map_or(frames, |cut| cut.position.since(at));
@@ -204,40 +246,25 @@ impl Feed {
     fn begin(&mut self, position: FrameIndex, utc: Timestamp<Utc>, anchor: &TimeAnchor) {
         self.tell(DiskCommand::Open { position, utc });
         self.open = true;
-        self.cut = self.cutting.as_ref().and_then(|cutting| {
-            let tai = audyn_sys::clock::tai_offset().map(|secs| Nanos::from_secs(i64::from(secs)));
-            let end = cutting.policy.next_boundary(utc, &cutting.zone, tai).ok()?;
-            let mut cut = Cut::at(end, anchor);
-            // A step of the clock could place the end before the beginning; a second is the shortest period.
-            cut.position = cut.position.max(position + FrameCount(u64::from(anchor.rate.hz())));
-            Some(cut)
-        });
+        self.cut = self.next_cut(position, utc, anchor);
     }
 
-    /// Whether there is room for `samples` and a few commands. If not, the frames join the stall.
-    fn has_room(&mut self, at: FrameIndex, frames: FrameCount, samples: usize, cause: GapCause) -> bool {
-        self.recover(samples);
-        if let Some(gap) = &mut self.stalled {
-            gap.frames += frames;
-            return false;
-        }
-        if self.samples.slots() >= samples && self.commands.slots() > RESERVE {
-            return true;
-        }
-        self.tell_pending();
-        self.stalled = Some(Gap { position: at, frames, cause, estimated: false });
-        false
+    /// Where the segment ends that began at `position`, which was meant to be `utc`.
+    fn next_cut(&self, position: FrameIndex, utc: Timestamp<Utc>, anchor: &TimeAnchor) -> Option<Cut> {
+        let cutting = self.cutting.as_ref()?;
+        let tai = audyn_sys::clock::tai_offset().map(|secs| Nanos::from_secs(i64::from(secs)));
+        let end = cutting.policy.next_boundary(utc, &cutting.zone, tai).ok()?;
+        let mut cut = Cut::at(end, anchor);
+        // A segment of no length could never be left.
+        cut.position = cut.position.max(position + FrameCount(1));
+        Some(cut)
     }
 
-    /// Ends a stall if a quarter of the ring is free again: the silence, then the entry.
-    fn recover(&mut self, wanted: usize) {
-        let quarter = self.samples.buffer().capacity() / 4;
-        let room =
-            self.samples.slots() >= wanted.min(quarter).max(quarter) && self.commands.slots() > RESERVE;
-        if room && let Some(gap) = self.stalled.take() {
-            self.tell(DiskCommand::Silence(gap.frames));
-            self.tell(DiskCommand::GapClosed(gap));
-        }
+    /// Whether there is room for `samples`. A stall ends when a quarter of the ring is free again.
+    fn has_room(&mut self, samples: usize) -> bool {
+        let wanted = if self.stalled { samples.max(self.samples.buffer().capacity() / 4) } else { samples };
+        self.stalled = self.samples.slots() < wanted || self.commands.slots() <= RESERVE;
+        !self.stalled
     }
 
     fn took(&mut self, frames: FrameCount) {
@@ -249,18 +276,49 @@ impl Feed {
         }
     }
 
+    /// Silence is told of when something else follows, so that a long stall is one command. Where there is no
+    /// room for commands either, what follows joins it.
+    fn add_silence(&mut self, frames: FrameCount, cause: GapCause) {
+        self.tell_pending();
+        match &mut self.pending_silence {
+            Some((pending, of)) if *of == cause || self.commands.slots() <= RESERVE => *pending += frames,
+            _ => {
+                self.tell_silence();
+                self.pending_silence = Some((frames, cause));
+            }
+        }
+        if cause != GapCause::DiskStall && self.commands.slots() > RESERVE {
+            self.tell_silence();
+        }
+    }
+
+    fn tell_silence(&mut self) {
+        if let Some((frames, cause)) = self.pending_silence.take() {
+            self.push(DiskCommand::Silence(frames, cause));
+        }
+    }
+
     fn tell_pending(&mut self) {
         if self.pending > FrameCount::ZERO {
             let pending = std::mem::take(&mut self.pending);
-            // `RESERVE` keeps room for it; if the writer has died there is nobody to tell.
-            let _ = self.commands.push(DiskCommand::Audio(pending));
+            self.push(DiskCommand::Audio(pending));
         }
     }
 
     fn tell(&mut self, command: DiskCommand) {
         self.tell_pending();
-        // As in `tell_pending`: ordinary commands leave a reserve for this.
-        let _ = self.commands.push(command);
+        self.tell_silence();
+        self.push(command);
+    }
+
+    /// Ordinary commands leave a reserve for the others; the disk writer takes them all each 40 ms while it lives, and
+    /// it waits for nothing but the disk.
+    fn push(&mut self, command: DiskCommand) {
+        if self.commands.push(command).is_err() {
+            tracing::error!(
+                "the disk has taken nothing for so long that its orders are lost; the recording is not whole"
+            );
+        }
     }
 }
 
@@ -290,12 +348,9 @@ mod tests {
                     end.samples.read_chunk(n.0 as usize).unwrap().commit_all();
                     format!("audio {}", n.0)
                 }
-                DiskCommand::Silence(n) => format!("silence {}", n.0),
-                DiskCommand::GapOpened(gap) => format!("opened {}", gap.position.0),
-                DiskCommand::GapClosed(gap) => {
-                    format!("gap {} {} {:?}", gap.position.0, gap.frames.0, gap.cause)
-                }
-                DiskCommand::Event(at, _) => format!("event {}", at.0),
+                DiskCommand::Silence(n, cause) => format!("silence {} {cause:?}", n.0),
+                DiskCommand::Joint(cause) => format!("joint {cause:?}"),
+                DiskCommand::Event(event) => format!("event {event:?}"),
                 DiskCommand::Close(_) => "close".to_owned(),
             });
         }
@@ -332,10 +387,7 @@ mod tests {
         give(&mut feed, capacity / 48 + 10);
         assert_eq!(drain(&mut end), ["open 0 1767225597000".to_owned(), format!("audio {capacity}")]);
         give(&mut feed, 2);
-        assert_eq!(
-            drain(&mut end),
-            ["silence 480".to_owned(), format!("gap {capacity} 480 DiskStall"), "audio 96".to_owned()]
-        );
+        assert_eq!(drain(&mut end), ["silence 480 DiskStall", "audio 96"]);
     }
 
     #[test]
@@ -350,15 +402,60 @@ mod tests {
     }
 
     #[test]
-    fn an_end_during_a_stall_is_told_when_there_is_room() {
+    fn an_end_during_a_stall_comes_after_the_stall() {
         let (mut feed, mut end) = connect(RATE, 1, None, None);
         feed.audio(FrameIndex(0), &vec![1; RATE.frames_in(DISK_BUFFER).0 as usize], &anchor());
         feed.audio(FrameIndex(192_000), &[1; 48], &anchor());
         feed.end(None);
         feed.turn(FrameIndex(192_048), None);
-        assert!(!feed.is_finished(), "the stall's silence is still to come");
-        drain(&mut end);
-        feed.turn(FrameIndex(192_048), None);
-        assert_eq!(drain(&mut end), ["silence 48", "gap 192000 48 DiskStall"]);
+        assert_eq!(drain(&mut end)[1..], ["audio 192000", "silence 48 DiskStall", "close"]);
+        assert!(feed.is_finished());
+    }
+
+    #[test]
+    fn a_cut_during_a_stall_divides_the_stall() {
+        let cutting = Cutting { policy: ArchivePolicy::default(), zone: TimeZone::UTC };
+        let (mut feed, mut end) = connect(RATE, 1, Some(cutting), None);
+        let early = TimeAnchor { utc: anchor().utc - Nanos::from_secs(7), ..anchor() };
+        // The ring is full after 4 s, the hour ends after 10.
+        for second in 0..12 {
+            feed.audio(FrameIndex(second * 48_000), &vec![1; 48_000], &early);
+            feed.turn(FrameIndex((second + 1) * 48_000), Some(&early));
+        }
+        feed.end(None);
+        feed.turn(FrameIndex(576_000), None);
+        let told = drain(&mut end);
+        let audio = told.iter().filter(|line| line.starts_with("audio 48000")).count();
+        assert_eq!(audio, 4);
+        let rest: Vec<_> = told.iter().filter(|line| !line.starts_with("audio")).collect();
+        assert_eq!(
+            rest,
+            [
+                "open 0 1767225590000",
+                "silence 288000 DiskStall",
+                "open 480000 1767225600000",
+                "silence 96000 DiskStall",
+                "close"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_step_of_the_clock_begins_a_file_that_is_named_by_it() {
+        for hours in [-8_760, -3, 5, 8_760] {
+            let cutting = Cutting { policy: ArchivePolicy::default(), zone: TimeZone::UTC };
+            let (mut feed, mut end) = connect(RATE, 1, Some(cutting), None);
+            let early = TimeAnchor { utc: anchor().utc - Nanos::from_secs(1_000), ..anchor() };
+            let stepped = TimeAnchor { utc: early.utc + Nanos::from_secs(3_600) * hours, ..early };
+            let mut opened = Vec::new();
+            for second in 0..60 {
+                let anchor = if second < 10 { &early } else { &stepped };
+                feed.audio(FrameIndex(second * 48_000), &vec![1; 48_000], anchor);
+                feed.turn(FrameIndex((second + 1) * 48_000), Some(anchor));
+                opened.extend(drain(&mut end).into_iter().filter(|line| line.starts_with("open")));
+            }
+            let at = (1_767_224_597 + 3_600 * hours + 11) * 1_000;
+            assert_eq!(opened, ["open 0 1767224597000".to_owned(), format!("open 528000 {at}")], "{hours} h");
+        }
     }
 }

@@ -13,7 +13,7 @@ use audyn_units::{FrameCount, FrameIndex};
 use serde::Serialize;
 
 /// Version of the ledger's lines.
-const VERSION: u32 = 1;
+pub(crate) const VERSION: u32 = 1;
 
 /// The first line.
 #[derive(Debug, Clone, Serialize)]
@@ -59,7 +59,6 @@ struct ClosedLine {
 #[derive(Debug)]
 pub(crate) struct Ledger {
     file: File,
-    first: FrameIndex,
 }
 
 /// Where the ledger of an audio file lies.
@@ -69,20 +68,23 @@ pub(crate) fn path_of(audio: &Path) -> PathBuf {
 
 impl Ledger {
     /// Makes the ledger of `audio`, whose name must be new as well.
-    pub(crate) fn create(audio: &Path, header: LedgerHeader) -> io::Result<Self> {
+    pub(crate) fn create(audio: &Path, header: &LedgerHeader) -> io::Result<Self> {
         let file = OpenOptions::new().append(true).create_new(true).open(path_of(audio))?;
-        let mut ledger = Self { file, first: header.first_position };
-        ledger.line(&LedgerHeader { audyn_ledger: VERSION, ..header })?;
+        let mut ledger = Self { file };
+        ledger.line(header)?;
         Ok(ledger)
     }
 
-    /// Enters a gap as far as it lies in this file, which has reached `end`. A joint of no length stays one.
-    /// Returns what was entered.
-    pub(crate) fn gap(&mut self, gap: Gap, end: FrameIndex, open: bool) -> io::Result<Option<Gap>> {
-        let Some(gap) = clip(gap, self.first, end) else { return Ok(None) };
+    /// Enters a gap of this file; an open one has at least its length.
+    pub(crate) fn gap(&mut self, gap: Gap, open: bool) -> io::Result<()> {
         let Gap { position, frames, cause, estimated } = gap;
-        self.line(&GapLine { position, frames, cause, estimated, open })?;
-        Ok(Some(gap))
+        self.line(&GapLine { position, frames, cause, estimated, open })
+    }
+
+    /// Enters that the end of the file could not be written.
+    pub(crate) fn cut_short(&mut self, position: FrameIndex, frames: FrameCount) -> io::Result<()> {
+        let detail = format!("the disk refused the last {frames}; the file ends here");
+        self.line(&EventLine { position, event: "cut-short", detail })
     }
 
     pub(crate) fn event(&mut self, position: FrameIndex, event: FlowEvent) -> io::Result<()> {
@@ -109,35 +111,5 @@ impl Ledger {
         let mut bytes = serde_json::to_vec(line)?;
         bytes.push(b'\n');
         self.file.write_all(&bytes)
-    }
-}
-
-/// The part of a gap that lies in `first..end`.
-fn clip(gap: Gap, first: FrameIndex, end: FrameIndex) -> Option<Gap> {
-    if gap.frames == FrameCount::ZERO {
-        return (first..=end).contains(&gap.position).then_some(gap);
-    }
-    let from = gap.position.max(first);
-    let to = (gap.position + gap.frames).min(end);
-    (to > from).then(|| Gap { position: from, frames: to.since(from), ..gap })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_gap_across_two_files_is_in_both_as_far_as_it_reaches() {
-        let gap = |position, frames| Gap {
-            position: FrameIndex(position),
-            frames: FrameCount(frames),
-            cause: GapCause::Outage,
-            estimated: false,
-        };
-        let part = |first, end| clip(gap(100, 50), FrameIndex(first), FrameIndex(end));
-        assert_eq!(part(0, 120), Some(gap(100, 20)));
-        assert_eq!(part(120, 500), Some(gap(120, 30)));
-        assert_eq!(part(150, 500), None);
-        assert_eq!(clip(gap(100, 0), FrameIndex(100), FrameIndex(100)), Some(gap(100, 0)));
     }
 }

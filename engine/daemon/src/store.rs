@@ -21,7 +21,7 @@ use serde::de::DeserializeOwned;
 
 use crate::engine::RecorderSpec;
 use crate::error::EngineError;
-use crate::recording::Naming;
+use crate::naming::Naming;
 
 /// Recorders that may be configured.
 const MAX_RECORDERS: usize = 64;

@@ -3,12 +3,12 @@
 //! Owns: the channel map, the meter, the feed of the running recording. Lives in a worker.
 
 use audyn_core::channels::ChannelMap;
-use audyn_core::flow::{FlowEvent, FlowSink, Gap};
+use audyn_core::flow::{FlowEvent, FlowSink, Gap, GapCause};
 use audyn_core::meter::Meter;
 use audyn_core::segment::TimeAnchor;
 use audyn_units::{FrameCount, FrameIndex, Mono, Nanos, Timestamp};
 
-use crate::feed::{DiskCommand, Feed};
+use crate::feed::Feed;
 use crate::shared::SharedLevels;
 
 /// Time between two readings of the meters: 30 a second.
@@ -45,28 +45,29 @@ impl Tap {
         }
     }
 
-    fn silence(&mut self, at: FrameIndex, frames: FrameCount, anchor: &TimeAnchor) {
+    fn silence(&mut self, at: FrameIndex, frames: FrameCount, cause: GapCause, anchor: &TimeAnchor) {
         self.meter.silence(frames.0);
         if let Some(feed) = &mut self.feed {
-            feed.silence(at, frames, anchor);
+            feed.silence(at, frames, cause, anchor);
         }
     }
 
-    fn ledger(&mut self, command: impl FnOnce() -> DiskCommand) {
-        if let Some(feed) = &mut self.feed {
-            feed.ledger(command());
-        }
-    }
-
-    /// Ends a turn: publishes levels when they are due.
-    pub(crate) fn turn(&mut self, now: Timestamp<Mono>, head: FrameIndex, anchor: Option<&TimeAnchor>) {
+    /// Ends a turn: publishes levels when they are due. Between two bursts of a sender that is `receiving` the
+    /// last ones stand: no packet is not silence.
+    pub(crate) fn turn(
+        &mut self,
+        now: Timestamp<Mono>,
+        receiving: bool,
+        head: FrameIndex,
+        anchor: Option<&TimeAnchor>,
+    ) {
         if let Some(feed) = &mut self.feed {
             feed.turn(head, anchor);
             if feed.is_finished() {
                 self.feed = None;
             }
         }
-        if now - self.last_reading >= METER_PERIOD {
+        if now - self.last_reading >= METER_PERIOD && !(receiving && self.meter.is_empty()) {
             self.last_reading = now;
             let levels = self.meter.read(now);
             // A reader that holds the lock costs this one reading; the next comes in 33 ms.
@@ -81,40 +82,38 @@ impl Tap {
 pub(crate) struct Taps<'a> {
     pub(crate) taps: &'a mut [Tap],
     pub(crate) anchor: TimeAnchor,
-    pub(crate) position: FrameIndex,
+    /// Cause of the gap that the flow stands in; kept by the flow, since a recording may begin within it.
+    pub(crate) cause: &'a mut GapCause,
 }
 
 impl FlowSink for Taps<'_> {
     fn audio(&mut self, at: FrameIndex, samples: &[i32]) {
-        self.position = at;
         for tap in &mut *self.taps {
             tap.audio(at, samples, &self.anchor);
         }
     }
 
     fn silence(&mut self, at: FrameIndex, frames: FrameCount) {
-        self.position = at;
         for tap in &mut *self.taps {
-            tap.silence(at, frames, &self.anchor);
+            tap.silence(at, frames, *self.cause, &self.anchor);
         }
     }
 
     fn gap_opened(&mut self, gap: Gap) {
-        for tap in &mut *self.taps {
-            tap.ledger(|| DiskCommand::GapOpened(gap));
-        }
+        *self.cause = gap.cause;
     }
 
     fn gap_closed(&mut self, gap: Gap) {
-        for tap in &mut *self.taps {
-            tap.ledger(|| DiskCommand::GapClosed(gap));
+        if gap.estimated {
+            for feed in self.taps.iter_mut().filter_map(|tap| tap.feed.as_mut()) {
+                feed.joint(gap.cause);
+            }
         }
     }
 
     fn event(&mut self, event: FlowEvent) {
-        let at = self.position;
-        for tap in &mut *self.taps {
-            tap.ledger(|| DiskCommand::Event(at, event));
+        for feed in self.taps.iter_mut().filter_map(|tap| tap.feed.as_mut()) {
+            feed.event(event);
         }
     }
 }

@@ -12,7 +12,7 @@ use std::sync::atomic::{
 use std::sync::mpsc::{Receiver as Inbox, Sender, channel};
 use std::thread::JoinHandle;
 
-use audyn_core::flow::Receiver;
+use audyn_core::flow::{GapCause, Receiver};
 use audyn_core::segment::TimeAnchor;
 use audyn_sys::{ClockPair, Grid, SysError, clock};
 use audyn_units::{Nanos, Timestamp};
@@ -46,6 +46,8 @@ struct FlowWorker {
     /// Recordings whose tap has gone and whose end the disk writer has not been told yet.
     ending: Vec<Feed>,
     sender: Option<IpAddr>,
+    /// Cause of the gap that the flow stands in, if it stands in one.
+    cause: GapCause,
 }
 
 /// The handle of a running worker. Dropping it ends the thread.
@@ -112,6 +114,7 @@ fn obey(flows: &mut Vec<FlowWorker>, order: Order) {
             taps: Vec::new(),
             ending: Vec::new(),
             sender: None,
+            cause: GapCause::Loss,
         }),
         Order::RemoveFlow { flow } => {
             if let Some(at) = find(flows, flow) {
@@ -169,7 +172,7 @@ impl FlowWorker {
         let mut anchor = self.anchor(clocks);
 
         while let Ok(filled) = self.port.filled.pop() {
-            let mut sink = Taps { taps: &mut self.taps, anchor, position: self.receiver.position() };
+            let mut sink = Taps { taps: &mut self.taps, anchor, cause: &mut self.cause };
             if filled.truncated {
                 self.receiver.on_oversized();
             } else {
@@ -188,12 +191,13 @@ impl FlowWorker {
                 "the ring holds as many as there are slots"
             );
         }
-        let mut sink = Taps { taps: &mut self.taps, anchor, position: self.receiver.position() };
+        let mut sink = Taps { taps: &mut self.taps, anchor, cause: &mut self.cause };
         self.receiver.on_time(captured, &mut sink);
 
         let head = self.receiver.position();
+        let receiving = self.receiver.is_receiving(now);
         for tap in &mut self.taps {
-            tap.turn(now, head, Some(&anchor));
+            tap.turn(now, receiving, head, Some(&anchor));
         }
         for feed in &mut self.ending {
             feed.turn(head, None);

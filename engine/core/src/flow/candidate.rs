@@ -16,6 +16,8 @@ pub(super) enum Doubt {
     Foreign,
     /// The flow's SSRC with timestamps that agree neither with its last packet nor with the arrival clock.
     Jump,
+    /// The flow's SSRC, with both counters back by the same way: old copies, or a sender that began again.
+    Back,
     /// The flow's SSRC, in sequence, but in a place that was filled during an outage: the sender's clock had stopped.
     Behind,
 }

@@ -140,7 +140,7 @@ pub trait FlowSink {
     /// Silence in the place of audio that is missing.
     fn silence(&mut self, at: FrameIndex, frames: FrameCount);
 
-    /// An outage began whose end isn't known yet; it has at least `gap.frames`.
+    /// A gap begins, whose silence follows; it has at least `gap.frames`, and its end isn't known yet.
     fn gap_opened(&mut self, gap: Gap);
 
     /// A gap is complete; its silence was given before.

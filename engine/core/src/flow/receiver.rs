@@ -2,7 +2,7 @@
 //!
 //! The picture of its states, its invariants and what was rejected stand in the [module](super) docs.
 
-use audyn_units::{FrameCount, FrameIndex, Mono, Nanos, RtpTime, SampleRate, SeqNo, Ssrc, Timestamp};
+use audyn_units::{FrameCount, FrameIndex, Mono, Nanos, RtpTime, SeqNo, Ssrc, Timestamp};
 use audyn_wire::pcm;
 use audyn_wire::rtp::{HEADER_BYTES, Header, Packet, RtpError};
 
@@ -104,14 +104,14 @@ pub struct Receiver {
 
 impl Receiver {
     /// A receiver whose first frame will stand at `base`. Allocates all that it will ever need: the reorder window
-    /// (80 ms of samples or more) and the store for packets in doubt (120 ms).
+    /// (80 ms of samples, and 12 packets of any length) and the store for packets in doubt (120 ms).
     pub fn new(format: FlowFormat, base: FrameIndex) -> Self {
         Self {
             format,
             source: None,
             former: None,
             candidate: Candidate::new(&format),
-            window: Window::new(format.channels, format.rate.frames_in(Nanos::from_millis(80))),
+            window: Window::new(format.channels, window_frames(&format)),
             head: base,
             open: None,
             counters: FlowCounters::default(),
@@ -157,7 +157,7 @@ impl Receiver {
     /// Takes a datagram that arrived at `arrival`. Arrivals come in order, as a socket gives them.
     pub fn on_packet(&mut self, arrival: Timestamp<Mono>, datagram: &[u8], sink: &mut impl FlowSink) {
         let Some((header, frames, payload)) = self.judge(datagram) else { return };
-        let patience = self.format.rate.duration(self.reorder_frames());
+        let reorder = self.reorder_frames();
         let Some(source) = &mut self.source else {
             return self.doubt(Doubt::First, arrival, header, frames, payload, sink);
         };
@@ -177,12 +177,20 @@ impl Receiver {
         let at = if in_step {
             // Neighbours by both counters: believed wherever it lies, but not in a future that the clock forbids.
             let at = shifted(source.at, i64::from(ticks));
+            if steps < -MAX_MISORDER {
+                // Too far back for a straggler (RFC 3550 A.1): an old copy, or a sender that began again as it began before.
+                return self.doubt(Doubt::Back, arrival, header, frames, payload, sink);
+            }
             let ahead = rate.frames_in(TOLERANCE_IN_SEQUENCE + allowance);
             if at.distance_from(expected) > ahead.0 as i64 {
                 return self.doubt(Doubt::Jump, arrival, header, frames, payload, sink);
             }
             at
-        } else if self.former.as_ref().is_some_and(|f| f.counts(&header, arrival, patience + patience)) {
+        } else if self
+            .former
+            .as_ref()
+            .is_some_and(|f| f.counts(&header, arrival, rate.duration(reorder + reorder)))
+        {
             // Out of order or a copy, and the counters broke meanwhile: two of them must not bring the old ones back.
             self.counters.received += 1;
             self.counters.late += 1;
@@ -232,12 +240,12 @@ impl Receiver {
                 self.fill(until, GapCause::Outage, sink);
             }
         }
-        if self.candidate.doubt() == Some(Doubt::Foreign) {
+        if matches!(self.candidate.doubt(), Some(Doubt::Foreign | Doubt::Back)) {
             self.consider(now, sink);
         }
     }
 
-    /// Gives what waits in the reorder window, its holes as silence: nothing more is awaited. For the end of a recording.
+    /// Gives what waits in the reorder window, its holes as silence: nothing more is awaited.
     pub fn flush(&mut self, sink: &mut impl FlowSink) {
         self.release_all(sink);
     }
@@ -314,25 +322,28 @@ impl Receiver {
             self.counters.reordered += 1;
         }
 
-        let channels = self.format.channels.get();
-        let count = pcm::decode(self.format.encoding, payload, &mut self.scratch);
-        let skip = self.head.since(at);
-        let from = at + skip;
-        let samples = skip.0 as usize * channels..count;
-
-        if from == self.head && self.window.is_empty() {
-            close(&mut self.open, &mut self.counters, sink);
-            sink.audio(from, &self.scratch[samples]);
-            self.head = at + length;
-            return;
-        }
         let end = at + length;
         if end.since(self.head) > self.window.capacity() {
             // Too far ahead for the window: what waits before it will not be completed any more.
             self.release_all(sink);
             let reorder = self.reorder_frames();
-            let until = FrameIndex(end.0.saturating_sub(reorder.0 + length.0)).max(self.head);
+            let until = FrameIndex(end.0.saturating_sub(reorder.0 + length.0));
             self.fill(until, GapCause::Loss, sink);
+        }
+        let from = at.max(self.head);
+        if from >= end {
+            // Frames that waited in the window reached beyond it: packets overlapped.
+            return;
+        }
+        let channels = self.format.channels.get();
+        let count = pcm::decode(self.format.encoding, payload, &mut self.scratch);
+        let samples = from.since(at).0 as usize * channels..count;
+
+        if from == self.head && self.window.is_empty() {
+            close(&mut self.open, &mut self.counters, sink);
+            sink.audio(from, &self.scratch[samples]);
+            self.head = end;
+            return;
         }
         self.window.put(from, &self.scratch[samples]);
         self.release(sink);
@@ -358,7 +369,7 @@ impl Receiver {
             let patience = if self.candidate.packets().len() > 1 { TAKEOVER } else { SECOND_COMES };
             let waits = self.candidate.last_arrival().is_some_and(|last| arrival - last < patience);
             // The flow's own source, though its counters broke, goes before another that waits for its silence.
-            let own = matches!(doubt, Doubt::Jump | Doubt::Behind);
+            let own = matches!(doubt, Doubt::Jump | Doubt::Behind | Doubt::Back);
             let held = waits && !(own && self.candidate.doubt() == Some(Doubt::Foreign));
             if held {
                 self.counters.foreign_source += 1;
@@ -379,7 +390,9 @@ impl Receiver {
         let rate = self.format.rate;
         let believed = match doubt {
             Doubt::First | Doubt::Jump => true,
-            Doubt::Foreign => self.source.as_ref().is_none_or(|source| now - source.arrival >= TAKEOVER),
+            Doubt::Foreign | Doubt::Back => {
+                self.source.as_ref().is_none_or(|source| now - source.arrival >= TAKEOVER)
+            }
             Doubt::Behind => {
                 let pace = rate.frames_in(PACE_TIME);
                 self.candidate.span_covers(rate, pace) && self.candidate.frames() <= pace + pace
@@ -507,7 +520,10 @@ impl Receiver {
 
     /// Fills the hole at the head, but not beyond `until`.
     fn give_up_hole(&mut self, until: FrameIndex, sink: &mut impl FlowSink) {
-        let next = self.window.next_present(self.head).expect("a window that is not empty holds a frame");
+        let next = self
+            .window
+            .next_present(self.head)
+            .expect("frames are put at the head or after it, and not beyond the ring");
         self.fill(next.min(until), GapCause::Loss, sink);
     }
 
@@ -535,9 +551,7 @@ impl Receiver {
             Some(gap) => gap.frames += frames,
             None => {
                 let gap = Gap { position: self.head, frames, cause, estimated: false };
-                if cause == GapCause::Outage {
-                    sink.gap_opened(gap);
-                }
+                sink.gap_opened(gap);
                 self.open = Some(gap);
             }
         }
@@ -571,9 +585,8 @@ fn unwrapped(source: &Source, timestamp: RtpTime, expected: FrameIndex) -> Frame
     shifted(near, turns << 32)
 }
 
-/// Rates and frames, checked once: the window holds the longest reorder time with the longest packet before it.
-const _: () = {
-    let widest = SampleRate::HZ_96000.frames_in(Nanos::from_millis(80)).0;
-    let packet = SampleRate::HZ_96000.frames_in(Nanos::from_millis(4)).0;
-    assert!(widest > packet * (REORDER_PACKETS + 2));
-};
+/// What the reorder window must hold: the reorder time, and the reorder count in packets as long as they may be.
+fn window_frames(format: &FlowFormat) -> FrameCount {
+    let longest = (MAX_PAYLOAD / format.frame_bytes()) as u64;
+    format.rate.frames_in(REORDER_TIME * 4).max(FrameCount(longest * (REORDER_PACKETS + 2)))
+}

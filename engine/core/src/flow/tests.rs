@@ -530,3 +530,89 @@ fn packets_may_change_their_length() {
     assert_eq!(tape.offsets(), [BASE.0 as i64]);
     assert_eq!(counters.gaps, 0);
 }
+
+/// A mono L16 receiver, and packets of `frames` frames whose samples carry the frame's number modulo 2¹⁶.
+fn long_packets(frames: u32) -> (Receiver, impl Fn(u16, u32) -> Vec<u8>) {
+    let format = FlowFormat {
+        encoding: Encoding::L16,
+        rate: SampleRate::HZ_48000,
+        channels: ChannelCount::MONO,
+        payload_type: PayloadType::DYNAMIC,
+    };
+    let packet = move |seq: u16, ts: u32| {
+        let mut fixed = [0; HEADER_BYTES];
+        Header {
+            marker: false,
+            payload_type: PayloadType::DYNAMIC,
+            sequence: SeqNo(seq),
+            timestamp: RtpTime(ts),
+            ssrc: Ssrc(1),
+        }
+        .write(&mut fixed);
+        let samples = (ts..ts + frames).flat_map(|n| (n as u16).to_be_bytes());
+        fixed.into_iter().chain(samples).collect()
+    };
+    (Receiver::new(format, BASE), packet)
+}
+
+#[test]
+fn packets_as_long_as_ethernet_takes_keep_their_places() {
+    let (mut receiver, packet) = long_packets(744);
+    let mut tape = Tape::default();
+    let mut now = Timestamp::ZERO;
+    for n in 0..60u16 {
+        if !(5..11).contains(&n) && n != 13 {
+            receiver.on_packet(now, &packet(n, u32::from(n) * 744), &mut tape);
+        }
+        now += Nanos(15_500_000);
+        receiver.on_time(now, &mut tape);
+    }
+    receiver.flush(&mut tape);
+    let wrong = tape.audio.iter().find(|&&(at, n)| ((at - BASE.0) as i32) << 16 >> 16 != n >> 8);
+    assert_eq!(wrong, None, "a frame stands elsewhere");
+    assert_eq!(tape.filled, 7 * 744);
+}
+
+#[test]
+fn overlapping_packets_cannot_upset_the_window() {
+    // Seven packets, the last of which lies 20 frames into the one before.
+    let (mut receiver, packet) = long_packets(744);
+    let mut tape = Tape::default();
+    for (n, early) in [(0, 0), (1, 0), (3, 0), (4, 0), (5, 0), (6, 0), (7, 20), (8, 20), (30, 0), (31, 7)] {
+        receiver.on_packet(
+            Timestamp::from_nanos(i64::from(n) * 15_500_000),
+            &packet(n, u32::from(n) * 744 - early),
+            &mut tape,
+        );
+    }
+    receiver.on_time(Timestamp::from_nanos(5_000_000_000), &mut tape);
+    receiver.flush(&mut tape);
+}
+
+#[test]
+fn a_sender_that_begins_again_as_it_began_before_is_heard() {
+    let mut wire = Wire::new();
+    wire.run(0..1_000);
+    wire.quiet(500);
+    let written = wire.tape.audio.len();
+    wire.run(0..500);
+    let (tape, counters) = wire.finish();
+    assert_eq!(tape.audio.len() - written, 500 * 48, "all of the second run");
+    assert_eq!((counters.timestamp_jumps, counters.duplicated), (1, 0));
+    assert!(tape.gaps[0].estimated && tape.gaps[0].frames.0.abs_diff(500 * 48) <= 48, "{:?}", tape.gaps);
+}
+
+#[test]
+fn old_copies_beside_a_live_sender_are_not_played() {
+    let mut wire = Wire::new();
+    wire.run(0..1_000);
+    for n in 1_000..2_000 {
+        wire.arrives(n);
+        wire.arrives(n - 900);
+        wire.arrives(n - 899);
+        wire.tick();
+    }
+    let (tape, _) = wire.finish();
+    assert_eq!(tape.offsets(), [BASE.0 as i64]);
+    assert_eq!(tape.audio.len(), 2_000 * 48);
+}

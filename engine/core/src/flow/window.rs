@@ -48,6 +48,10 @@ impl Window {
     /// Puts frames at `at`, which with its length must lie within the capacity from the reader's head. Returns how
     /// many were new; frames that are there already stay as they are.
     pub(super) fn put(&mut self, at: FrameIndex, samples: &[i32]) -> FrameCount {
+        debug_assert!(
+            samples.len() / self.channels <= self.mask as usize + 1,
+            "more frames than the ring holds"
+        );
         let mut new = 0;
         for (position, frame) in (at.0..).zip(samples.chunks_exact(self.channels)) {
             let slot = position & self.mask;

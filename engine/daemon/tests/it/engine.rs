@@ -222,3 +222,54 @@ fn a_loss_is_told_once_and_stands_in_the_ledger() {
     assert_eq!(lines[1]["cause"], "loss");
     assert_eq!(lines.len(), 3, "{ledger}");
 }
+
+#[test]
+fn audio_waits_for_a_file_that_cannot_be_made_yet() {
+    let dir = tempfile::tempdir().unwrap();
+    let to = address(12);
+    let source = source("desk", to);
+    let mut engine = engine(dir.path());
+    engine.configure(vec![recorder("a", &source, dir.path())], std::slice::from_ref(&source));
+    engine.record("a", None).unwrap();
+    // The directory is gone and something else is in its place.
+    let root = dir.path().join("a");
+    std::fs::remove_dir(&root).unwrap();
+    std::fs::write(&root, "in the way").unwrap();
+    Stream::new(1, to).send(100);
+    until("an error of the recorder", || {
+        let recorder = &engine.snapshot().recorders[0];
+        recorder.state == RecorderState::Error && recorder.errors.iter().any(|e| e.contains("directory"))
+    });
+    std::fs::remove_file(&root).unwrap();
+    until_written(&mut engine, "a", 100 * 48);
+    assert_eq!(engine.snapshot().recorders[0].state, RecorderState::Recording);
+    stop(&mut engine, "a");
+    assert!(samples(&recordings(&root)[0]) == signal(1, 0, 100 * 48), "nothing of it is lost");
+}
+
+#[test]
+fn a_recording_that_begins_in_an_outage_has_it_in_its_ledger() {
+    let dir = tempfile::tempdir().unwrap();
+    let to = address(13);
+    let source = source("desk", to);
+    let mut engine = engine(dir.path());
+    engine.configure(vec![recorder("a", &source, dir.path())], std::slice::from_ref(&source));
+    let mut stream = Stream::new(1, to);
+    stream.send(10);
+    until("the flow", || {
+        engine.snapshot().flows[0].position.0 > 0 && engine.snapshot().flows[0].ssrc.is_some()
+    });
+    until("an outage", || engine.snapshot().flows[0].counters.lost_frames > 0);
+    engine.record("a", None).unwrap();
+    until_written(&mut engine, "a", 48);
+    stop(&mut engine, "a");
+    let recorder = &engine.snapshot().recorders[0];
+    assert_eq!((recorder.frames_written.0, recorder.gaps), (0, 1));
+    let file = recordings(&dir.path().join("a")).remove(0);
+    let ledger = std::fs::read_to_string(file.with_extension("gaps.jsonl")).unwrap();
+    let lines: Vec<serde_json::Value> =
+        ledger.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let gap = lines.iter().rfind(|line| line.get("cause").is_some()).unwrap();
+    assert_eq!((&gap["cause"], &gap["position"]), (&"outage".into(), &lines[0]["first_position"]));
+    assert_eq!(gap["frames"].as_u64(), Some(samples(&file).len() as u64 / 2), "{ledger}");
+}

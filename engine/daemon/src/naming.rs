@@ -1,0 +1,105 @@
+//! Where a recording's files go, and the making of a new one.
+//!
+//! Owns: that a file which exists is never opened: a taken name gets the next tie-break.
+
+use std::fs::OpenOptions;
+use std::path::{Path, PathBuf};
+
+use audyn_core::archive::{ArchivePolicy, tie_break};
+use audyn_media::{MediaError, WavSpec, WavWriter};
+use audyn_units::{Nanos, Timestamp, Utc};
+use jiff::tz::TimeZone;
+
+use crate::error::EngineError;
+use crate::ledger;
+
+/// Names tried for one segment before it counts as impossible.
+const TIES: u32 = 10_000;
+
+/// Where a recording's files go.
+#[derive(Debug, Clone)]
+pub enum Naming {
+    /// One file of this name, whatever its length.
+    File(PathBuf),
+    /// Files below a directory, named and cut by a policy.
+    Archive {
+        /// The recorder's own directory.
+        root: PathBuf,
+        /// Names and cuts.
+        policy: ArchivePolicy,
+        /// The zone of [`audyn_core::archive::ArchiveClock::LocalTime`].
+        zone: TimeZone,
+    },
+}
+
+impl Naming {
+    /// Whether files would go to the same places under the same names.
+    pub(crate) fn is_like(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::File(a), Self::File(b)) => a == b,
+            (Self::Archive { root: a, policy: p, .. }, Self::Archive { root: b, policy: q, .. }) => {
+                a == b && p == q
+            }
+            _ => false,
+        }
+    }
+
+    /// Tries whether a file could be made, and leaves none. An archive's directory is made.
+    pub(crate) fn check_writable(&self) -> Result<(), EngineError> {
+        let directory = match self {
+            Self::File(path) if path.exists() || ledger::path_of(path).exists() => {
+                let detail = format!(
+                    "{} or its gap ledger exists already and is left as it is; record under another name",
+                    path.display()
+                );
+                return Err(EngineError::Conflict(detail));
+            }
+            Self::File(path) => match path.parent() {
+                Some(parent) if !parent.as_os_str().is_empty() => parent,
+                _ => Path::new("."),
+            },
+            Self::Archive { root, .. } => root,
+        };
+        let unwritable = |source| EngineError::Unwritable { path: directory.to_owned(), source };
+        if matches!(self, Self::Archive { .. }) {
+            std::fs::create_dir_all(directory).map_err(unwritable)?;
+        }
+        let probe = directory.join(format!(".audyn-probe-{}", std::process::id()));
+        // One that a killed process of the same number left is as good.
+        OpenOptions::new().write(true).create(true).truncate(false).open(&probe).map_err(unwritable)?;
+        std::fs::remove_file(&probe).map_err(unwritable)
+    }
+
+    /// Makes the file of the segment that begins at `utc`; the error is a sentence.
+    pub(crate) fn create(&self, utc: Timestamp<Utc>, spec: WavSpec) -> Result<WavWriter, String> {
+        let (root, policy, zone) = match self {
+            Self::File(path) => return WavWriter::create(path, spec).map_err(|error| error.to_string()),
+            Self::Archive { root, policy, zone } => (root, policy, zone),
+        };
+        let tai = audyn_sys::clock::tai_offset().map(|secs| Nanos::from_secs(i64::from(secs)));
+        let name = policy.name(utc, zone, tai, "wav").map_err(|error| error.to_string())?;
+        for n in 1..=TIES {
+            let path = root.join(tie_break(&name, n));
+            if let Some(parent) = path.parent() {
+                std::fs::create_dir_all(parent).map_err(|error| {
+                    format!(
+                        "cannot make the directory {} ({error}); check that it is writable and on a mounted disk",
+                        parent.display()
+                    )
+                })?;
+            }
+            // The ledger of a recording that somebody moved away is as little overwritten as the recording.
+            if ledger::path_of(&path).exists() {
+                continue;
+            }
+            match WavWriter::create(&path, spec) {
+                Err(MediaError::Exists { .. }) => {}
+                other => return other.map_err(|error| error.to_string()),
+            }
+        }
+        Err(format!(
+            "{TIES} files called {name} exist below {}; choose a layout with minutes",
+            root.display()
+        ))
+    }
+}

@@ -1,0 +1,340 @@
+//! The file that is open, and its ledger.
+//!
+//! Owns: the account of one file, and its gaps as they grow: what is silence in the file is in the ledger, to the frame, since
+//! both are made of the same calls. While the disk refuses for so long that memory is full, frames are owed; when it takes
+//! them again, silence of the same length stands in their place.
+
+use std::io;
+use std::path::Path;
+
+use audyn_core::flow::{FlowEvent, Gap, GapCause};
+use audyn_media::{FileStore, MediaError, Store, WavWriter};
+use audyn_units::{FrameCount, FrameIndex};
+
+use crate::ledger::Ledger;
+
+/// What a file holds, in frames.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Account {
+    /// Frames that came.
+    pub(crate) written: FrameCount,
+    /// Frames of silence in the place of those that did not.
+    pub(crate) filled: FrameCount,
+}
+
+pub(crate) struct Segment<S: Store = FileStore> {
+    wav: WavWriter<S>,
+    /// None if it could not be made; said so in the log.
+    ledger: Option<Ledger>,
+    /// Position of the next frame.
+    head: FrameIndex,
+    account: Account,
+    /// The gap that the head stands in.
+    gap: Option<Gap>,
+    /// Frames that the file could not take.
+    owed: Option<Gap>,
+    /// Gaps that are complete and that nobody has been told of yet.
+    told: Vec<Gap>,
+}
+
+impl<S: Store> Segment<S> {
+    pub(crate) fn new(wav: WavWriter<S>, ledger: Option<Ledger>, head: FrameIndex) -> Self {
+        Self { wav, ledger, head, account: Account::default(), gap: None, owed: None, told: Vec::new() }
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.wav.path()
+    }
+
+    pub(crate) fn account(&self) -> Account {
+        self.account
+    }
+
+    /// Frames that the file's header counts.
+    pub(crate) fn counted(&self) -> FrameCount {
+        self.wav.frames().saturating_sub(self.wav.buffered_frames())
+    }
+
+    /// Gaps that have become complete since the last call.
+    pub(crate) fn take_gaps(&mut self) -> Vec<Gap> {
+        std::mem::take(&mut self.told)
+    }
+
+    /// Writes whole frames.
+    pub(crate) fn audio(&mut self, samples: &[i32]) -> Result<(), MediaError> {
+        let frames = FrameCount((samples.len() / self.wav.spec().channels.get()) as u64);
+        if frames == FrameCount::ZERO {
+            return Ok(());
+        }
+        self.end_gap();
+        let settled = self.settle();
+        let result = settled.and_then(|()| self.wav.append(samples));
+        if self.took(frames, &result) {
+            self.account.written += frames;
+        }
+        result
+    }
+
+    /// Writes silence and enters it.
+    pub(crate) fn silence(&mut self, frames: FrameCount, cause: GapCause) -> Result<(), MediaError> {
+        if self.gap.is_some_and(|gap| gap.cause != cause) {
+            self.end_gap();
+        }
+        let at = self.head;
+        let settled = self.settle();
+        let result = settled.and_then(|()| self.wav.append_silence(frames));
+        if self.took(frames, &result) {
+            self.account.filled += frames;
+            match &mut self.gap {
+                Some(gap) => gap.frames += frames,
+                None => {
+                    let gap = Gap { position: at, frames, cause, estimated: false };
+                    self.gap = Some(gap);
+                    if cause == GapCause::Outage {
+                        // It may last for hours: that it has begun is on disk before it ends.
+                        self.enter(|ledger| ledger.gap(gap, true));
+                    }
+                }
+            }
+        }
+        result
+    }
+
+    /// Takes note that what follows is placed by its arrival.
+    pub(crate) fn joint(&mut self, cause: GapCause) {
+        if self.owed.is_some() {
+            return;
+        }
+        let here = Gap { position: self.head, frames: FrameCount::ZERO, cause, estimated: true };
+        self.gap.get_or_insert(here).estimated = true;
+        self.end_gap();
+    }
+
+    /// Enters an event at the head.
+    pub(crate) fn event(&mut self, event: FlowEvent) {
+        let at = self.head;
+        self.enter(|ledger| ledger.event(at, event));
+    }
+
+    /// Writes what is buffered, and the header that counts it.
+    pub(crate) fn flush(&mut self) -> Result<(), MediaError> {
+        self.settle()?;
+        if self.wav.needs_flush() { self.wav.flush() } else { Ok(()) }
+    }
+
+    /// Closes the file, then its ledger. Returns what the file holds, the gaps not told of yet, and what went wrong.
+    pub(crate) fn close(mut self) -> (Account, Vec<Gap>, Result<(), MediaError>) {
+        self.end_gap();
+        let settled = self.settle();
+        let Self { wav, mut ledger, mut account, head, owed, told, .. } = self;
+        let total = wav.frames();
+        let closed = wav.close();
+        let lost = match &closed {
+            Err(MediaError::Close { lost, .. }) => *lost,
+            _ => FrameCount::ZERO,
+        };
+        // What was lost at the end is told as such; the rest of the account is what stands in the file.
+        let valid = total.saturating_sub(lost);
+        account.filled = account.filled.min(valid);
+        account.written = valid.saturating_sub(account.filled);
+        let missing = lost + owed.map_or(FrameCount::ZERO, |gap| head.since(gap.position));
+        if let Some(mut ledger) = ledger.take() {
+            let cut =
+                if missing == FrameCount::ZERO { Ok(()) } else { ledger.cut_short(head - missing, missing) };
+            said(cut.and_then(|()| ledger.close(account.written, account.filled)));
+        }
+        (account, told, settled.and(closed))
+    }
+
+    /// Ends the gap that the head stands in, if it does.
+    fn end_gap(&mut self) {
+        if let Some(gap) = self.gap.take() {
+            self.enter(|ledger| ledger.gap(gap, false));
+            self.told.push(gap);
+        }
+    }
+
+    /// Moves the head over frames that were given; false if the file could not take them.
+    fn took(&mut self, frames: FrameCount, result: &Result<(), MediaError>) -> bool {
+        let at = self.head;
+        self.head += frames;
+        // An error of writing leaves them buffered; only a full buffer refuses.
+        let refused = self.owed.is_some() || matches!(result, Err(MediaError::Backlog { .. }));
+        if refused {
+            self.end_gap();
+            let gap =
+                Gap { position: at, frames: FrameCount::ZERO, cause: GapCause::DiskStall, estimated: false };
+            self.owed.get_or_insert(gap);
+        }
+        !refused
+    }
+
+    /// Pays the silence that is owed, if the disk takes it now.
+    fn settle(&mut self) -> Result<(), MediaError> {
+        let Some(gap) = self.owed else { return Ok(()) };
+        let gap = Gap { frames: self.head.since(gap.position), ..gap };
+        self.wav.flush()?;
+        let paid = self.wav.append_silence(gap.frames);
+        if matches!(paid, Err(MediaError::Backlog { .. })) {
+            return paid;
+        }
+        self.owed = None;
+        self.account.filled += gap.frames;
+        self.gap = Some(gap);
+        self.end_gap();
+        paid
+    }
+
+    fn enter(&mut self, line: impl FnOnce(&mut Ledger) -> io::Result<()>) {
+        if let Some(ledger) = &mut self.ledger {
+            said(line(ledger));
+        }
+    }
+}
+
+fn said(result: io::Result<()>) {
+    if let Err(error) = result {
+        tracing::warn!(%error, "a line of a gap ledger could not be written");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use audyn_media::{PcmDepth, WavSpec};
+    use audyn_units::{ChannelCount, SampleRate};
+
+    use super::*;
+    use crate::ledger::LedgerHeader;
+
+    /// A disk that takes so many more bytes, and then nothing.
+    struct Disk<'a> {
+        room: &'a Cell<u64>,
+    }
+
+    impl Store for Disk<'_> {
+        fn write_at(&mut self, bytes: &[u8], _: u64) -> io::Result<usize> {
+            if self.room.get() == 0 {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+            let taken = self.room.get().min(bytes.len() as u64);
+            self.room.set(self.room.get() - taken);
+            Ok(taken as usize)
+        }
+
+        fn set_len(&mut self, _: u64) -> io::Result<()> {
+            if self.room.get() == 0 { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
+        }
+
+        fn sync(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    const AT: FrameIndex = FrameIndex(1_000_000);
+
+    fn segment<'a>(room: &'a Cell<u64>, dir: &Path) -> Segment<Disk<'a>> {
+        let spec =
+            WavSpec { rate: SampleRate::HZ_48000, channels: ChannelCount::MONO, depth: PcmDepth::Pcm24 };
+        let header = LedgerHeader {
+            audyn_ledger: crate::ledger::VERSION,
+            recorder: "a".to_owned(),
+            file: "a.wav".to_owned(),
+            first_position: AT,
+            start_utc: String::new(),
+            rate: 48_000,
+            channels: 1,
+            bits: 24,
+        };
+        let ledger = Ledger::create(&dir.join("a.wav"), &header).unwrap();
+        Segment::new(WavWriter::on_store(Disk { room }, "a.wav", spec).unwrap(), Some(ledger), AT)
+    }
+
+    /// The lines of the ledger as (position in the file, frames, cause), and its last line.
+    fn ledger(dir: &Path) -> (Vec<(u64, u64, String)>, serde_json::Value) {
+        let text = std::fs::read_to_string(dir.join("a.gaps.jsonl")).unwrap();
+        let lines: Vec<serde_json::Value> =
+            text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let gaps = lines.iter().filter(|line| line.get("cause").is_some() && line.get("open").is_none());
+        let number = |line: &serde_json::Value, name: &str| line[name].as_u64().unwrap();
+        let gaps = gaps.map(|line| {
+            (
+                number(line, "position") - AT.0,
+                number(line, "frames"),
+                line["cause"].as_str().unwrap().to_owned(),
+            )
+        });
+        (gaps.collect(), lines.last().unwrap().clone())
+    }
+
+    #[test]
+    fn silence_and_ledger_are_the_same_to_the_frame() {
+        let (dir, room) = (tempfile::tempdir().unwrap(), Cell::new(u64::MAX));
+        let mut segment = segment(&room, dir.path());
+        segment.silence(FrameCount(10), GapCause::Outage).unwrap();
+        segment.silence(FrameCount(20), GapCause::Outage).unwrap();
+        segment.joint(GapCause::Outage);
+        segment.audio(&[1 << 8; 100]).unwrap();
+        segment.joint(GapCause::TimestampJump);
+        segment.audio(&[1 << 8; 50]).unwrap();
+        segment.silence(FrameCount(5), GapCause::Loss).unwrap();
+        segment.silence(FrameCount(6), GapCause::DiskStall).unwrap();
+        let (account, gaps, result) = segment.close();
+        result.unwrap();
+        assert_eq!(account, Account { written: FrameCount(150), filled: FrameCount(41) });
+        let entry = |at, frames, cause: &str| (at, frames, cause.to_owned());
+        let (lines, last) = ledger(dir.path());
+        assert_eq!(
+            lines,
+            [
+                entry(0, 30, "outage"),
+                entry(130, 0, "timestamp-jump"),
+                entry(180, 5, "loss"),
+                entry(185, 6, "disk-stall")
+            ]
+        );
+        assert_eq!(gaps.iter().map(|gap| gap.estimated).collect::<Vec<_>>(), [true, true, false, false]);
+        assert_eq!((last["frames_written"].as_u64(), last["frames_filled"].as_u64()), (Some(150), Some(41)));
+    }
+
+    #[test]
+    fn what_a_full_disk_refused_is_silence_of_the_same_length_once_it_has_room() {
+        let (dir, room) = (tempfile::tempdir().unwrap(), Cell::new(u64::MAX));
+        let mut segment = segment(&room, dir.path());
+        segment.audio(&[1 << 8; 48_000]).unwrap();
+        segment.flush().unwrap();
+        room.set(0);
+        // 16 MiB wait in memory; what comes then is owed.
+        let second = vec![1 << 8; 48_000];
+        let mut seconds = 1u64;
+        while !matches!(segment.audio(&second), Err(MediaError::Backlog { .. })) {
+            seconds += 1;
+        }
+        let kept = seconds * 48_000;
+        segment.silence(FrameCount(1_000), GapCause::Loss).unwrap_err();
+        room.set(u64::MAX);
+        segment.audio(&second).unwrap();
+        let (account, gaps, result) = segment.close();
+        result.unwrap();
+        assert_eq!(account, Account { written: FrameCount(kept + 48_000), filled: FrameCount(49_000) });
+        assert_eq!(gaps.len(), 1);
+        assert_eq!(ledger(dir.path()).0, [(kept, 49_000, "disk-stall".to_owned())]);
+    }
+
+    #[test]
+    fn a_disk_that_is_full_at_the_end_is_not_told_otherwise_by_the_ledger() {
+        let (dir, room) = (tempfile::tempdir().unwrap(), Cell::new(u64::MAX));
+        let mut segment = segment(&room, dir.path());
+        segment.audio(&[1 << 8; 1_000]).unwrap();
+        segment.flush().unwrap();
+        room.set(0);
+        segment.audio(&[1 << 8; 500]).unwrap();
+        let (account, _, result) = segment.close();
+        assert!(matches!(result, Err(MediaError::Close { .. })));
+        assert_eq!(account.written, FrameCount(1_000));
+        let text = std::fs::read_to_string(dir.path().join("a.gaps.jsonl")).unwrap();
+        assert!(text.contains("the last 500 frames"), "{text}");
+        assert_eq!(ledger(dir.path()).1["frames_written"].as_u64(), Some(1_000));
+    }
+}
