@@ -4,6 +4,7 @@ use audyn_core::sender::{Config, Event, Fault, Format, Impairments, Index, Sende
 use audyn_units::{Nanos, PayloadType, RtpTime, SampleRate, SeqNo};
 
 use super::*;
+use audyn_core::flow::GapCause;
 
 const SSRC: Ssrc = Ssrc(5);
 const STREAM: Stream = Stream { number: 7, first: FrameIndex(0) };
