@@ -27,8 +27,9 @@ const TOLERANCE: Nanos = Nanos::from_millis(250);
 /// How far ahead of the arrival clock a packet may be that agrees with the one before in sequence and timestamp.
 const TOLERANCE_IN_SEQUENCE: Nanos = Nanos::from_millis(1_000);
 
-/// RFC 3550 A.1: a packet may be this many places late and still be a straggler.
-const MAX_MISORDER: i16 = 100;
+/// A packet may be this many places late and still be a straggler. RFC 3550 A.1 has 100, for packets of 20 ms; here the
+/// reorder window alone is 192 packets wide, of 5 frames at 48 kHz.
+const MAX_MISORDER: i16 = 200;
 
 /// After this long the two counters may both have wrapped, so they no longer vouch for each other.
 const COUNTERS_LAST: Nanos = Nanos::from_secs(3_600);

@@ -511,6 +511,37 @@ fn a_flow_that_returns_after_a_day_is_placed_exactly() {
 }
 
 #[test]
+fn short_packets_may_be_as_late_as_the_window_is_long() {
+    // 6 frames a packet, 160 in the window. One is passed by 150 others; another by 139, over a pause in which the sequence
+    // numbers stood still.
+    let mut wire = Wire::new();
+    let packet = |wire: &Wire, n: u32| {
+        let frame = n * 6 + if n < 1_000 { 0 } else { 4_800 };
+        let mut bytes = wire.datagram(n)[..12 + 18].to_vec();
+        bytes[4..8].copy_from_slice(&wire.ts.wrapping_add(frame).to_be_bytes());
+        for (i, sample) in bytes[12..].chunks_exact_mut(3).enumerate() {
+            sample.copy_from_slice(&(frame + i as u32).to_be_bytes()[1..]);
+        }
+        bytes
+    };
+    let order = (0..990).chain(991..1_000).chain(1_000..1_130).chain([990]).chain(1_130..1_200);
+    let order = order.chain(1_201..1_351).chain([1_200]).chain(1_351..2_000);
+    for n in order {
+        if n == 1_000 {
+            wire.now += Nanos(100 * MS);
+        }
+        let bytes = packet(&wire, n);
+        wire.receiver.on_packet(wire.now, &bytes, &mut wire.tape);
+        wire.now += Nanos(MS / 8);
+    }
+    let (tape, counters) = wire.finish();
+    assert_eq!(tape.offsets(), [BASE.0 as i64]);
+    // The one before the pause came when its place was long filled.
+    assert_eq!(tape.audio.len(), 1_999 * 6);
+    assert_eq!((counters.reordered, counters.late, counters.sequence_resets), (1, 1, 0));
+}
+
+#[test]
 fn packets_may_change_their_length() {
     let mut wire = Wire::new();
     wire.run(0..50);
