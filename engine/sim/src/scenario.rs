@@ -26,7 +26,7 @@ const REORDER_TIME: Nanos = Nanos::from_millis(20);
 const QUIET_START: Nanos = Nanos::from_millis(500);
 
 /// What a scenario may cost, in samples, if it is longer than 10 s; a packet costs as much as 60 of them.
-const BUDGET: u64 = 1_500_000;
+const BUDGET: u64 = 1_000_000;
 
 /// Room for the reader's cadence, drift and rounding in the sums below.
 const SLACK: Nanos = Nanos::from_millis(1);
@@ -318,7 +318,7 @@ fn draw_format(dice: &mut Dice) -> Format {
     ]);
     // 125 µs, 250 µs, 333⅓ µs, 1 ms, 4 ms; counts at 44.1 kHz are those of 48 kHz (AES67-2018 §7.2).
     let twice = if rate == SampleRate::HZ_96000 { 2 } else { 1 };
-    let packet_frames = dice.pick(&[6, 12, 16, 48, 48, 48, 48, 48, 192, 192]) * twice;
+    let packet_frames = dice.pick(&[6, 12, 16, 48, 48, 48, 48, 48, 48, 192, 192, 192]) * twice;
     let most = audyn_core::sender::MAX_PAYLOAD / (encoding.bytes() * packet_frames as usize);
     let channels = dice.pick(&[1, 1, 1, 2, 2, 2, 3, 4, 6, 8]).min(most as u8);
     let channels = ChannelCount::new(channels).expect("4 ms at 96 kHz is 1,152 bytes of one channel");

@@ -10,7 +10,7 @@ use audyn_sim::{Break, Kind, Scenario, Tape};
 use audyn_units::{FrameCount, FrameIndex, Nanos};
 
 /// Seeds of each kind.
-const SEEDS: u64 = 105;
+const SEEDS: u64 = 100;
 
 /// For so long a sender that stands still is watched before it is believed.
 const PACE: Nanos = Nanos::from_millis(60);
