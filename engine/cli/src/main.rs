@@ -12,7 +12,9 @@ mod stop;
 mod values;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
+use audyn_daemon::Printer;
 use clap::{Parser, Subcommand};
 
 /// Records AES67 audio, bit for bit.
@@ -50,7 +52,9 @@ fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err((code, sentence)) => {
-            eprintln!("audyn: {sentence}");
+            // Whoever read there may have gone or stalled; the exit code tells it as well.
+            let (_, printing) = Printer::start("stderr", std::io::stderr());
+            printing.finish(format!("audyn: {sentence}\n"), Duration::from_secs(2));
             ExitCode::from(code)
         }
     }

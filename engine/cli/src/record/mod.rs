@@ -1,6 +1,7 @@
 //! `audyn record`: one recorder, in this process, from the command line.
 //!
-//! Owns: options, the live line, the summary. Never: the recording itself, which is the engine's.
+//! Owns: options, the live line, the summary. Never: the recording itself, which is the engine's; nor a write to a
+//! terminal or pipe on the thread that ends the recording, because who reads there may stall or die.
 
 mod args;
 mod show;
@@ -12,12 +13,15 @@ use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::{Acquire, Release};
 use std::time::{Duration, Instant};
 
-use audyn_daemon::{Engine, EngineError, EngineOptions, Naming, RecorderSpec};
+use audyn_daemon::{Engine, EngineError, EngineOptions, Naming, Printer, RecorderSpec};
 use audyn_units::Nanos;
 
 pub(crate) use args::RecordArgs;
 
 use crate::stop::{SignalError, Stop};
+
+/// How long the end waits for a reader that has stalled.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The one recorder's identifier.
 const RECORDER: &str = "record";
@@ -75,7 +79,27 @@ impl RecordError {
 pub(crate) fn run(args: &RecordArgs, json: bool) -> Result<(), RecordError> {
     let plan = args.plan()?;
     let stop = Stop::on_signals()?;
-    show::logging(args.verbose);
+    let (errors, printing_errors) = Printer::start("stderr", std::io::stderr());
+    show::logging(args.verbose, errors.clone());
+    let mut live = show::Live::new(!args.quiet && !json && std::io::stderr().is_terminal(), errors);
+    let (lines, printing) = Printer::start("stdout", std::io::stdout());
+    let recorded = record(args, json, plan, &stop, &mut live, &lines);
+    let (summary, result) = recorded.unwrap_or_else(|error| (String::new(), Err(error)));
+    // A reader that has gone or stalled has its loss: what was recorded is on the disk.
+    printing.finish(summary, PATIENCE);
+    printing_errors.finish(live.finish(), PATIENCE);
+    result
+}
+
+/// Records, and tells the last line to be printed.
+fn record(
+    args: &RecordArgs,
+    json: bool,
+    plan: args::Plan,
+    stop: &Stop,
+    live: &mut show::Live,
+    lines: &Printer,
+) -> Result<(String, Result<(), RecordError>), RecordError> {
     for oddity in &plan.oddities {
         tracing::warn!("session description: {oddity}");
     }
@@ -106,7 +130,6 @@ pub(crate) fn run(args: &RecordArgs, json: bool) -> Result<(), RecordError> {
     engine.record(RECORDER, limit)?;
 
     let mut outcome = show::Outcome::default();
-    let mut live = show::Live::new(!args.quiet && !json && std::io::stderr().is_terminal());
     let levels_every = Duration::from_millis(u64::from(args.levels_interval));
     let mut next_levels = Instant::now() + levels_every;
     let closed = Arc::new(AtomicBool::new(false));
@@ -126,11 +149,12 @@ pub(crate) fn run(args: &RecordArgs, json: bool) -> Result<(), RecordError> {
         let snapshot = engine.snapshot();
         if args.levels && Instant::now() >= next_levels {
             next_levels += levels_every;
-            show::levels(&engine.levels(), json);
+            if let Some(line) = show::levels(&engine.levels(), json) {
+                lines.print(line);
+            }
         }
         live.draw(&snapshot, &engine.levels());
         outcome.see(&snapshot);
     }
-    live.finish();
-    outcome.print(&plan.source, json)
+    Ok(outcome.summary(&plan.source, json))
 }

@@ -1,11 +1,11 @@
 //! What `audyn record` shows: the live line, lines of levels, the summary.
 
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 use std::path::PathBuf;
 
 use audyn_api::{FlowCounters, LevelsFrame, RecorderSnapshot, Snapshot, SourceConfig};
 use audyn_core::flow::Gap;
-use audyn_daemon::Notice;
+use audyn_daemon::{Notice, Printer};
 use audyn_units::{FrameCount, FrameIndex};
 use serde::Serialize;
 
@@ -54,7 +54,7 @@ struct ChannelLine {
 }
 
 /// Logs to standard error; only warnings unless asked for more.
-pub(super) fn logging(verbose: u8) {
+pub(super) fn logging(verbose: u8, errors: Printer) {
     let level = match verbose {
         0 => "warn",
         1 => "info",
@@ -64,25 +64,26 @@ pub(super) fn logging(verbose: u8) {
     // A second call in one process changes nothing.
     let _ = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
+        .with_writer(move || errors.clone())
         .without_time()
         .with_target(false)
         .with_ansi(std::io::stderr().is_terminal())
         .try_init();
 }
 
-/// Prints a line of levels to standard output.
-pub(super) fn levels(frame: &LevelsFrame, json: bool) {
-    let Some(recorder) = frame.recorders.first() else { return };
+/// A line of levels, if there is a recorder.
+pub(super) fn levels(frame: &LevelsFrame, json: bool) -> Option<String> {
+    let recorder = frame.recorders.first()?;
     if json {
         let levels = recorder.channels.iter();
         let levels =
             levels.map(|l| ChannelLine { rms: l.rms.0, peak: l.peak.0, clipping: l.clipping }).collect();
-        println!("{}", serde_json::to_string(&LevelsLine { levels }).expect("numbers and flags are JSON"));
+        let line = serde_json::to_string(&LevelsLine { levels }).expect("numbers and flags are JSON");
+        Some(line + "\n")
     } else {
         let line: Vec<String> =
             recorder.channels.iter().map(|l| format!("{:.1}/{:.1}", l.rms.0, l.peak.0)).collect();
-        println!("levels {}", line.join(" "));
+        Some(format!("levels {}\n", line.join(" ")))
     }
 }
 
@@ -90,11 +91,12 @@ pub(super) fn levels(frame: &LevelsFrame, json: bool) {
 pub(super) struct Live {
     on: bool,
     drawn: bool,
+    errors: Printer,
 }
 
 impl Live {
-    pub(super) fn new(on: bool) -> Self {
-        Self { on, drawn: false }
+    pub(super) fn new(on: bool, errors: Printer) -> Self {
+        Self { on, drawn: false, errors }
     }
 
     pub(super) fn draw(&mut self, snapshot: &Snapshot, levels: &LevelsFrame) {
@@ -110,15 +112,13 @@ impl Live {
         let line =
             format!("● {}  {loudest} dBFS  lost {lost:.0} ms  {file}{trouble}", clock(frames, recorder.rate));
         // `\x1b[K` clears what a longer line left.
-        eprint!("\r{line}\x1b[K");
-        let _ = std::io::stderr().flush();
+        self.errors.print(format!("\r{line}\x1b[K"));
         self.drawn = true;
     }
 
-    pub(super) fn finish(&self) {
-        if self.drawn {
-            eprintln!();
-        }
+    /// What ends the line, if there is one.
+    pub(super) fn finish(&self) -> &'static str {
+        if self.drawn { "\n" } else { "" }
     }
 }
 
@@ -143,16 +143,17 @@ impl Outcome {
         self.counters = snapshot.flows.first().map(|flow| flow.counters).unwrap_or_default();
     }
 
-    /// Prints the summary, or says why there is nothing to sum up.
-    pub(super) fn print(self, source: &SourceConfig, json: bool) -> Result<(), RecordError> {
+    /// The line that sums up, empty if there is nothing to sum up; and what went wrong.
+    pub(super) fn summary(self, source: &SourceConfig, json: bool) -> (String, Result<(), RecordError>) {
         let last = self.last.unwrap_or_default();
         if self.files.is_empty() {
             let why = self.error.or_else(|| last.errors.into_iter().next());
-            return Err(RecordError::Nothing(why.unwrap_or_else(|| {
+            let why = why.unwrap_or_else(|| {
                 format!("nothing came to {}:{} before the end", source.address, source.port)
-            })));
+            });
+            return (String::new(), Err(RecordError::Nothing(why)));
         }
-        if json {
+        let line = if json {
             let summary = Summary {
                 files: self.files.iter().map(|(path, at)| FileLine { path, first_position: *at }).collect(),
                 rate: source.rate.hz(),
@@ -161,7 +162,7 @@ impl Outcome {
                 gaps: &self.gaps,
                 counters: self.counters,
             };
-            println!("{}", serde_json::to_string(&summary).expect("paths, numbers and words are JSON"));
+            serde_json::to_string(&summary).expect("paths, numbers and words are JSON")
         } else {
             let total = clock(last.frames_written + last.frames_filled, source.rate.hz());
             let files: Vec<String> = self.files.iter().map(|(path, _)| path.display().to_string()).collect();
@@ -171,9 +172,9 @@ impl Outcome {
                 let millis = last.frames_filled.0 as f64 * 1e3 / f64::from(source.rate.hz());
                 format!("{millis:.3} ms lost in {} gaps, filled with silence and ledgered", self.gaps.len())
             };
-            println!("recorded {total}, {lost}: {}", files.join(", "));
-        }
-        self.error.map_or(Ok(()), |error| Err(RecordError::Disk(error)))
+            format!("recorded {total}, {lost}: {}", files.join(", "))
+        };
+        (line + "\n", self.error.map_or(Ok(()), |error| Err(RecordError::Disk(error))))
     }
 }
 

@@ -1,0 +1,161 @@
+//! `audyn record` as a user runs it, whose output nobody reads: the recording must not notice.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test fails by panicking; clippy exempts only test functions themselves"
+)]
+
+use std::io::{PipeReader, PipeWriter, Write};
+use std::net::{Ipv4Addr, UdpSocket};
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use audyn_core::sender::{Config, Format, Impairments, Index, Sender};
+use audyn_media::WavReader;
+use audyn_units::{ChannelCount, Encoding, PayloadType, RtpTime, SampleRate, SeqNo, Ssrc};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+/// Frames of the recordings with a limit: half a second.
+const LIMIT: u64 = 24_000;
+
+/// A stereo stream to a port of this machine.
+struct Stream {
+    sender: Sender,
+    signal: Index,
+    socket: UdpSocket,
+    port: u16,
+}
+
+impl Stream {
+    fn new() -> Self {
+        let format = Format {
+            encoding: Encoding::L24,
+            rate: SampleRate::HZ_48000,
+            channels: ChannelCount::STEREO,
+            packet_frames: 48,
+        };
+        let sender = Sender::new(Config {
+            format,
+            payload_type: PayloadType::DYNAMIC,
+            ssrc: Ssrc(1),
+            first_sequence: SeqNo(0),
+            first_timestamp: RtpTime(0),
+            packets: None,
+            seed: 1,
+            impairments: Impairments::default(),
+        })
+        .unwrap();
+        // Free just now; the recorder takes it next.
+        let port =
+            UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|socket| socket.local_addr()).unwrap().port();
+        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        Self { sender, signal: Index { stream: 1, encoding: Encoding::L24 }, socket, port }
+    }
+
+    /// Sends 10 ms and waits as long; nobody listens before the recorder is up, and that is no error.
+    fn go_on(&mut self) {
+        for _ in 0..10 {
+            let Ok(outgoing) = self.sender.next(&mut self.signal);
+            for datagram in outgoing.unwrap().datagrams() {
+                let _ = self.socket.send_to(datagram, (Ipv4Addr::LOCALHOST, self.port));
+            }
+        }
+        std::thread::park_timeout(Duration::from_millis(10));
+    }
+
+    /// Sends until something is so; the deadline is only there for what will never be.
+    fn until(&mut self, what: &str, mut so: impl FnMut() -> bool) {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while !so() {
+            assert!(Instant::now() < deadline, "never came: {what}");
+            self.go_on();
+        }
+    }
+}
+
+/// A child that does not outlive a test that failed.
+struct Guard(Child);
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Guard {
+    fn ended(&mut self, stream: &mut Stream) -> ExitStatus {
+        let mut status = None;
+        stream.until("the end of audyn record", || {
+            status = self.0.try_wait().unwrap();
+            status.is_some()
+        });
+        status.unwrap()
+    }
+}
+
+/// A pipe that is full; it is never read as long as its reader is kept.
+fn full_pipe() -> (PipeReader, PipeWriter) {
+    let (reader, mut writer) = std::io::pipe().unwrap();
+    let size = nix::fcntl::fcntl(&writer, nix::fcntl::FcntlArg::F_GETPIPE_SZ).unwrap();
+    writer.write_all(&vec![b'.'; size as usize]).unwrap();
+    (reader, writer)
+}
+
+fn record(port: u16, file: &Path, more: &[&str], out: impl Into<Stdio>, err: impl Into<Stdio>) -> Guard {
+    let child = Command::new(env!("CARGO_BIN_EXE_audyn"))
+        .args(["record", "-m", "127.0.0.1", "-p", &port.to_string(), "--levels", "--levels-interval", "10"])
+        .arg("-o")
+        .arg(file)
+        .args(more)
+        .stdin(Stdio::null())
+        .stdout(out)
+        .stderr(err)
+        .spawn()
+        .unwrap();
+    Guard(child)
+}
+
+fn frames(file: &Path) -> u64 {
+    WavReader::open(file).unwrap().info().frames.0
+}
+
+#[test]
+fn nobody_reads_the_levels_and_the_recording_is_whole() {
+    let scratch = tempfile::tempdir().unwrap();
+    let file = scratch.path().join("full.wav");
+    let mut stream = Stream::new();
+    let ((_out, stdout), (_err, stderr)) = (full_pipe(), full_pipe());
+    let mut child = record(stream.port, &file, &["-vv", "--duration", "500ms"], stdout, stderr);
+    assert!(child.ended(&mut stream).success());
+    assert_eq!(frames(&file), LIMIT);
+}
+
+#[test]
+fn the_reader_of_the_levels_dies_and_the_recording_is_whole() {
+    for json in [&[][..], &["--json"]] {
+        let scratch = tempfile::tempdir().unwrap();
+        let file = scratch.path().join("closed.wav");
+        let mut stream = Stream::new();
+        let ((out, stdout), (err, stderr)) = (std::io::pipe().unwrap(), std::io::pipe().unwrap());
+        drop((out, err));
+        let more = [json, &["-vv", "--duration", "500ms"]].concat();
+        let mut child = record(stream.port, &file, &more, stdout, stderr);
+        assert!(child.ended(&mut stream).success());
+        assert_eq!(frames(&file), LIMIT);
+    }
+}
+
+#[test]
+fn ctrl_c_ends_a_recording_whose_levels_nobody_reads() {
+    let scratch = tempfile::tempdir().unwrap();
+    let file = scratch.path().join("stopped.wav");
+    let mut stream = Stream::new();
+    let (_out, stdout) = full_pipe();
+    let mut child = record(stream.port, &file, &[], stdout, Stdio::null());
+    stream.until("audio in the file", || WavReader::open(&file).is_ok_and(|file| file.info().frames.0 > 0));
+    kill(Pid::from_raw(child.0.id() as i32), Signal::SIGINT).unwrap();
+    assert!(child.ended(&mut stream).success());
+    assert!(frames(&file) > 0);
+}
