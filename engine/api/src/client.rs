@@ -21,8 +21,8 @@ const PATIENCE: Duration = Duration::from_secs(15);
 /// What can go wrong between a client and the engine.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
-    /// Nobody listens there.
-    #[error("no engine answers at {}: {cause}; is audyn-engine running, and is this its socket?", path.display())]
+    /// Nobody listens there, or not to this user.
+    #[error("{}", unreachable(path, cause))]
     Unreachable {
         /// The socket.
         path: PathBuf,
@@ -44,6 +44,16 @@ pub enum ClientError {
     /// The engine said no.
     #[error("{}", .0.detail)]
     Refused(Refusal),
+}
+
+fn unreachable(path: &Path, cause: &io::Error) -> String {
+    let path = path.display();
+    if cause.kind() == io::ErrorKind::PermissionDenied {
+        return format!(
+            "this user may not talk to the engine at {path}: {cause}; join the socket's group, or ask as root"
+        );
+    }
+    format!("no engine answers at {path}: {cause}; is audyn-engine running, and is this its socket?")
 }
 
 /// A connection to the engine. One request at a time; events that come in between are kept for [`Client::next_event`].
@@ -150,5 +160,23 @@ impl Client {
                 return Err(ClientError::Broken(io::ErrorKind::UnexpectedEof.into()));
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_may_not_is_told_so() {
+        let sentence = |kind: io::ErrorKind| {
+            ClientError::Unreachable { path: "/run/x.sock".into(), cause: kind.into() }.to_string()
+        };
+        let denied = sentence(io::ErrorKind::PermissionDenied);
+        assert!(
+            denied.contains("this user may not") && !denied.contains("is audyn-engine running"),
+            "{denied}"
+        );
+        assert!(sentence(io::ErrorKind::NotFound).contains("is audyn-engine running"));
     }
 }
