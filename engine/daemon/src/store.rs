@@ -14,7 +14,8 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use audyn_api::{ConfigDocument, GlobalConfig, RecorderConfig, SourceConfig};
+use audyn_api::frame;
+use audyn_api::{ConfigDocument, GlobalConfig, RecorderConfig, Reply, ServerFrame, SourceConfig};
 use audyn_units::ChannelCount;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -28,6 +29,21 @@ const MAX_RECORDERS: usize = 64;
 
 /// Sources that may be configured.
 const MAX_SOURCES: usize = 1_000;
+
+/// Bytes of a name for people: of a recorder, a source, a studio's identifier, an interface.
+const MAX_NAME: usize = 128;
+
+/// Bytes of a source's description.
+const MAX_DESCRIPTION: usize = 1_024;
+
+/// Bytes of the name of a channel.
+const MAX_CHANNEL_NAME: usize = 64;
+
+/// Bytes of a custom format: what it makes stands in each snapshot.
+const MAX_FORMAT: usize = 256;
+
+/// Bytes of the archive root, for the same reason.
+const MAX_ROOT: usize = 512;
 
 /// The files and what they hold.
 #[derive(Debug)]
@@ -189,6 +205,7 @@ fn check(document: &ConfigDocument) -> Result<(), String> {
     }
     for (n, source) in document.sources.iter().enumerate() {
         let name = &source.id;
+        check_names(source).map_err(|detail| format!("source `{name}`: {detail}"))?;
         if document.sources[..n].iter().any(|other| other.id == *name) {
             return Err(format!("there are two sources `{name}`; give one another id"));
         }
@@ -220,10 +237,49 @@ fn check(document: &ConfigDocument) -> Result<(), String> {
         check_recorder(recorder, document)
             .map_err(|detail| format!("recorder `{}`: {detail}", recorder.id))?;
     }
+    check_fits(document)
+}
+
+/// Clients get the whole document in one frame.
+fn check_fits(document: &ConfigDocument) -> Result<(), String> {
+    let reply = Reply::Config(Box::new(document.clone()));
+    frame::encode(&ServerFrame::Reply { id: u32::MAX, reply }, &mut Vec::new()).map_err(|_| {
+        format!(
+            "the whole configuration would be longer than the {} bytes that clients take; shorten names and descriptions \
+             of the sources, or remove some",
+            frame::MAX_BODY
+        )
+    })
+}
+
+fn check_length(field: &str, text: &str, most: usize) -> Result<(), String> {
+    let length = text.len();
+    if length <= most {
+        return Ok(());
+    }
+    Err(format!("{field} has {length} bytes, more than {most}; shorten it"))
+}
+
+/// Checks what a source is called, and its parts.
+fn check_names(source: &SourceConfig) -> Result<(), String> {
+    check_length("name", &source.name, MAX_NAME)?;
+    check_length("description", &source.description, MAX_DESCRIPTION)?;
+    check_length("interface", source.interface.as_deref().unwrap_or_default(), MAX_NAME)?;
+    if source.channel_names.len() > ChannelCount::MAX {
+        return Err(format!(
+            "channel_names: {} are more than {}; name each channel once",
+            source.channel_names.len(),
+            ChannelCount::MAX
+        ));
+    }
+    for (n, name) in source.channel_names.iter().enumerate() {
+        check_length(&format!("channel_names[{n}]"), name, MAX_CHANNEL_NAME)?;
+    }
     Ok(())
 }
 
 fn check_global(global: &GlobalConfig) -> Result<(), String> {
+    check_length("archive_root", &global.archive_root, MAX_ROOT)?;
     if !Path::new(&global.archive_root).is_absolute() {
         return Err(format!(
             "archive_root `{}` is not an absolute path; start it with /",
@@ -252,6 +308,13 @@ fn check_global(global: &GlobalConfig) -> Result<(), String> {
 }
 
 fn check_recorder(recorder: &RecorderConfig, document: &ConfigDocument) -> Result<(), String> {
+    check_length("name", &recorder.name, MAX_NAME)?;
+    check_length("studio_id", recorder.studio_id.as_deref().unwrap_or_default(), MAX_NAME)?;
+    let format = recorder.archive.custom_format.as_deref().unwrap_or_default();
+    check_length("archive: custom_format", format, MAX_FORMAT)?;
+    if recorder.channels.len() > ChannelCount::MAX {
+        return Err(format!("channels: {} are more than {}", recorder.channels.len(), ChannelCount::MAX));
+    }
     crate::policy::of(&recorder.archive).map_err(|error| format!("archive: {error}"))?;
     let Some(wanted) = &recorder.source_id else { return Ok(()) };
     let source = document
@@ -259,9 +322,6 @@ fn check_recorder(recorder: &RecorderConfig, document: &ConfigDocument) -> Resul
         .iter()
         .find(|source| source.id == *wanted)
         .ok_or_else(|| format!("source_id `{wanted}` is not a source; add the source first"))?;
-    if recorder.channels.len() > ChannelCount::MAX {
-        return Err(format!("channels: {} are more than {}", recorder.channels.len(), ChannelCount::MAX));
-    }
     audyn_core::channels::ChannelMap::new(source.channels, &recorder.channels)
         .map_err(|error| format!("channels: {error}"))?;
     Ok(())
@@ -363,6 +423,56 @@ mod tests {
         let error =
             store.propose(store.document().revision, Change::RemoveSource(SourceId::new("desk").unwrap()));
         assert!(error.unwrap_err().to_string().contains("recorder `a`"), "a source in use stays");
+    }
+
+    #[test]
+    fn what_would_not_fit_a_frame_is_refused_by_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut store = ConfigStore::open(dir.path(), GlobalConfig::default()).unwrap();
+        let long = |bytes: usize| "x".repeat(bytes);
+        let refused = |change| store.propose(store.document().revision, change).unwrap_err().to_string();
+        let source_with = |change: fn(&mut SourceConfig, String), bytes| {
+            let mut source = source("desk");
+            change(&mut source, long(bytes));
+            Change::PutSource(source)
+        };
+        for (change, field, most) in [
+            ((|s, text| s.name = text) as fn(&mut SourceConfig, String), "name", MAX_NAME),
+            (|s, text| s.description = text, "description", MAX_DESCRIPTION),
+            (|s, text| s.interface = Some(text), "interface", MAX_NAME),
+            (|s, text| s.channel_names = vec![String::new(), text], "channel_names[1]", MAX_CHANNEL_NAME),
+        ] {
+            let sentence = refused(source_with(change, most + 1));
+            assert!(sentence.contains("source `desk`") && sentence.contains(field), "{sentence}");
+            assert!(store.propose(store.document().revision, source_with(change, most)).is_ok());
+        }
+        let many = SourceConfig { channel_names: vec![String::new(); 65], ..source("desk") };
+        assert!(refused(Change::PutSource(many)).contains("channel_names: 65"));
+        let plain: RecorderConfig = serde_json::from_str(r#"{"id":"a","name":"R"}"#).unwrap();
+        let named = RecorderConfig { name: long(600_000), ..plain.clone() };
+        assert!(refused(Change::PutRecorder(named)).contains("recorder `a`: name has 600000 bytes"));
+        let studio = RecorderConfig { studio_id: Some(long(129)), ..plain.clone() };
+        assert!(refused(Change::PutRecorder(studio)).contains("studio_id"));
+        let channels = RecorderConfig { channels: vec![0; 65], ..plain.clone() };
+        assert!(refused(Change::PutRecorder(channels)).contains("channels: 65"));
+        let mut format = plain;
+        format.archive.custom_format = Some(long(257));
+        assert!(refused(Change::PutRecorder(format)).contains("custom_format"));
+        let root = GlobalConfig { archive_root: format!("/{}", long(512)), ..GlobalConfig::default() };
+        assert!(refused(Change::Global(root)).contains("archive_root"));
+
+        // As many sources as the file may have, each as long as it may be, are more than a frame.
+        let big = |n: usize| SourceConfig {
+            description: long(MAX_DESCRIPTION),
+            channel_names: vec![long(MAX_CHANNEL_NAME); 64],
+            ..source(&format!("s{n}"))
+        };
+        let mut document = store.document().clone();
+        document.sources = (0..MAX_SOURCES).map(big).collect();
+        assert!(check(&document).unwrap_err().contains("whole configuration"));
+        document.sources.truncate(100);
+        check(&document).unwrap();
+        put(&mut store, Change::PutSource(big(0))).unwrap();
     }
 
     #[test]
