@@ -7,7 +7,14 @@ use std::path::{Component, Path, PathBuf};
 
 use audyn_api::{DeletedFile, Refusal, RefusalKind};
 
+use crate::error::EngineError;
 use crate::ledger;
+
+/// Files that one request may name.
+const MOST: usize = 1_000;
+
+/// Bytes of the paths of one request. An answer repeats each path twice, so this fits a frame.
+const MOST_BYTES: usize = 256 * 1_024;
 
 /// Suffixes that recordings have.
 const SUFFIXES: [&str; 3] = ["wav", "flac", "opus"];
@@ -27,6 +34,19 @@ pub(crate) fn recordings(
         DeletedFile { path, refused }
     };
     paths.into_iter().map(of).collect()
+}
+
+/// Refuses a request whose answer might not fit a frame.
+pub(crate) fn check(paths: &[String]) -> Result<(), EngineError> {
+    let bytes: usize = paths.iter().map(String::len).sum();
+    if paths.len() <= MOST && bytes <= MOST_BYTES {
+        return Ok(());
+    }
+    Err(EngineError::Invalid(format!(
+        "{} paths of {bytes} bytes are too many for one request; delete at most {MOST} files and {MOST_BYTES} bytes of paths \
+         at once",
+        paths.len()
+    )))
 }
 
 fn delete(root: &Path, path: &str, is_open: &impl Fn(&Path) -> bool) -> Result<(), Refusal> {
@@ -125,5 +145,19 @@ mod tests {
         assert!(outside.join("secret.wav").exists() && open.exists() && root.join("a/notes.txt").exists());
         assert_eq!(ask("a/one.wav"), None);
         assert!(!root.join("a/one.wav").exists() && !root.join("a/one.gaps.jsonl").exists());
+    }
+
+    #[test]
+    fn the_answer_to_the_greatest_request_fits_a_frame() {
+        let path = |length: usize| "\u{1}".repeat(length);
+        assert!(check(&vec![path(1); MOST + 1]).is_err());
+        assert!(check(&vec![path(MOST_BYTES / MOST + 1); MOST]).is_err());
+        let paths = vec![path(MOST_BYTES / MOST); MOST];
+        check(&paths).unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let deleted = recordings(dir.path(), paths, |_| false);
+        assert!(deleted.iter().all(|file| file.refused.is_some()));
+        let frame = audyn_api::ServerFrame::Reply { id: 1, reply: audyn_api::Reply::Deleted(deleted) };
+        audyn_api::frame::encode(&frame, &mut Vec::new()).unwrap();
     }
 }

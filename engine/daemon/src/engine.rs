@@ -3,8 +3,8 @@
 //! Owns: the capture thread, the workers and the disk writer, and brings them to what is wanted ([`Engine::reconcile`]).
 //! Never: moves a sample. Every method returns soon; what takes the disk's time is told by a callback.
 
-use std::path::{Path, PathBuf};
-use std::sync::atomic::Ordering::Relaxed;
+use std::path::PathBuf;
+use std::sync::atomic::Ordering::Acquire;
 use std::sync::mpsc::{Receiver as Inbox, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -16,13 +16,15 @@ use audyn_sys::{FlowSocket, FlowSocketConfig, RealtimeRequest, clock, realtime};
 use audyn_units::{Encoding, FrameCount, FrameIndex, Mono, Nanos, Timestamp, Utc};
 
 use crate::capture::{self, Capture, MAX_FLOWS};
+use crate::closing::{Closing, OpenFiles};
 use crate::disk::Disk;
 use crate::error::EngineError;
 use crate::feed::{self, Cutting, Done};
 use crate::naming::Naming;
 use crate::recording::{Recording, RecordingPlan};
-use crate::shared::{FlowShared, Notice, RecordingStatus, SharedLevels, SharedRecording};
+use crate::shared::{CaptureShared, FlowShared, Notice, RecordingStatus, SharedLevels, SharedRecording};
 use crate::tap::Tap;
+use crate::volume::Volume;
 use crate::worker::{Order, Worker};
 
 /// Time between two tries to open a flow that failed.
@@ -84,6 +86,8 @@ pub(crate) struct RecorderEntry {
     pub(crate) wanted: bool,
     limit: Option<FrameCount>,
     feeding: bool,
+    /// The recording that was ended last; its file may still be open.
+    closing: Option<Closing>,
     pub(crate) error: Option<String>,
 }
 
@@ -93,6 +97,8 @@ pub struct Engine {
     capture: Capture,
     workers: Vec<Worker>,
     disk: Disk,
+    pub(crate) volume: Volume,
+    open_files: OpenFiles,
     pub(crate) options: EngineOptions,
     flows: Vec<FlowEntry>,
     recorders: Vec<RecorderEntry>,
@@ -101,6 +107,17 @@ pub struct Engine {
     next_flow: u32,
     pub(crate) started: Timestamp<Utc>,
     pub(crate) snapshots: u64,
+}
+
+/// How far the capture loop has come, to be asked from anywhere: what a watchdog may be fed by.
+#[derive(Debug, Clone)]
+pub struct CapturePulse(Arc<CaptureShared>);
+
+impl CapturePulse {
+    /// Turns of the capture loop so far.
+    pub fn turns(&self) -> u64 {
+        self.0.turns.load(Acquire)
+    }
 }
 
 impl std::fmt::Debug for Engine {
@@ -128,10 +145,13 @@ impl Engine {
             (0..cpus.saturating_sub(1).clamp(1, 4)).map(|n| Worker::start(n, period)).collect();
         let (sender, notices): (SyncSender<Notice>, _) = sync_channel(NOTICES);
         let disk = Disk::start(sender, options.sync_every_second)?;
+        let volume = Volume::watch(options.archive_root.clone())?;
         Ok(Self {
             capture,
             workers: workers?,
             disk,
+            volume,
+            open_files: OpenFiles::default(),
             options,
             flows: Vec::new(),
             recorders: Vec::new(),
@@ -143,9 +163,9 @@ impl Engine {
         })
     }
 
-    /// Turns of the capture loop so far: what a watchdog may be fed by.
-    pub fn capture_turns(&self) -> u64 {
-        self.capture.shared.turns.load(Relaxed)
+    /// How far the capture loop has come.
+    pub fn capture_pulse(&self) -> CapturePulse {
+        CapturePulse(Arc::clone(&self.capture.shared))
     }
 
     /// What has happened since the last call.
@@ -159,7 +179,7 @@ impl Engine {
     }
 
     /// Sets the recorders and the sources that they name. Recorders that stay as they are go on undisturbed; one
-    /// that changes is stopped first. Flows that nobody taps are closed.
+    /// that changes is stopped first. Flows that nobody taps are closed; where only names of a source change, its flow goes on.
     pub fn configure(&mut self, recorders: Vec<RecorderSpec>, sources: &[SourceConfig]) {
         let mut before = std::mem::take(&mut self.recorders);
         for spec in recorders {
@@ -168,8 +188,8 @@ impl Engine {
                 before.iter().position(|entry| entry.spec.id == spec.id).map(|at| before.swap_remove(at));
             let mut entry = kept.unwrap_or_else(|| RecorderEntry::new(spec.clone()));
             let flow = entry.tapped.and_then(|id| self.flows.iter().find(|flow| flow.id == id));
-            let same_flow = flow.is_some_and(|flow| Some(&flow.source) == source);
-            if entry.tapped.is_some() && !(same_flow && entry.taps_like(&spec)) {
+            let same = flow.zip(source).is_some_and(|(flow, source)| same_flow(&flow.source, source));
+            if entry.tapped.is_some() && !(same && entry.taps_like(&spec)) {
                 self.untap(&mut entry);
             }
             entry.spec = spec;
@@ -185,19 +205,38 @@ impl Engine {
             })
             .cloned()
             .collect();
-        let (keep, close): (Vec<_>, Vec<_>) =
-            std::mem::take(&mut self.flows).into_iter().partition(|flow| wanted.contains(&flow.source));
+        let (keep, close): (Vec<_>, Vec<_>) = std::mem::take(&mut self.flows)
+            .into_iter()
+            .partition(|flow| wanted.iter().any(|source| same_flow(&flow.source, source)));
         self.flows = keep;
-        for flow in close {
-            self.close_flow(&flow);
+        for flow in &close {
+            self.close_flow(flow);
+        }
+        if !close.is_empty() {
+            self.await_sockets();
         }
         for source in wanted {
-            if !self.flows.iter().any(|flow| flow.source == source) {
-                self.flows.push(FlowEntry::new(self.next_flow, source));
-                self.next_flow += 1;
+            match self.flows.iter_mut().find(|flow| flow.source.id == source.id) {
+                Some(flow) => flow.source = source,
+                None => {
+                    self.flows.push(FlowEntry::new(self.next_flow, source));
+                    self.next_flow += 1;
+                }
             }
         }
         self.reconcile();
+    }
+
+    /// Waits until the capture thread has handed back the sockets of closed flows, two turns at most: a port that one of them
+    /// has cannot be opened again before.
+    fn await_sockets(&mut self) {
+        let pulse = self.capture_pulse();
+        let enough = pulse.turns() + 2;
+        let deadline = clock::mono_now() + self.options.capture_period * 4;
+        while pulse.turns() < enough && clock::mono_now() < deadline {
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
+        self.capture.sweep();
     }
 
     /// Brings what runs nearer to what is wanted: opens flows, taps them, begins recordings. Call it about once a second.
@@ -218,19 +257,31 @@ impl Engine {
 
     /// Begins to record; already recording is no error. With a limit it ends by itself after so many frames.
     pub fn record(&mut self, id: &str, limit: Option<FrameCount>) -> Result<(), EngineError> {
-        let at = self.find(id)?;
-        let entry = &self.recorders[at];
+        if let Some(naming) = self.would_record(id)? {
+            naming.check_writable()?;
+            self.begin(id, limit)?;
+        }
+        Ok(())
+    }
+
+    /// Where a recorder would record, if it may; none if it records already. Asks no disk.
+    pub(crate) fn would_record(&self, id: &str) -> Result<Option<Naming>, EngineError> {
+        let entry = &self.recorders[self.find(id)?];
         if !entry.spec.enabled {
             return Err(EngineError::Conflict(format!("recorder `{id}` is disabled; enable it first")));
         }
         if entry.spec.source.is_none() {
             return Err(EngineError::Conflict(format!("recorder `{id}` has no source; give it one first")));
         }
-        if entry.wanted {
-            return Ok(());
+        Ok((!entry.wanted).then(|| entry.spec.naming.clone()))
+    }
+
+    /// Begins to record without asking the disk, which somebody has done.
+    pub(crate) fn begin(&mut self, id: &str, limit: Option<FrameCount>) -> Result<(), EngineError> {
+        if self.would_record(id)?.is_some() {
+            let at = self.find(id)?;
+            self.want(at, limit);
         }
-        entry.spec.naming.check_writable()?;
-        self.want(at, limit);
         Ok(())
     }
 
@@ -253,21 +304,26 @@ impl Engine {
             started: Some(clock::utc_now()),
             ..RecordingStatus::default()
         }));
+        self.open_files.add(&entry.recording);
         self.reconcile();
     }
 
-    /// Ends a recording; `done` is called when its file is closed, at once if nothing records.
+    /// Ends a recording; `done` is called when its file is closed, at once if none is open. A recording that is being ended
+    /// already is waited for like one that ends now.
     pub fn stop(&mut self, id: &str, done: Done) -> Result<(), EngineError> {
         let at = self.find(id)?;
         let entry = &mut self.recorders[at];
         entry.wanted = false;
         lock(&entry.recording).active = false;
-        match (std::mem::take(&mut entry.feeding), entry.tapped) {
-            (true, Some(flow)) => {
-                let recorder = entry.spec.id.clone();
-                self.order(flow, Order::EndRecording { flow, recorder, done });
-            }
-            _ => done(),
+        if let (true, Some(flow)) = (std::mem::take(&mut entry.feeding), entry.tapped) {
+            let (closing, closed) = Closing::begin();
+            entry.closing = Some(closing);
+            let recorder = entry.spec.id.clone();
+            self.order(flow, Order::EndRecording { flow, recorder, done: closed });
+        }
+        match &self.recorders[at].closing {
+            Some(closing) => closing.wait(done),
+            None => done(),
         }
         Ok(())
     }
@@ -277,9 +333,9 @@ impl Engine {
         self.find(id).is_ok_and(|at| self.recorders[at].wanted)
     }
 
-    /// Whether a path is being written.
-    pub fn is_open(&self, path: &Path) -> bool {
-        self.recorders.iter().any(|entry| lock(&entry.recording).file.as_deref() == Some(path))
+    /// Which files are being written, to be asked from anywhere.
+    pub(crate) fn open_files(&self) -> OpenFiles {
+        self.open_files.clone()
     }
 
     pub(crate) fn flows(&self) -> &[FlowEntry] {
@@ -320,7 +376,11 @@ impl Engine {
     fn untap(&mut self, entry: &mut RecorderEntry) {
         if let Some(flow) = entry.tapped.take() {
             let recorder = entry.spec.id.clone();
-            self.order(flow, Order::RemoveTap { flow, recorder, done: Box::new(|| {}) });
+            let (closing, closed) = Closing::begin();
+            if std::mem::take(&mut entry.feeding) {
+                entry.closing = Some(closing);
+            }
+            self.order(flow, Order::RemoveTap { flow, recorder, done: closed });
         }
         entry.feeding = false;
         lock(&entry.levels).clear();
@@ -482,6 +542,30 @@ fn slots_for(period: Nanos) -> usize {
     SLOTS * (period.0 as usize).div_ceil(4_000_000).max(1)
 }
 
+/// Whether two configurations of a source mean the same flow. What else they say is for people.
+pub(crate) fn same_flow(one: &SourceConfig, other: &SourceConfig) -> bool {
+    // Taken apart, so that a new field has to be judged here.
+    let SourceConfig {
+        id,
+        name: _,
+        description: _,
+        address,
+        port,
+        payload_type,
+        encoding,
+        rate,
+        channels,
+        packet_frames,
+        interface,
+        source_filter,
+        channel_names: _,
+    } = one;
+    (id, address, port, payload_type, encoding)
+        == (&other.id, &other.address, &other.port, &other.payload_type, &other.encoding)
+        && (rate, channels, packet_frames) == (&other.rate, &other.channels, &other.packet_frames)
+        && (interface, source_filter) == (&other.interface, &other.source_filter)
+}
+
 impl RecorderEntry {
     fn new(spec: RecorderSpec) -> Self {
         Self {
@@ -492,6 +576,7 @@ impl RecorderEntry {
             wanted: false,
             limit: None,
             feeding: false,
+            closing: None,
             error: None,
         }
     }

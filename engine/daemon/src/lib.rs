@@ -9,13 +9,16 @@
 //! Never: an HTTP request, a person's account; those are the web daemon's.
 
 mod capture;
+mod closing;
 mod delete;
 mod disk;
+mod door;
 mod engine;
 mod error;
 mod feed;
 mod ledger;
 mod naming;
+mod outbox;
 mod policy;
 mod printer;
 mod recording;
@@ -26,13 +29,14 @@ mod shared;
 mod snapshot;
 mod store;
 mod tap;
+mod volume;
 mod worker;
 
-pub use engine::{Engine, EngineOptions, RecorderSpec};
+pub use engine::{CapturePulse, Engine, EngineOptions, RecorderSpec};
 pub use error::EngineError;
 pub use naming::Naming;
 pub use policy::local_zone;
 pub use printer::{Printer, Printing};
-pub use service::{Answer, Service};
+pub use service::{Answer, DiskWork, Service};
 pub use shared::Notice;
 pub use store::{Change, ConfigStore, recorder_specs};

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use audyn_api::GlobalConfig;
 use audyn_daemon::server::{Server, listen};
-use audyn_daemon::{ConfigStore, EngineError, Service};
+use audyn_daemon::{CapturePulse, ConfigStore, EngineError, Printer, Service};
 use clap::Parser;
 use sd_notify::NotifyState;
 use tokio::signal::unix::{SignalKind, signal};
@@ -33,23 +33,31 @@ struct Options {
     archive_root: Option<PathBuf>,
 }
 
+/// How long the end waits for a disk that hangs, and for the reader of the log.
+const PATIENCE: Duration = Duration::from_secs(2);
+
 fn main() -> ExitCode {
     let options = Options::parse();
     let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
     let colours = std::io::stderr().is_terminal();
-    tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(std::io::stderr).init();
-    match run(&options) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("audyn-engine: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    // Whoever reads the log may stall or go; that must not reach those who write it.
+    let (log, printing) = Printer::start("audyn-log", std::io::stderr());
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(colours)
+        .with_writer(move || log.clone())
+        .init();
+    let (last, code) = match run(&options) {
+        Ok(()) => (String::new(), ExitCode::SUCCESS),
+        Err(error) => (format!("audyn-engine: {error}\n"), ExitCode::FAILURE),
+    };
+    printing.finish(last, PATIENCE);
+    code
 }
 
 fn run(options: &Options) -> Result<(), EngineError> {
     let store = open_store(options)?;
-    // Everything below runs on this one thread; samples move on threads of their own.
+    // What serves clients runs on this one thread; samples move on threads of their own, and so do questions to the disk.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -60,12 +68,12 @@ fn run(options: &Options) -> Result<(), EngineError> {
         let server = Server::new(Service::start(store)?);
         let mut terminate =
             signal(SignalKind::terminate()).map_err(|source| audyn_sys::SysError::Thread { source })?;
+        watchdog(server.with(|service| service.capture_pulse()))?;
         tracing::info!(socket = %options.socket.display(), state = %options.state.display(), "ready");
         notify(NotifyState::Ready);
         tokio::select! {
             () = server.accept(listener) => {}
             () = server.publish() => {}
-            () = watchdog(&server) => {}
             _ = terminate.recv() => {}
             _ = tokio::signal::ctrl_c() => {}
         }
@@ -74,7 +82,8 @@ fn run(options: &Options) -> Result<(), EngineError> {
         Ok::<(), EngineError>(())
     })?;
     // Dropping the runtime has dropped the connections and with them the service: every file is closed.
-    drop(runtime);
+    // A deletion that hangs with its volume keeps nothing open.
+    runtime.shutdown_timeout(PATIENCE);
     // Nobody is left to answer. A socket that stays is replaced by the next engine.
     let _ = std::fs::remove_file(&options.socket);
     Ok(())
@@ -98,19 +107,24 @@ fn open_store(options: &Options) -> Result<ConfigStore, EngineError> {
     Ok(store)
 }
 
-/// Feeds systemd's watchdog as long as the capture loop turns. A silent network turns it too.
-async fn watchdog(server: &Server) {
-    let Some(timeout) = sd_notify::watchdog_enabled() else { return std::future::pending().await };
-    let mut ticks = tokio::time::interval((timeout / 3).max(Duration::from_millis(10)));
-    let mut before = None;
-    loop {
-        ticks.tick().await;
-        let turns = server.with(|service| service.capture_turns());
-        if before != Some(turns) {
-            notify(NotifyState::Watchdog);
+/// Feeds systemd's watchdog as long as the capture loop turns, from a thread that asks for nothing else: a hung disk is no
+/// reason to end a capture that goes on. A silent network turns it too.
+fn watchdog(pulse: CapturePulse) -> Result<(), EngineError> {
+    let Some(timeout) = sd_notify::watchdog_enabled() else { return Ok(()) };
+    let period = (timeout / 3).max(Duration::from_millis(10));
+    let feed = move || {
+        let mut before = None;
+        loop {
+            let turns = pulse.turns();
+            if before != Some(turns) {
+                notify(NotifyState::Watchdog);
+            }
+            before = Some(turns);
+            std::thread::sleep(period);
         }
-        before = Some(turns);
-    }
+    };
+    let thread = std::thread::Builder::new().name("audyn-watchdog".to_owned()).spawn(feed);
+    thread.map(drop).map_err(|source| audyn_sys::SysError::Thread { source }.into())
 }
 
 fn notify(state: NotifyState<'_>) {

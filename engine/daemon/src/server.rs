@@ -1,10 +1,9 @@
 //! The Unix socket: clients ask, and subscribers are told.
 //!
-//! Owns: who may connect (this user, root, the socket's group), how many, and how much is kept for each: a client that
-//! does not read loses its connection when its queue is full. Never: lets one client hold up another, or the engine.
+//! Owns: who may connect (this user, root, the socket's group), how many, and when to part: a client that takes nothing for
+//! 5 s, or lets more wait than [`Outbox`] holds, loses its connection. Never: lets one client hold up another, or the engine;
+//! what asks the archive's disk does so on other threads.
 
-use std::os::unix::fs::{FileTypeExt, PermissionsExt};
-use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -15,20 +14,30 @@ use audyn_api::{
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::Semaphore;
 
+pub use crate::door::listen;
+
+use crate::door::authorise;
 use crate::engine::lock;
-use crate::error::EngineError;
-use crate::service::{Answer, Service};
+use crate::outbox::{Bytes, Kind, Outbox};
+use crate::service::{Answer, DiskWork, Lane, Service};
 
-/// Connections at once; more are closed at once.
+/// Connections at once; more are refused.
 const MAX_CLIENTS: usize = 64;
 
-/// Frames that wait for a client: two seconds of levels. A client further behind is disconnected.
-const QUEUE: usize = 64;
+/// Connections that are told at once why they are refused; more are closed without a word.
+const MAX_REFUSED: usize = 16;
 
-/// How long a client may take for its hello, and to send the rest of a frame that it began.
+/// How long a client may take for its hello, to send the rest of a frame that it began, and to take anything of what waits
+/// for it.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long the archive's disk may take before a client is told that it does not answer. Clients wait 15 s.
+const DISK_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Events that are told in one go; then those who write them have a turn.
+const BURST: usize = 256;
 
 /// Time between two frames of levels: 30 a second.
 const LEVELS_PERIOD: Duration = Duration::from_micros(33_333);
@@ -36,19 +45,17 @@ const LEVELS_PERIOD: Duration = Duration::from_micros(33_333);
 /// Frames of levels between two snapshots when nothing changes.
 const SNAPSHOT_EVERY: u32 = 30;
 
-type Bytes = Arc<[u8]>;
-
 struct Subscriber {
     id: u64,
     wants: Subscription,
-    connection: Connection,
+    outbox: Outbox,
 }
 
-/// What reaches a client: frames, and the end.
+/// Work on the disk, one at a time in each lane: it may hang, and what hangs must not pile up.
 #[derive(Clone)]
-struct Connection {
-    queue: mpsc::Sender<Bytes>,
-    end: Arc<Notify>,
+struct Lanes {
+    start: Arc<Semaphore>,
+    delete: Arc<Semaphore>,
 }
 
 /// The service and those who listen to it. One thread serves all of it; the locks are never held across a wait.
@@ -56,6 +63,7 @@ struct Connection {
 pub struct Server {
     service: Arc<Mutex<Service>>,
     subscribers: Arc<Mutex<Vec<Subscriber>>>,
+    lanes: Lanes,
 }
 
 impl std::fmt::Debug for Server {
@@ -64,38 +72,15 @@ impl std::fmt::Debug for Server {
     }
 }
 
-/// Opens the socket at `path`. A socket that nobody answers on any more is replaced; anything else there is an error.
-pub fn listen(path: &Path) -> Result<UnixListener, EngineError> {
-    let refused = |detail: String| EngineError::Socket { path: path.to_owned(), detail };
-    if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-        std::fs::create_dir_all(parent).map_err(|error| {
-            refused(format!("{error}; choose a directory that can be written to with --socket"))
-        })?;
-    }
-    if let Ok(metadata) = std::fs::symlink_metadata(path) {
-        if !metadata.file_type().is_socket() {
-            return Err(refused(
-                "something that is not a socket is there; choose another --socket".to_owned(),
-            ));
-        }
-        if std::os::unix::net::UnixStream::connect(path).is_ok() {
-            return Err(refused(
-                "another engine answers there; stop it, or choose another --socket".to_owned(),
-            ));
-        }
-        std::fs::remove_file(path)
-            .map_err(|error| refused(format!("the old socket stays ({error}); remove it")))?;
-    }
-    let listener = UnixListener::bind(path).map_err(|error| refused(error.to_string()))?;
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o660))
-        .map_err(|error| refused(format!("its mode cannot be set: {error}")))?;
-    Ok(listener)
-}
-
 impl Server {
     /// A server of this service.
     pub fn new(service: Service) -> Self {
-        Self { service: Arc::new(Mutex::new(service)), subscribers: Arc::default() }
+        let lane = || Arc::new(Semaphore::new(1));
+        Self {
+            service: Arc::new(Mutex::new(service)),
+            subscribers: Arc::default(),
+            lanes: Lanes { start: lane(), delete: lane() },
+        }
     }
 
     /// The service, for a moment.
@@ -105,7 +90,8 @@ impl Server {
 
     /// Takes connections, for ever.
     pub async fn accept(&self, listener: UnixListener) {
-        let places = Arc::new(tokio::sync::Semaphore::new(MAX_CLIENTS));
+        let places = Arc::new(Semaphore::new(MAX_CLIENTS));
+        let refusals = Arc::new(Semaphore::new(MAX_REFUSED));
         let mut next = 0;
         loop {
             let stream = match listener.accept().await {
@@ -119,9 +105,26 @@ impl Server {
             };
             next += 1;
             let id = next;
-            let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
-                tracing::warn!("more than {MAX_CLIENTS} clients; one was turned away");
-                continue;
+            let place = authorise(&stream, &listener).and_then(|()| {
+                Arc::clone(&places).try_acquire_owned().map_err(|_| Refusal {
+                    kind: RefusalKind::Conflict,
+                    detail: format!(
+                        "{MAX_CLIENTS} clients are connected to the engine already; end one of them"
+                    ),
+                })
+            });
+            let place = match place {
+                Ok(place) => place,
+                Err(refusal) => {
+                    tracing::warn!(why = refusal.detail, "a client was turned away");
+                    if let Ok(refusing) = Arc::clone(&refusals).try_acquire_owned() {
+                        tokio::spawn(async move {
+                            let _refusing = refusing;
+                            turn_away(stream, refusal).await;
+                        });
+                    }
+                    continue;
+                }
             };
             let server = self.clone();
             tokio::spawn(async move {
@@ -152,7 +155,10 @@ impl Server {
             if due {
                 since_snapshot = 0;
             }
-            for event in news {
+            for (n, event) in news.into_iter().enumerate() {
+                if n % BURST == BURST - 1 {
+                    tokio::task::yield_now().await;
+                }
                 self.tell(event, |wants| wants.state);
             }
             if lock(&self.subscribers).iter().any(|subscriber| subscriber.wants.levels) {
@@ -168,12 +174,11 @@ impl Server {
         if !subscribers.iter().any(|subscriber| wanted(&subscriber.wants)) {
             return;
         }
+        let kind = kind_of(&event);
         let Some(bytes) = encode(&ServerFrame::Event(event)) else { return };
         subscribers.retain(|subscriber| {
-            let Connection { queue, end } = &subscriber.connection;
-            let sent = !wanted(&subscriber.wants) || queue.try_send(Arc::clone(&bytes)).is_ok();
+            let sent = !wanted(&subscriber.wants) || subscriber.outbox.push(kind, Arc::clone(&bytes));
             if !sent {
-                end.notify_one();
                 tracing::warn!(client = subscriber.id, "a client does not read and is disconnected");
             }
             sent
@@ -181,7 +186,6 @@ impl Server {
     }
 
     async fn serve(&self, id: u64, stream: UnixStream) -> Result<(), String> {
-        authorise(&stream)?;
         let (mut reader, mut writer) = stream.into_split();
         let hello = tokio::time::timeout(PATIENCE, read_frame(&mut reader, MAX_HELLO)).await;
         let frame = hello.map_err(|_| "no hello came".to_owned())??;
@@ -192,16 +196,14 @@ impl Server {
             let _ = tokio::time::timeout(PATIENCE, writer.write_all(&bytes)).await;
             return Err(why);
         }
-        let (queue, waiting) = mpsc::channel(QUEUE);
-        let connection = Connection { queue, end: Arc::default() };
+        let outbox = Outbox::default();
         let hello = ServerFrame::Hello { version: VERSION, engine: env!("CARGO_PKG_VERSION").to_owned() };
-        connection.send(&hello)?;
-        let end = Arc::clone(&connection.end);
-        // Whichever ends first ends the connection: the client leaves, cannot be written to, or does not read.
+        send(&outbox, Kind::News, &hello)?;
+        // Whichever ends first ends the connection: the client leaves, takes nothing, or is too far behind.
         tokio::select! {
-            ended = self.listen_to(id, &mut reader, connection) => ended,
-            ended = write_queue(&mut writer, waiting) => ended,
-            () = end.notified() => Err("it does not read".to_owned()),
+            ended = self.listen_to(id, &mut reader, &outbox) => ended,
+            ended = write_out(&mut writer, &outbox) => ended,
+            () = outbox.overrun() => Err("it does not read".to_owned()),
         }
     }
 
@@ -209,18 +211,21 @@ impl Server {
         &self,
         client: u64,
         reader: &mut OwnedReadHalf,
-        connection: Connection,
+        outbox: &Outbox,
     ) -> Result<(), String> {
         loop {
+            // Who asks and does not listen is not asked for more.
+            outbox.room().await;
             let ClientFrame::Request { id, request } = read_frame(reader, MAX_BODY).await? else {
                 return Err("a second hello came".to_owned());
             };
             if let Request::Subscribe(wants) = request {
-                self.subscribe(client, wants, &connection);
-                connection.send(&ServerFrame::Reply { id, reply: Reply::Done })?;
+                self.subscribe(client, wants, outbox);
+                answer(outbox, id, Reply::Done)?;
                 if wants.state {
                     let snapshot = self.with(Service::snapshot);
-                    connection.send(&ServerFrame::Event(Event::Snapshot(Box::new(snapshot))))?;
+                    let snapshot = ServerFrame::Event(Event::Snapshot(Box::new(snapshot)));
+                    send(outbox, Kind::Snapshot, &snapshot)?;
                 }
                 continue;
             }
@@ -233,44 +238,83 @@ impl Server {
                     }
                     Reply::Done
                 }
+                Answer::OnDisk(work) => self.on_disk(work).await,
             };
-            connection.send(&ServerFrame::Reply { id, reply })?;
+            answer(outbox, id, reply)?;
         }
     }
 
-    fn subscribe(&self, id: u64, wants: Subscription, connection: &Connection) {
+    /// Asks the disk on a thread that may hang, then goes on here.
+    async fn on_disk(&self, work: DiskWork) -> Reply {
+        let DiskWork { lane, ask, late } = work;
+        let lane = match lane {
+            Lane::Start => &self.lanes.start,
+            Lane::Delete => &self.lanes.delete,
+        };
+        let asked = async {
+            let alone = Arc::clone(lane).acquire_owned().await.ok()?;
+            let ask = move || {
+                let _alone = alone;
+                ask()
+            };
+            tokio::task::spawn_blocking(ask).await.ok()
+        };
+        match tokio::time::timeout(DISK_PATIENCE, asked).await {
+            Ok(Some(then)) => self.with(then),
+            _ => Reply::Refused(Refusal { kind: RefusalKind::Failed, detail: late.to_owned() }),
+        }
+    }
+
+    fn subscribe(&self, id: u64, wants: Subscription, outbox: &Outbox) {
+        outbox.forget(|kind| match kind {
+            Kind::News => false,
+            Kind::Snapshot => !wants.state,
+            Kind::Levels => !wants.levels,
+        });
         let mut subscribers = lock(&self.subscribers);
         subscribers.retain(|subscriber| subscriber.id != id);
         if wants != Subscription::default() {
-            subscribers.push(Subscriber { id, wants, connection: connection.clone() });
+            subscribers.push(Subscriber { id, wants, outbox: outbox.clone() });
         }
     }
 }
 
-impl Connection {
-    /// Queues a frame. No room means that the client does not read.
-    fn send(&self, frame: &ServerFrame) -> Result<(), String> {
-        let bytes = encode(frame).ok_or("the answer is longer than a frame")?;
-        self.queue.try_send(bytes).map_err(|_| "it does not read".to_owned())
+fn kind_of(event: &Event) -> Kind {
+    match event {
+        Event::Levels(_) => Kind::Levels,
+        Event::Snapshot(_) => Kind::Snapshot,
+        Event::Recorder { .. } | Event::Gap { .. } => Kind::News,
     }
 }
 
-/// Only this user, root, and members of the socket's group by its mode get here; others are refused by the kernel. What
-/// the mode cannot say is said here.
-fn authorise(stream: &UnixStream) -> Result<(), String> {
-    let peer = stream.peer_cred().map_err(|error| format!("its credentials cannot be read: {error}"))?;
-    let own = nix::unistd::geteuid().as_raw();
-    let group = nix::unistd::getegid().as_raw();
-    if peer.uid() == own || peer.uid() == 0 || peer.gid() == group {
-        return Ok(());
-    }
-    tracing::warn!(
-        uid = peer.uid(),
-        gid = peer.gid(),
-        pid = peer.pid(),
-        "a client of a foreign user was refused"
-    );
-    Err("it belongs to a foreign user".to_owned())
+/// Queues a frame. No room means that the client does not read.
+fn send(outbox: &Outbox, kind: Kind, frame: &ServerFrame) -> Result<(), String> {
+    let bytes = encode(frame).ok_or("what it shall be told is longer than a frame")?;
+    if outbox.push(kind, bytes) { Ok(()) } else { Err("it does not read".to_owned()) }
+}
+
+/// Queues a reply. One that is longer than a frame becomes a refusal that says so.
+fn answer(outbox: &Outbox, id: u32, reply: Reply) -> Result<(), String> {
+    let frame = ServerFrame::Reply { id, reply };
+    let Some(bytes) = encode(&frame) else {
+        let detail =
+            "the answer is longer than a frame of the protocol; shorten names, or ask for less at once";
+        let reply = Reply::Refused(Refusal { kind: RefusalKind::Failed, detail: detail.to_owned() });
+        return send(outbox, Kind::News, &ServerFrame::Reply { id, reply });
+    };
+    if outbox.push(Kind::News, bytes) { Ok(()) } else { Err("it does not read".to_owned()) }
+}
+
+/// Tells a client why it is refused. Its hello is read first, or the kernel would drop what is written.
+async fn turn_away(stream: UnixStream, refusal: Refusal) {
+    let (mut reader, mut writer) = stream.into_split();
+    let told = async {
+        let _ = read_frame(&mut reader, MAX_HELLO).await;
+        let bytes = encode(&ServerFrame::Refused(refusal)).unwrap_or_default();
+        let _ = writer.write_all(&bytes).await;
+    };
+    // It is disconnected whether or not it hears why.
+    let _ = tokio::time::timeout(PATIENCE, told).await;
 }
 
 /// What is wrong with a hello, if anything.
@@ -308,11 +352,21 @@ async fn read_frame(reader: &mut OwnedReadHalf, limit: usize) -> Result<ClientFr
     tokio::time::timeout(PATIENCE, rest).await.map_err(|_| "a frame was begun and not ended".to_owned())?
 }
 
-async fn write_queue(writer: &mut OwnedWriteHalf, mut waiting: mpsc::Receiver<Bytes>) -> Result<(), String> {
-    while let Some(bytes) = waiting.recv().await {
-        writer.write_all(&bytes).await.map_err(|error| format!("the connection ended: {error}"))?;
+/// Writes what waits, as long as the client takes some of it now and then.
+async fn write_out(writer: &mut OwnedWriteHalf, outbox: &Outbox) -> Result<(), String> {
+    loop {
+        let frame = outbox.next().await;
+        let mut rest = &frame[..];
+        while !rest.is_empty() {
+            let written = tokio::time::timeout(PATIENCE, writer.write(rest)).await;
+            let written = written.map_err(|_| "it does not read".to_owned())?;
+            match written {
+                Ok(0) => return Err("the connection ended".to_owned()),
+                Ok(count) => rest = &rest[count..],
+                Err(error) => return Err(format!("the connection ended: {error}")),
+            }
+        }
     }
-    Ok(())
 }
 
 fn encode(frame: &ServerFrame) -> Option<Bytes> {
@@ -321,4 +375,20 @@ fn encode(frame: &ServerFrame) -> Option<Bytes> {
         .map_err(|error| tracing::error!(%error, "a frame could not be made"))
         .ok()?;
     Some(bytes.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_answer_that_does_not_fit_becomes_a_refusal() {
+        let outbox = Outbox::default();
+        let path = "x".repeat(MAX_BODY);
+        let reply = Reply::Deleted(vec![audyn_api::DeletedFile { path, refused: None }]);
+        answer(&outbox, 7, reply).unwrap();
+        let told: ServerFrame = frame::decode_body(&outbox.next().await[4..]).unwrap();
+        let ServerFrame::Reply { id: 7, reply: Reply::Refused(refusal) } = told else { panic!("{told:?}") };
+        assert_eq!(refusal.kind, RefusalKind::Failed);
+    }
 }

@@ -3,7 +3,7 @@
 //! Owns: the engine and its configuration together, so that what is on disk and what runs agree. Never: a socket.
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::PathBuf;
 
 use audyn_api::{
     Event, GlobalConfig, RecorderConfig, RecorderId, RecorderState, Refusal, Reply, Request, Snapshot,
@@ -12,8 +12,9 @@ use audyn_units::Nanos;
 use tokio::sync::oneshot;
 
 use crate::delete;
-use crate::engine::{Engine, EngineOptions};
+use crate::engine::{CapturePulse, Engine, EngineOptions, same_flow};
 use crate::error::EngineError;
+use crate::naming::Naming;
 use crate::shared::Notice;
 use crate::snapshot::gap_entry;
 use crate::store::{Change, ConfigStore, recorder_specs};
@@ -23,8 +24,8 @@ use crate::store::{Change, ConfigStore, recorder_specs};
 pub struct Service {
     engine: Engine,
     store: ConfigStore,
-    /// Settings of `global.json` that wait for the next start.
-    waiting: Option<String>,
+    /// `global.json` as the engine was started with it.
+    running: GlobalConfig,
     /// Something happened that subscribers should see before the second is over.
     changed: bool,
     states: HashMap<String, RecorderState>,
@@ -37,24 +38,51 @@ pub enum Answer {
     Now(Reply),
     /// It is [`Reply::Done`] when all of these have been told: files are being closed.
     WhenClosed(Vec<oneshot::Receiver<()>>),
+    /// The archive's disk is asked first, where it may hang.
+    OnDisk(DiskWork),
+}
+
+/// What goes on when the disk has answered.
+pub(crate) type Then = Box<dyn FnOnce(&mut Service) -> Reply + Send>;
+
+/// Work that may hang with the archive's volume; it is not done on the thread that serves clients.
+pub struct DiskWork {
+    pub(crate) lane: Lane,
+    /// Asks the disk.
+    pub(crate) ask: Box<dyn FnOnce() -> Then + Send>,
+    /// What is said if it takes too long; the rest is then not done.
+    pub(crate) late: &'static str,
+}
+
+/// Works of different lanes do not wait for each other.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Lane {
+    Start,
+    Delete,
+}
+
+impl std::fmt::Debug for DiskWork {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("DiskWork").field("lane", &self.lane).finish_non_exhaustive()
+    }
 }
 
 impl Service {
     /// Starts the engine on a configuration, and what shall record from the start.
     pub fn start(store: ConfigStore) -> Result<Self, EngineError> {
         let document = store.document();
-        let global = &document.global;
-        let mut engine = Engine::start(options(global))?;
+        let running = document.global.clone();
+        let mut engine = Engine::start(options(&running))?;
         engine.configure(recorder_specs(document)?, &document.sources);
         for recorder in document.recorders.iter().filter(|r| r.enabled && r.auto_start) {
             engine.record_when_possible(recorder.id.as_str());
         }
-        Ok(Self { engine, store, waiting: None, changed: true, states: HashMap::new() })
+        Ok(Self { engine, store, running, changed: true, states: HashMap::new() })
     }
 
-    /// Turns of the capture loop so far.
-    pub fn capture_turns(&self) -> u64 {
-        self.engine.capture_turns()
+    /// How far the capture loop has come.
+    pub fn capture_pulse(&self) -> CapturePulse {
+        self.engine.capture_pulse()
     }
 
     /// The snapshot, now.
@@ -62,7 +90,10 @@ impl Service {
         let mut snapshot = self.engine.snapshot();
         let document = self.store.document();
         snapshot.config_revision = document.revision;
-        snapshot.warnings.extend(self.waiting.clone());
+        if needs_restart(&self.running, &document.global) {
+            let waiting = "global.json was changed; capture and archive root follow at the next start";
+            snapshot.warnings.push(waiting.to_owned());
+        }
         for (recorder, config) in snapshot.recorders.iter_mut().zip(&document.recorders) {
             debug_assert_eq!(recorder.id, config.id.as_str());
             recorder.name.clone_from(&config.name);
@@ -140,17 +171,21 @@ impl Service {
             }
             Request::PutSource { revision, source } => now(self.change(revision, Change::PutSource(source))?),
             Request::RemoveSource { revision, id } => now(self.change(revision, Change::RemoveSource(id))?),
-            Request::Start(id) => {
-                self.engine.record(id.as_str(), None)?;
-                self.changed = true;
-                now(Reply::Done)
-            }
+            Request::Start(id) => Ok(match self.engine.would_record(id.as_str())? {
+                None => Answer::Now(Reply::Done),
+                Some(naming) => start(vec![(id.to_string(), naming)], Vec::new(), 1),
+            }),
             Request::StartAll => {
-                for id in self.enabled() {
-                    self.engine.record(&id, None)?;
+                let (mut ready, mut failed) = (Vec::new(), Vec::new());
+                let ids = self.enabled();
+                for id in &ids {
+                    match self.engine.would_record(id) {
+                        Ok(None) => {}
+                        Ok(Some(naming)) => ready.push((id.clone(), naming)),
+                        Err(error) => failed.push((id.clone(), error)),
+                    }
                 }
-                self.changed = true;
-                now(Reply::Done)
+                Ok(start(ready, failed, ids.len()))
             }
             Request::Stop(id) => Ok(Answer::WhenClosed(vec![self.stop(id.as_str())?])),
             Request::StopAll => {
@@ -160,9 +195,19 @@ impl Service {
                 Ok(Answer::WhenClosed(closing?))
             }
             Request::DeleteRecordings(paths) => {
-                let root = Path::new(&self.store.document().global.archive_root);
-                let deleted = delete::recordings(root, paths, |path| self.engine.is_open(path));
-                now(Reply::Deleted(deleted))
+                delete::check(&paths)?;
+                let root = PathBuf::from(&self.store.document().global.archive_root);
+                let open = self.engine.open_files();
+                let ask = move || -> Then {
+                    let deleted = delete::recordings(&root, paths, |path| open.contains(path));
+                    Box::new(|_| Reply::Deleted(deleted))
+                };
+                Ok(Answer::OnDisk(DiskWork {
+                    lane: Lane::Delete,
+                    ask: Box::new(ask),
+                    late: "the disk has not deleted everything within 10 s and goes on; look at the file list again, and \
+                           check the disk if nothing changes",
+                }))
             }
             Request::Subscribe(_) => now(Reply::Done),
         }
@@ -191,22 +236,12 @@ impl Service {
     fn change(&mut self, revision: u64, change: Change) -> Result<Reply, EngineError> {
         self.refuse_while_recording(&change)?;
         let (document, file) = self.store.propose(revision, change)?;
-        let specs = recorder_specs(&document)?;
-        let restart = needs_restart(&self.store.document().global, &document.global);
-        self.store.commit(document, file)?;
-        if restart {
-            self.waiting =
-                Some("global.json was changed; capture and archive root follow at the next start".to_owned());
-        }
         // The archive root in force is the one that the engine was started with.
-        if self.waiting.is_none() {
-            self.engine.configure(specs, &self.store.document().sources);
-        } else {
-            let running = self.engine.options.archive_root.clone();
-            let mut document = self.store.document().clone();
-            document.global.archive_root = running.to_string_lossy().into_owned();
-            self.engine.configure(recorder_specs(&document)?, &document.sources);
-        }
+        let mut in_force = document.clone();
+        in_force.global.archive_root.clone_from(&self.running.archive_root);
+        let specs = recorder_specs(&in_force)?;
+        self.store.commit(document, file)?;
+        self.engine.configure(specs, &in_force.sources);
         self.changed = true;
         Ok(Reply::Changed { revision: self.store.document().revision })
     }
@@ -224,7 +259,7 @@ impl Service {
                     .then(|| new.id.clone())
             }
             Change::PutSource(new) => {
-                let unchanged = document.sources.iter().any(|old| old == new);
+                let unchanged = document.sources.iter().any(|old| same_flow(old, new));
                 let users = document.recorders.iter().filter(|r| r.source_id.as_ref() == Some(&new.id));
                 users.map(|r| &r.id).find(|id| !unchanged && recording(id)).cloned()
             }
@@ -237,6 +272,44 @@ impl Service {
             ))),
         }
     }
+}
+
+/// Starts recorders of which some cannot be: all are tried, and the answer names those that failed. `all` is how many were
+/// asked for.
+fn start(ready: Vec<(String, Naming)>, failed: Vec<(String, EngineError)>, all: usize) -> Answer {
+    let ask = move || -> Then {
+        let mut failed = failed;
+        let tried: Vec<_> = ready.into_iter().map(|(id, naming)| (id, naming.check_writable())).collect();
+        Box::new(move |service| {
+            for (id, writable) in tried {
+                if let Err(error) = writable.and_then(|()| service.engine.begin(&id, None)) {
+                    failed.push((id, error));
+                }
+            }
+            service.changed = true;
+            failures(&failed, all).map_or(Reply::Done, Reply::Refused)
+        })
+    };
+    Answer::OnDisk(DiskWork {
+        lane: Lane::Start,
+        ask: Box::new(ask),
+        late: "the archive's disk did not answer within 10 s, so nothing was started; check the disk and start again",
+    })
+}
+
+/// The refusal that names each recorder that could not be started, of the kind that the first has.
+fn failures(failed: &[(String, EngineError)], all: usize) -> Option<Refusal> {
+    let (_, first) = failed.first()?;
+    let mut refusal = Refusal::from(first);
+    if all > 1 {
+        let each: Vec<String> = failed.iter().map(|(id, error)| format!("`{id}` ({error})")).collect();
+        refusal.detail = format!(
+            "{} of {all} recorders could not be started, the others record: {}",
+            failed.len(),
+            each.join(", ")
+        );
+    }
+    Some(refusal)
 }
 
 /// Whether two configurations differ in nothing that touches a running recording.

@@ -3,8 +3,8 @@
 use std::sync::atomic::Ordering::Relaxed;
 
 use audyn_api::{
-    CaptureStats, ChannelLevel, DiskState, FlowCounters, FlowSnapshot, FlowState, GapCause, GapEntry,
-    LevelsFrame, RecorderLevels, RecorderSnapshot, RecorderState, Snapshot, SourceConfig,
+    CaptureStats, ChannelLevel, FlowCounters, FlowSnapshot, FlowState, GapCause, GapEntry, LevelsFrame,
+    RecorderLevels, RecorderSnapshot, RecorderState, Snapshot, SourceConfig,
 };
 use audyn_core::flow;
 use audyn_sys::clock;
@@ -31,7 +31,7 @@ impl Engine {
                 slots_exhausted: capture.slots_exhausted.load(Relaxed),
                 realtime: capture.realtime.load(Relaxed),
             },
-            disk: disk_state(&self.options.archive_root),
+            disk: self.volume.state(),
             flows: self.flows().iter().map(flow_snapshot).collect(),
             recorders: self.recorders().iter().map(|entry| self.recorder_snapshot(entry)).collect(),
             warnings: self.warnings().to_vec(),
@@ -63,14 +63,16 @@ impl Engine {
         let status = lock(&entry.recording).clone();
         let mut errors: Vec<String> = Vec::new();
         errors.extend(entry.error.clone());
-        errors.extend(status.error.clone());
+        // What the disk refused a recording that has ended is told by its end, not for ever.
+        let disk_error = status.error.filter(|_| entry.wanted);
+        errors.extend(disk_error.clone());
         if let (Some(flow), Some(seen)) = (flow, &flow_snapshot)
             && entry.spec.enabled
         {
             errors.extend(complaint(&flow.source, seen));
         }
         let broken =
-            entry.error.is_some() || status.error.is_some() || flow.is_some_and(|flow| flow.error.is_some());
+            entry.error.is_some() || disk_error.is_some() || flow.is_some_and(|flow| flow.error.is_some());
         let state = match (entry.wanted, broken) {
             (true, true) => RecorderState::Error,
             (true, false) => RecorderState::Recording,
@@ -222,16 +224,4 @@ pub(crate) fn gap_entry(gap: &flow::Gap) -> GapEntry {
         flow::GapCause::DiskStall => GapCause::DiskStall,
     };
     GapEntry { position: gap.position, frames: gap.frames, cause, estimated: gap.estimated }
-}
-
-fn disk_state(root: &std::path::Path) -> DiskState {
-    // The root may not exist before the first recording; its volume is that of the nearest directory above.
-    let existing = root.ancestors().find(|path| path.exists()).unwrap_or(root);
-    nix::sys::statvfs::statvfs(existing).map_or_else(
-        |_| DiskState::default(),
-        |volume| DiskState {
-            total_bytes: volume.blocks() * volume.fragment_size(),
-            free_bytes: volume.blocks_available() * volume.fragment_size(),
-        },
-    )
 }

@@ -83,7 +83,7 @@ pub(crate) fn run(args: &RecordArgs, json: bool) -> Result<(), RecordError> {
     show::logging(args.verbose, errors.clone());
     let mut live = show::Live::new(!args.quiet && !json && std::io::stderr().is_terminal(), errors);
     let (lines, printing) = Printer::start("stdout", std::io::stdout());
-    let recorded = record(args, json, plan, &stop, &mut live, &lines);
+    let recorded = record(args, json, &plan, &stop, &mut live, &lines);
     let (summary, result) = recorded.unwrap_or_else(|error| (String::new(), Err(error)));
     // A reader that has gone or stalled has its loss: what was recorded is on the disk.
     printing.finish(summary, PATIENCE);
@@ -95,7 +95,7 @@ pub(crate) fn run(args: &RecordArgs, json: bool) -> Result<(), RecordError> {
 fn record(
     args: &RecordArgs,
     json: bool,
-    plan: args::Plan,
+    plan: &args::Plan,
     stop: &Stop,
     live: &mut show::Live,
     lines: &Printer,

@@ -20,10 +20,23 @@ struct Running {
 
 impl Running {
     fn start() -> Self {
+        Self::start_with(&serde_json::json!([]), &serde_json::json!([]))
+    }
+
+    /// With sources and recorders of these JSON files.
+    fn start_with(sources: &serde_json::Value, recorders: &serde_json::Value) -> Self {
         let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("state")).unwrap();
+        std::fs::write(dir.path().join("state/sources.json"), sources.to_string()).unwrap();
+        std::fs::write(dir.path().join("state/recorders.json"), recorders.to_string()).unwrap();
         let socket = dir.path().join("engine.sock");
         let root = dir.path().join("archive").to_string_lossy().into_owned();
-        let global = GlobalConfig { archive_root: root, fifo_priority: 0, ..GlobalConfig::default() };
+        let global = GlobalConfig {
+            archive_root: root,
+            fifo_priority: 0,
+            active_recorders: 64,
+            ..GlobalConfig::default()
+        };
         let store = ConfigStore::open(&dir.path().join("state"), global).unwrap();
         let listener = listen(&socket).unwrap();
         let server = Server::new(Service::start(store).unwrap());
@@ -208,4 +221,191 @@ async fn a_second_engine_does_not_take_the_socket() {
     std::fs::write(&file, "x").unwrap();
     let error = listen(&file).unwrap_err().to_string();
     assert!(error.contains("not a socket"), "{error}");
+}
+
+/// Sources and recorders of these JSON files, each recorder idle and on the first source.
+fn files(to: std::net::SocketAddr, ids: &[String]) -> (serde_json::Value, serde_json::Value) {
+    let recorders = ids
+        .iter()
+        .map(|id| serde_json::json!({ "id": id, "name": id, "source_id": "desk", "auto_start": false }));
+    let source = serde_json::to_value(crate::common::source("desk", to)).unwrap();
+    (serde_json::json!([source]), recorders.collect())
+}
+
+async fn snapshot(client: &mut Client) -> audyn_api::Snapshot {
+    match client.request(Request::Snapshot).await.unwrap() {
+        Reply::Snapshot(snapshot) => *snapshot,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Sends until a recorder writes a file, and tells which.
+async fn until_written(client: &mut Client, stream: &mut crate::common::Stream, recorder: &str) -> String {
+    loop {
+        stream.send(10);
+        let now = snapshot(client).await;
+        let recorder = now.recorders.iter().find(|r| r.id == recorder).unwrap();
+        if let Some(file) = recorder.current_file.as_ref().filter(|_| recorder.frames_written.0 > 0) {
+            return file.clone();
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
+fn id(id: &str) -> audyn_api::RecorderId {
+    audyn_api::RecorderId::new(id).unwrap()
+}
+
+#[tokio::test]
+async fn a_burst_of_events_costs_no_attentive_subscriber_its_connection() {
+    let ids: Vec<String> = (0..64).map(|n| format!("r{n}")).collect();
+    let (sources, recorders) = files(crate::common::address(22), &ids);
+    let engine = Running::start_with(&sources, &recorders);
+    let (mut watcher, mut client) = (engine.client().await, engine.client().await);
+    watcher.request(Request::Subscribe(Subscription { levels: true, state: true })).await.unwrap();
+    client.request(Request::StartAll).await.unwrap();
+    let mut recording = std::collections::BTreeSet::new();
+    while recording.len() < ids.len() {
+        if let Event::Recorder { id, state: audyn_api::RecorderState::Recording } =
+            watcher.next_event().await.unwrap()
+        {
+            recording.insert(id);
+        }
+    }
+    watcher.request(Request::Snapshot).await.unwrap();
+}
+
+#[tokio::test]
+async fn one_bad_recorder_does_not_keep_the_others_from_starting() {
+    let ids = ["a", "b", "c"].map(str::to_owned);
+    let (sources, recorders) = files(crate::common::address(23), &ids);
+    let engine = Running::start_with(&sources, &recorders);
+    std::fs::create_dir(engine.dir.path().join("archive")).unwrap();
+    std::fs::write(engine.dir.path().join("archive/a"), "in the way").unwrap();
+    let mut client = engine.client().await;
+    let Err(ClientError::Refused(refusal)) = client.request(Request::StartAll).await else {
+        panic!("`a` cannot record")
+    };
+    assert_eq!(refusal.kind, RefusalKind::Failed);
+    assert!(refusal.detail.starts_with("1 of 3 recorders") && refusal.detail.contains("`a`"), "{refusal:?}");
+    let states: Vec<_> = snapshot(&mut client).await.recorders.iter().map(|r| r.state).collect();
+    use audyn_api::RecorderState::{Recording, Stopped};
+    assert_eq!(states, [Stopped, Recording, Recording]);
+}
+
+#[tokio::test]
+async fn what_is_too_long_is_refused_and_the_socket_still_answers() {
+    let engine = Running::start();
+    let mut client = engine.client().await;
+    let recorder: RecorderConfig =
+        serde_json::from_value(serde_json::json!({ "id": "a", "name": "x".repeat(600_000) })).unwrap();
+    let refused = change(&mut client, |revision| Request::PutRecorder { revision, recorder }).await;
+    assert_eq!(kind(refused), RefusalKind::Invalid);
+    let refused = client.request(Request::DeleteRecordings(vec!["a/b.wav".to_owned(); 1_001])).await;
+    assert_eq!(kind(refused), RefusalKind::Invalid);
+    let gone = client.request(Request::DeleteRecordings(vec!["a/b.wav".to_owned(); 1_000])).await.unwrap();
+    assert!(matches!(gone, Reply::Deleted(files) if files.len() == 1_000));
+    snapshot(&mut client).await;
+}
+
+#[tokio::test]
+async fn the_client_too_many_is_told_so() {
+    let engine = Running::start();
+    let mut clients = Vec::new();
+    for _ in 0..64 {
+        clients.push(engine.client().await);
+    }
+    let refused = Client::connect(&engine.socket, "test").await;
+    assert_eq!(kind(refused), RefusalKind::Conflict);
+    snapshot(&mut clients[63]).await;
+}
+
+#[tokio::test]
+async fn a_renamed_source_goes_on_and_a_changed_one_takes_its_port_again() {
+    let port = std::net::UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let (mut sources, recorders) = files(port, &["a".to_owned()]);
+    sources[0]["interface"] = serde_json::Value::Null;
+    let engine = Running::start_with(&sources, &recorders);
+    let mut client = engine.client().await;
+    client.request(Request::Start(id("a"))).await.unwrap();
+    let mut stream = crate::common::Stream::new(1, port);
+    let file = until_written(&mut client, &mut stream, "a").await;
+
+    let source = config(&mut client).await.sources.remove(0);
+    let renamed = audyn_api::SourceConfig {
+        name: "Renamed".to_owned(),
+        channel_names: vec!["L".to_owned(), "R".to_owned()],
+        ..source
+    };
+    change(&mut client, |revision| Request::PutSource { revision, source: renamed.clone() }).await.unwrap();
+    let now = snapshot(&mut client).await;
+    assert_eq!(now.flows[0].error, None);
+    assert!(now.flows[0].counters.received > 0, "the flow is the same one");
+    assert_eq!(now.recorders[0].channel_names, ["L", "R"]);
+    assert_eq!(now.recorders[0].current_file, Some(file));
+    client.request(Request::Stop(id("a"))).await.unwrap();
+
+    // Another payload type is another flow, on the port that the old one has only just left.
+    for payload_type in [97, 98, 99] {
+        let changed = audyn_api::SourceConfig {
+            payload_type: audyn_units::PayloadType::new(payload_type).unwrap(),
+            ..renamed.clone()
+        };
+        change(&mut client, |revision| Request::PutSource { revision, source: changed }).await.unwrap();
+        assert_eq!(snapshot(&mut client).await.flows[0].error, None);
+    }
+}
+
+#[tokio::test]
+async fn each_who_stops_waits_for_the_same_close() {
+    let to = crate::common::address(24);
+    let (sources, recorders) = files(to, &["a".to_owned()]);
+    let engine = Running::start_with(&sources, &recorders);
+    let (mut first, mut second) = (engine.client().await, engine.client().await);
+    first.request(Request::Start(id("a"))).await.unwrap();
+    let file = until_written(&mut first, &mut crate::common::Stream::new(1, to), "a").await;
+    let ledger = engine.dir.path().join("archive").join(&file).with_extension("gaps.jsonl");
+    let closed = || std::fs::read_to_string(&ledger).unwrap().contains(r#""closed":true"#);
+    let stop = async |client: &mut Client| {
+        client.request(Request::Stop(id("a"))).await.unwrap();
+        assert!(closed(), "Done means that the file is closed");
+    };
+    tokio::join!(stop(&mut first), stop(&mut second));
+}
+
+#[tokio::test]
+async fn a_setting_that_was_put_back_waits_for_no_start() {
+    let engine = Running::start();
+    let mut client = engine.client().await;
+    let before = config(&mut client).await.global;
+    let other = GlobalConfig { archive_root: "/elsewhere".to_owned(), ..before.clone() };
+    for (global, waits) in [(other, true), (before, false)] {
+        change(&mut client, |revision| Request::PutGlobal { revision, global }).await.unwrap();
+        let warnings = snapshot(&mut client).await.warnings;
+        assert_eq!(warnings.iter().any(|warning| warning.contains("next start")), waits, "{warnings:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_the_disk_refused_a_recording_ends_with_it() {
+    let to = crate::common::address(25);
+    let (sources, recorders) = files(to, &["a".to_owned()]);
+    let engine = Running::start_with(&sources, &recorders);
+    let mut client = engine.client().await;
+    client.request(Request::Start(id("a"))).await.unwrap();
+    let directory = engine.dir.path().join("archive/a");
+    std::fs::remove_dir(&directory).unwrap();
+    std::fs::write(&directory, "in the way").unwrap();
+    let mut stream = crate::common::Stream::new(1, to);
+    let path = directory.to_string_lossy().into_owned();
+    let complains =
+        |now: &audyn_api::Snapshot| now.recorders[0].errors.iter().any(|error| error.contains(&path));
+    loop {
+        stream.send(10);
+        if complains(&snapshot(&mut client).await) {
+            break;
+        }
+    }
+    client.request(Request::Stop(id("a"))).await.unwrap();
+    assert!(!complains(&snapshot(&mut client).await));
 }
