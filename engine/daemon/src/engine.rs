@@ -130,14 +130,12 @@ impl std::fmt::Debug for Engine {
 }
 
 impl Engine {
-    /// Starts the threads; nothing is received yet. What the capture thread may not have is a warning, not an error.
+    /// Starts the threads; nothing is received yet. What the capture thread may not have is no error but one of the
+    /// [`Engine::warnings`], which the caller logs.
     pub fn start(options: EngineOptions) -> Result<Self, EngineError> {
         let cpu = realtime::isolated_cpus().ok().and_then(|cpus| cpus.last().copied());
         let rights = RealtimeRequest { fifo_priority: options.fifo_priority, cpu, lock_memory: false };
         let (capture, warnings) = Capture::start(options.capture_period, rights)?;
-        for warning in &warnings {
-            tracing::warn!("{warning}");
-        }
         // Workers share out the flows; one of the CPUs is the capture thread's.
         let cpus = std::thread::available_parallelism().map_or(1, usize::from);
         let period = options.capture_period * 2;

@@ -45,7 +45,10 @@ impl Naming {
     }
 
     /// Tries whether a file could be made, and leaves none. An archive's directory is made.
-    pub(crate) fn check_writable(&self) -> Result<(), EngineError> {
+    ///
+    /// # Errors
+    /// [`EngineError::Conflict`] if the one file exists, [`EngineError::Unwritable`] if its directory takes none.
+    pub fn check_writable(&self) -> Result<(), EngineError> {
         let directory = match self {
             Self::File(path) if path.exists() || ledger::path_of(path).exists() => {
                 let detail = format!(

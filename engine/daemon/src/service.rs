@@ -73,6 +73,9 @@ impl Service {
         let document = store.document();
         let running = document.global.clone();
         let mut engine = Engine::start(options(&running))?;
+        for warning in engine.warnings() {
+            tracing::warn!("{warning}");
+        }
         engine.configure(recorder_specs(document)?, &document.sources);
         for recorder in document.recorders.iter().filter(|r| r.enabled && r.auto_start) {
             engine.record_when_possible(recorder.id.as_str());

@@ -63,7 +63,7 @@ pub(crate) struct RecordArgs {
     #[arg(short = 'm', long, value_name = "IP", help_heading = "What")]
     address: Option<IpAddr>,
     /// UDP port [default: 5004].
-    #[arg(short, long, help_heading = "What")]
+    #[arg(short, long, value_parser = clap::value_parser!(u16).range(1..), help_heading = "What")]
     port: Option<u16>,
     /// Network interface, by name or address.
     #[arg(long, value_name = "IF", help_heading = "What")]
@@ -87,7 +87,7 @@ pub(crate) struct RecordArgs {
     #[arg(long, value_name = "N", default_value_t = 0, help_heading = "What")]
     channel_offset: u8,
     /// Frames in a packet, if known; the packets themselves are believed.
-    #[arg(long, value_name = "FRAMES", help_heading = "What")]
+    #[arg(long, value_name = "FRAMES", value_parser = clap::value_parser!(u16).range(1..=744), help_heading = "What")]
     spp: Option<u16>,
     /// Receive buffer of the socket, in bytes.
     #[arg(long, value_name = "BYTES", default_value_t = 4_194_304, help_heading = "What")]
@@ -190,6 +190,9 @@ impl RecordArgs {
     pub(super) fn plan(&self) -> Result<Plan, RecordError> {
         if let Some((option, what)) = self.later.given() {
             return Err(RecordError::NotYet { option, what });
+        }
+        if self.duration == Some(Nanos::ZERO) {
+            return Err(RecordError::NoDuration);
         }
         let format = match (self.archive_suffix.as_str(), self.bits) {
             ("flac" | "opus", _) => return Err(RecordError::SuffixNotYet(self.archive_suffix.clone())),

@@ -37,6 +37,8 @@ pub(crate) enum RecordError {
     Suffix(String),
     #[error("--bits {0} is not a depth that is written; use 16 or 24")]
     Bits(u16),
+    #[error("--duration 0 records nothing; give a time above 0, as 60 or 500ms")]
+    NoDuration,
     #[error("no stream was named; give an SDP file, or a multicast group with -m")]
     NoSource,
     #[error("nowhere to record to; give a file with -o, or a directory with --archive-root")]
@@ -100,9 +102,8 @@ fn record(
     live: &mut show::Live,
     lines: &Printer,
 ) -> Result<(String, Result<(), RecordError>), RecordError> {
-    for oddity in &plan.oddities {
-        tracing::warn!("session description: {oddity}");
-    }
+    // What can be refused is refused before anything runs, and by one sentence.
+    plan.naming.check_writable()?;
     let archive_root = match &plan.naming {
         Naming::File(path) => path.parent().map_or_else(PathBuf::new, PathBuf::from),
         Naming::Archive { root, .. } => root.clone(),
@@ -128,6 +129,12 @@ fn record(
     }
     let limit = args.duration.map(|duration| plan.source.rate.frames_in(duration));
     engine.record(RECORDER, limit)?;
+    for oddity in &plan.oddities {
+        tracing::warn!("session description: {oddity}");
+    }
+    for warning in engine.warnings() {
+        tracing::warn!("{warning}");
+    }
 
     let mut outcome = show::Outcome::default();
     let levels_every = Duration::from_millis(u64::from(args.levels_interval));
