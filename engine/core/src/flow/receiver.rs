@@ -159,6 +159,10 @@ impl Receiver {
     pub fn on_packet(&mut self, arrival: Timestamp<Mono>, datagram: &[u8], sink: &mut impl FlowSink) {
         let Some((header, frames, payload)) = self.judge(datagram) else { return };
         let reorder = self.reorder_frames();
+        if self.source.as_ref().is_some_and(|source| arrival - source.arrival >= OUTAGE_MARGIN) {
+            // A reader that was held up has not let this time pass yet, and what it made silence must not depend on that.
+            self.on_time(arrival, sink);
+        }
         let Some(source) = &mut self.source else {
             return self.doubt(Doubt::First, arrival, header, frames, payload, sink);
         };

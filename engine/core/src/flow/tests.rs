@@ -647,3 +647,16 @@ fn old_copies_beside_a_live_sender_are_not_played() {
     assert_eq!(tape.offsets(), [BASE.0 as i64]);
     assert_eq!(tape.audio.len(), 2_000 * 48);
 }
+
+#[test]
+fn an_outage_is_as_long_for_a_reader_that_was_held_up() {
+    let mut wire = Wire::new();
+    wire.run(0..100);
+    // The sender's clock stands still for 3 s, and nobody calls `on_time` meanwhile.
+    wire.now += Nanos::from_secs(3);
+    wire.run(100..400);
+    let (tape, _) = wire.finish();
+    assert_eq!(tape.audio.len(), 400 * 48);
+    assert_eq!(tape.gaps.len(), 1);
+    assert!(tape.gaps[0].frames.0.abs_diff(3_000 * 48) <= 96, "{:?}", tape.gaps);
+}
