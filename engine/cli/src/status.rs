@@ -98,6 +98,8 @@ fn recorder_line(recorder: &RecorderSnapshot) -> String {
     let state = match recorder.state {
         RecorderState::Stopped if !recorder.enabled => "disabled",
         RecorderState::Stopped => "stopped",
+        // It will record as soon as something comes; to call that recording would calm people wrongly.
+        RecorderState::Recording if recorder.current_file.is_none() => "waiting",
         RecorderState::Recording => "recording",
         RecorderState::Paused => "paused",
         RecorderState::Error => "ERROR",
