@@ -44,10 +44,10 @@ impl Naming {
         }
     }
 
-    /// Tries whether a file could be made, and leaves none. An archive's directory is made.
+    /// Tries whether a name could be told and a file be made, and leaves none. An archive's directory is made.
     ///
     /// # Errors
-    /// [`EngineError::Conflict`] if the one file exists, [`EngineError::Unwritable`] if its directory takes none.
+    /// [`EngineError::Archive`] if the archive clock is not known, [`EngineError::Conflict`] if the one file exists, [`EngineError::Unwritable`] if its directory takes none.
     pub fn check_writable(&self) -> Result<(), EngineError> {
         let directory = match self {
             Self::File(path) if path.exists() || ledger::path_of(path).exists() => {
@@ -61,7 +61,10 @@ impl Naming {
                 Some(parent) if !parent.as_os_str().is_empty() => parent,
                 _ => Path::new("."),
             },
-            Self::Archive { root, .. } => root,
+            Self::Archive { root, policy, zone } => {
+                policy.name(audyn_sys::clock::utc_now(), zone, tai_minus_utc(), "wav")?;
+                root
+            }
         };
         let unwritable = |source| EngineError::Unwritable { path: directory.to_owned(), source };
         if matches!(self, Self::Archive { .. }) {
@@ -79,8 +82,7 @@ impl Naming {
             Self::File(path) => return WavWriter::create(path, spec).map_err(|error| error.to_string()),
             Self::Archive { root, policy, zone } => (root, policy, zone),
         };
-        let tai = audyn_sys::clock::tai_offset().map(|secs| Nanos::from_secs(i64::from(secs)));
-        let name = policy.name(utc, zone, tai, "wav").map_err(|error| error.to_string())?;
+        let name = policy.name(utc, zone, tai_minus_utc(), "wav").map_err(|error| error.to_string())?;
         for n in 1..=TIES {
             let path = root.join(tie_break(&name, n));
             if let Some(parent) = path.parent() {
@@ -105,4 +107,9 @@ impl Naming {
             root.display()
         ))
     }
+}
+
+/// TAI−UTC, if somebody told the kernel.
+fn tai_minus_utc() -> Option<Nanos> {
+    audyn_sys::clock::tai_offset().map(|secs| Nanos::from_secs(i64::from(secs)))
 }

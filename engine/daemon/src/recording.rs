@@ -102,6 +102,9 @@ impl Recording {
                 break;
             };
             self.obey(command, notices);
+            if self.finished {
+                break;
+            }
         }
         self.tell(notices);
     }

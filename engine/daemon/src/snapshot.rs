@@ -130,6 +130,11 @@ fn complaint(source: &SourceConfig, flow: &FlowSnapshot) -> Option<String> {
             "packets come to {}, but they do not hold whole frames of {} channels {}; check channels and encoding",
             flow.address, source.channels, source.encoding
         )),
+        FlowState::Waiting if c.foreign_source > 0 => Some(format!(
+            "packets come to {}, but their timestamps do not go on by their length in frames of {} channels {}; check \
+             channels and encoding",
+            flow.address, source.channels, source.encoding
+        )),
         FlowState::Waiting if c.too_short + c.bad_version + c.malformed + c.oversized > 0 => {
             Some(format!("packets come to {}, but they are not RTP; check address and port", flow.address))
         }

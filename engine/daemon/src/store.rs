@@ -10,7 +10,7 @@
 //! The revision counts changes since the engine started, from the number of seconds since 1970, so that a
 //! revision of a former run is never taken for one of this.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
@@ -49,6 +49,8 @@ const MAX_ROOT: usize = 512;
 #[derive(Debug)]
 pub struct ConfigStore {
     directory: PathBuf,
+    /// Holds the lock that keeps a second engine away, for as long as it is open.
+    _lock: File,
     document: ConfigDocument,
 }
 
@@ -73,6 +75,7 @@ impl ConfigStore {
     pub fn open(directory: &Path, first_global: GlobalConfig) -> Result<Self, EngineError> {
         std::fs::create_dir_all(directory)
             .map_err(|source| EngineError::Unwritable { path: directory.to_owned(), source })?;
+        let lock = only_one(directory)?;
         let document = ConfigDocument {
             revision: audyn_sys::clock::utc_now().as_nanos().unsigned_abs() / 1_000_000_000,
             global: read(directory, "global.json")?.unwrap_or(first_global),
@@ -80,7 +83,7 @@ impl ConfigStore {
             sources: read(directory, "sources.json")?.unwrap_or_default(),
         };
         check(&document).map_err(|detail| EngineError::ConfigFile { path: directory.to_owned(), detail })?;
-        let store = Self { directory: directory.to_owned(), document };
+        let store = Self { directory: directory.to_owned(), _lock: lock, document };
         for name in ["global.json", "recorders.json", "sources.json"] {
             if !directory.join(name).exists() {
                 store.save(name, &store.document)?;
@@ -187,6 +190,23 @@ pub fn recorder_specs(document: &ConfigDocument) -> Result<Vec<RecorderSpec>, En
         })
     };
     document.recorders.iter().map(spec).collect()
+}
+
+/// Takes the directory's lock. The kernel lets go of it with the process, however that ends.
+fn only_one(directory: &Path) -> Result<File, EngineError> {
+    let path = directory.join(".lock");
+    let refused = |detail: String| EngineError::ConfigFile { path: path.clone(), detail };
+    let file = OpenOptions::new().write(true).create(true).truncate(false).open(&path);
+    let file = file.map_err(|error| refused(format!("cannot be opened ({error}); check owner and mode")))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(refused(
+            "another engine runs on this state directory; stop it, or choose another --state".to_owned(),
+        )),
+        Err(TryLockError::Error(error)) => {
+            Err(refused(format!("cannot be locked ({error}); use a local disk")))
+        }
+    }
 }
 
 fn not_found(what: &'static str, id: &str) -> EngineError {
@@ -382,9 +402,14 @@ mod tests {
         let mut store = ConfigStore::open(dir.path(), GlobalConfig::default()).unwrap();
         put(&mut store, Change::PutSource(source("desk"))).unwrap();
         put(&mut store, Change::PutRecorder(recorder("a", "desk"))).unwrap();
+        let error = ConfigStore::open(dir.path(), GlobalConfig::default()).unwrap_err().to_string();
+        assert!(error.contains("another engine runs"), "{error}");
+        let before = store.document().clone();
+        drop(store);
         let again = ConfigStore::open(dir.path(), GlobalConfig::default()).unwrap();
-        assert_eq!(again.document().recorders, store.document().recorders);
-        assert_eq!(again.document().sources, store.document().sources);
+        assert_eq!(again.document().recorders, before.recorders);
+        assert_eq!(again.document().sources, before.sources);
+        drop(again);
 
         std::fs::write(dir.path().join("global.json"), r#"{"archive_rot":"/x"}"#).unwrap();
         let error = ConfigStore::open(dir.path(), GlobalConfig::default()).unwrap_err().to_string();

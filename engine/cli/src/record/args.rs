@@ -38,16 +38,34 @@ pub(crate) struct RecordArgs {
     #[arg(long, value_name = "DIR", help_heading = "Where to")]
     archive_root: Option<PathBuf>,
     /// Names of the files: flat, hierarchy, combo, dailydir, accurate or custom.
-    #[arg(long, value_name = "LAYOUT", default_value = "flat", help_heading = "Where to")]
+    #[arg(
+        long,
+        conflicts_with = "output",
+        value_name = "LAYOUT",
+        default_value = "flat",
+        help_heading = "Where to"
+    )]
     archive_layout: Layout,
     /// strftime format for the layout custom, without suffix.
-    #[arg(long, value_name = "FORMAT", help_heading = "Where to")]
+    #[arg(long, conflicts_with = "output", value_name = "FORMAT", help_heading = "Where to")]
     archive_format: Option<String>,
     /// Length of a file in seconds.
-    #[arg(long, value_name = "SECONDS", default_value_t = 3_600, help_heading = "Where to")]
+    #[arg(
+        long,
+        conflicts_with = "output",
+        value_name = "SECONDS",
+        default_value_t = 3_600,
+        help_heading = "Where to"
+    )]
     archive_period: u32,
     /// Clock of names and cuts: localtime, utc or ptp.
-    #[arg(long, value_name = "CLOCK", default_value = "localtime", help_heading = "Where to")]
+    #[arg(
+        long,
+        conflicts_with = "output",
+        value_name = "CLOCK",
+        default_value = "localtime",
+        help_heading = "Where to"
+    )]
     archive_clock: ArchiveClock,
     /// Format of the files: wav.
     #[arg(long, value_name = "SUFFIX", default_value = "wav", help_heading = "Where to")]
@@ -252,7 +270,10 @@ impl RecordArgs {
 
     fn naming(&self) -> Result<Naming, RecordError> {
         match (&self.output, &self.archive_root) {
-            (Some(file), _) => Ok(Naming::File(file.clone())),
+            (Some(file), _) => match file.extension().and_then(|suffix| suffix.to_str()) {
+                Some(suffix @ ("flac" | "opus")) => Err(RecordError::SuffixNotYet(suffix.to_owned())),
+                _ => Ok(Naming::File(file.clone())),
+            },
             (None, Some(root)) => {
                 let policy = ArchivePolicy::new(
                     self.archive_layout,

@@ -31,7 +31,7 @@ const RECORDER: &str = "record";
 pub(crate) enum RecordError {
     #[error("{option} does not work yet: {what} comes with a later version; leave it out")]
     NotYet { option: &'static str, what: &'static str },
-    #[error("--archive-suffix {0} does not work yet: recording to it comes with a later version; use wav")]
+    #[error("recording to {0} does not work yet: it comes with a later version; use wav")]
     SuffixNotYet(String),
     #[error("--archive-suffix \"{0}\" is not known; use wav")]
     Suffix(String),
