@@ -159,3 +159,18 @@ fn ctrl_c_ends_a_recording_whose_levels_nobody_reads() {
     assert!(child.ended(&mut stream).success());
     assert!(frames(&file) > 0);
 }
+
+#[test]
+fn a_wish_to_end_that_is_said_twice_closes_the_file_all_the_same() {
+    let scratch = tempfile::tempdir().unwrap();
+    let file = scratch.path().join("twice.wav");
+    let mut stream = Stream::new();
+    let mut child = record(stream.port, &file, &[], Stdio::null(), Stdio::null());
+    stream.until("audio in the file", || WavReader::open(&file).is_ok_and(|file| file.info().frames.0 > 0));
+    for signal in [Signal::SIGINT, Signal::SIGTERM] {
+        kill(Pid::from_raw(child.0.id() as i32), signal).unwrap();
+    }
+    assert!(child.ended(&mut stream).success());
+    let ledger = std::fs::read_to_string(file.with_extension("gaps.jsonl")).unwrap();
+    assert!(ledger.lines().last().unwrap().contains(r#""closed":true"#), "{ledger}");
+}
