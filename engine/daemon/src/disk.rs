@@ -10,7 +10,7 @@
 //! *Close*: 1. flush; 2. the ledger's last line; 3. if configured, fdatasync of both and of their directory.
 //! A crash after any of these steps leaves a file that is right for what it holds.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{
     AtomicBool,
@@ -22,7 +22,7 @@ use std::thread::JoinHandle;
 use audyn_sys::{Grid, SysError, clock};
 use audyn_units::{Mono, Nanos, Timestamp};
 
-use crate::recording::{Recording, make_safe};
+use crate::recording::Recording;
 use crate::shared::Notice;
 
 /// Time between two turns.
@@ -43,8 +43,9 @@ pub(crate) struct Disk {
 }
 
 impl Disk {
-    /// Starts the thread. `notices` gets what happens; notices that find no room there are dropped.
-    pub(crate) fn start(notices: SyncSender<Notice>, sync: bool) -> Result<Self, SysError> {
+    /// Starts the thread. `notices` gets what happens; notices that find no room there are dropped. With `safe` files are
+    /// made safe by it, about once a second and when they are closed.
+    pub(crate) fn start(notices: SyncSender<Notice>, safe: Option<MakeSafe>) -> Result<Self, SysError> {
         let mut grid = Grid::new(PERIOD)?;
         let (recordings, inbox) = channel();
         let stop = Arc::new(AtomicBool::new(false));
@@ -52,7 +53,7 @@ impl Disk {
         let thread = std::thread::Builder::new()
             .name("audyn-disk".to_owned())
             .spawn(move || {
-                let syncer = sync.then(Syncer::start);
+                let syncer = safe.map(Syncer::start);
                 let mut open = Vec::new();
                 while !stopped.load(Acquire) {
                     clock::sleep_until(grid.next_after(clock::mono_now()).at);
@@ -112,6 +113,11 @@ fn turn(
     open.retain(|recording| !recording.is_finished());
 }
 
+/// Makes what a path names safe against a power cut; waits for the disk. [`make_safe`] but in tests.
+///
+/// [`make_safe`]: crate::recording::make_safe
+pub(crate) type MakeSafe = Box<dyn Fn(&Path) -> std::io::Result<()> + Send>;
+
 /// A thread that waits for the disk (fdatasync), so that nobody else does.
 struct Syncer {
     paths: Option<SyncSender<PathBuf>>,
@@ -119,14 +125,14 @@ struct Syncer {
 }
 
 impl Syncer {
-    fn start() -> Self {
+    fn start(safe: MakeSafe) -> Self {
         let (paths, inbox) = std::sync::mpsc::sync_channel::<PathBuf>(64);
         let thread = std::thread::Builder::new()
             .name("audyn-sync".to_owned())
             .spawn(move || {
                 for path in inbox {
                     // Syncing through another descriptor writes the same pages.
-                    if let Err(error) = make_safe(&path) {
+                    if let Err(error) = safe(&path) {
                         tracing::warn!(
                             path = %path.display(), %error,
                             "the disk does not confirm what was written; a power cut could lose more than a second"
@@ -166,3 +172,125 @@ impl Drop for Syncer {
 
 /// When a clock has not been used yet.
 pub(crate) const NEVER: Timestamp<Mono> = Timestamp::ZERO;
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::sync_channel;
+
+    use audyn_core::segment::TimeAnchor;
+    use audyn_media::{PcmDepth, WavSpec};
+    use audyn_units::{ChannelCount, FrameCount, FrameIndex, SampleRate};
+
+    use super::*;
+    use crate::feed::{self, Feed};
+    use crate::ledger;
+    use crate::naming::Naming;
+    use crate::recording::RecordingPlan;
+
+    /// Only there for what will never come.
+    const NEVER_COMES: std::time::Duration = std::time::Duration::from_secs(20);
+
+    /// A recording to this file, with one packet in its rings.
+    fn recording(path: &Path) -> (Feed, Recording) {
+        let rate = SampleRate::HZ_48000;
+        let (mut feed, end) = feed::connect(rate, 1, None, None);
+        let plan = RecordingPlan {
+            recorder: "a".to_owned(),
+            naming: Naming::File(path.to_owned()),
+            spec: WavSpec { rate, channels: ChannelCount::MONO, depth: PcmDepth::Pcm24 },
+            source_depth: PcmDepth::Pcm24,
+        };
+        let anchor = TimeAnchor { position: FrameIndex(0), utc: Timestamp::from_nanos(1), rate };
+        feed.audio(FrameIndex(0), &[256; 48], &anchor);
+        feed.turn(FrameIndex(48), Some(&anchor));
+        (feed, Recording::new(plan, end, crate::shared::SharedRecording::default()))
+    }
+
+    /// A disk writer whose fdatasyncs are told, each with whether the file at `path` was closed by then.
+    fn disk(path: &Path) -> (Disk, Inbox<(PathBuf, bool)>, Inbox<Notice>) {
+        let (tell, told) = channel();
+        let (notices, news) = sync_channel(64);
+        let ledger = ledger::path_of(path);
+        let safe: MakeSafe = Box::new(move |path| {
+            let closed = std::fs::read_to_string(&ledger).is_ok_and(|text| text.contains("\"closed\":true"));
+            // Nobody listens any more once the test is over.
+            let _ = tell.send((path.to_owned(), closed));
+            Ok(())
+        });
+        (Disk::start(notices, Some(safe)).unwrap(), told, news)
+    }
+
+    /// The file, its ledger and their directory must have been made safe after they were complete.
+    fn assert_safe(path: &Path, told: impl Iterator<Item = (PathBuf, bool)>) {
+        let mut closed: Vec<PathBuf> = told.filter(|(_, closed)| *closed).map(|(path, _)| path).collect();
+        closed.sort();
+        let mut wanted = vec![path.to_owned(), ledger::path_of(path), path.parent().unwrap().to_owned()];
+        wanted.sort();
+        assert_eq!(closed, wanted);
+    }
+
+    #[test]
+    fn what_is_closed_is_made_safe_at_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.wav");
+        let (disk, told, news) = disk(&path);
+        let (mut feed, recording) = recording(&path);
+        disk.add(recording);
+        feed.end(None);
+        feed.turn(FrameIndex(48), None);
+        while !matches!(news.recv_timeout(NEVER_COMES).unwrap(), Notice::Ended { .. }) {}
+        // The disk writer goes on, and yet they come; the next of them would have to wait for a second.
+        let told: Vec<_> = (0..3).map(|_| told.recv_timeout(NEVER_COMES).unwrap()).collect();
+        assert_safe(&path, told.into_iter());
+        drop(disk);
+    }
+
+    #[test]
+    fn what_the_end_of_the_engine_closes_is_made_safe_before_it_has_ended() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.wav");
+        let (disk, told, news) = disk(&path);
+        let (feed, recording) = recording(&path);
+        disk.add(recording);
+        while !matches!(news.recv_timeout(NEVER_COMES).unwrap(), Notice::Opened { .. }) {}
+        // A worker that hangs on to its end makes no difference.
+        drop(disk);
+        drop(feed);
+        assert_safe(&path, told.try_iter());
+    }
+
+    #[test]
+    fn a_slow_disk_delays_what_is_closed_and_forgets_none_of_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.wav");
+        let (mut feed, recording) = recording(&path);
+        feed.end(None);
+        feed.turn(FrameIndex(48), None);
+        let (go, gate) = sync_channel::<()>(0);
+        let (tell, told) = channel();
+        let syncer = Syncer::start(Box::new(move |path| {
+            // An error means that the gate stands open.
+            let _ = gate.recv();
+            let _ = tell.send((path.to_owned(), true));
+            Ok(())
+        }));
+        while syncer.sync(PathBuf::from("another")).is_ok() {}
+
+        let (recordings, inbox) = channel();
+        let (notices, _news) = sync_channel(64);
+        let mut open = Vec::new();
+        recordings.send(recording).unwrap();
+        turn(&mut open, &inbox, &notices, Some(&syncer));
+        assert_eq!(open.len(), 1, "its file is closed, and yet it is not let go");
+        assert_eq!(audyn_media::WavReader::open(&path).unwrap().info().frames, FrameCount(48));
+
+        drop(go);
+        let deadline = std::time::Instant::now() + NEVER_COMES;
+        while !open.is_empty() {
+            assert!(std::time::Instant::now() < deadline, "it is never let go");
+            turn(&mut open, &inbox, &notices, Some(&syncer));
+        }
+        drop(syncer);
+        assert_safe(&path, told.try_iter().filter(|(path, _)| path != Path::new("another")));
+    }
+}

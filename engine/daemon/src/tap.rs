@@ -117,3 +117,38 @@ impl FlowSink for Taps<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use audyn_core::meter::Levels;
+    use audyn_units::ChannelCount;
+
+    use super::*;
+
+    #[test]
+    fn meters_keep_their_reading_between_two_bursts_and_fall_when_the_sender_has_gone() {
+        let published = SharedLevels::default();
+        let map = ChannelMap::new(ChannelCount::STEREO, &[]).unwrap();
+        let mut tap = Tap::new("a".to_owned(), map, Arc::clone(&published));
+        let anchor = TimeAnchor {
+            position: FrameIndex(0),
+            utc: Timestamp::ZERO,
+            rate: audyn_units::SampleRate::HZ_48000,
+        };
+        let read = |tap: &mut Tap, turn: i64, receiving| -> Levels {
+            let now = Timestamp::ZERO + METER_PERIOD * turn;
+            tap.turn(now, receiving, FrameIndex(0), Some(&anchor));
+            published.lock().unwrap().clone()
+        };
+        tap.audio(FrameIndex(0), &[1 << 30; 96], &anchor);
+        let loud = read(&mut tap, 1, true);
+        assert!(loud[0].peak.0 > -7.0 && loud[0].rms.0 > -7.0, "{loud:?}");
+        // A sender of bursts: turns pass, no packet has come, and the flow counts as receiving.
+        assert_eq!(read(&mut tap, 2, true), loud);
+        assert_eq!(read(&mut tap, 3, true), loud);
+        let gone = read(&mut tap, 4, false);
+        assert_eq!((gone[0].peak, gone[0].rms), (audyn_units::Dbfs::FLOOR, audyn_units::Dbfs::FLOOR));
+    }
+}
