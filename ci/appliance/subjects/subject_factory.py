@@ -1,0 +1,79 @@
+"""Factory-fresh: what listens is what the list allows; two boxes of one image share no secret; nobody can log in from outside."""
+
+import re
+
+import network
+from report import Failed
+
+ALLOWED = "rootfs-overlay/usr/lib/audyn/listening.allow"
+
+
+def run(t):
+    image = t.images.disk("1.0.0")
+    boxes = [t.box(name, image=image, memory=768) for name in ("left", "right")]
+    for box in boxes:
+        box.start()
+    for box in boxes:
+        box.up()
+        box.wait_health()
+    listening(t, boxes[0])
+    strangers(t, boxes[0])
+    logins(t, boxes[0])
+    nothing_shared(t, *boxes)
+
+
+def listening(t, box):
+    """`ss -lntup` against the list, both ways round."""
+    allowed = set()
+    for line in box.sh("cat /usr/lib/audyn/listening.allow").text.splitlines():
+        line = line.split("#")[0].split()
+        if len(line) >= 2:
+            allowed.add((line[0], line[1]))
+    found = {}
+    for line in box.sh("ss -H -lntup").text.splitlines():
+        fields = line.split()
+        local = re.sub(r"%[^:\]]+", "", fields[4])
+        found[(fields[0], local)] = re.sub(r'.*users:\(\("([^"]+)".*', r"\1", line) if "users:" in line else "?"
+    t.check("what listens is what listening.allow allows", set(found) <= allowed, "; ".join(
+        f"{proto} {local} ({found[proto, local]}) is not on the list" for proto, local in sorted(set(found) - allowed)) or
+        ", ".join(f"{proto} {local} ({who})" for (proto, local), who in sorted(found.items())))
+    t.check("what listening.allow allows listens", allowed <= set(found), f"missing: {sorted(allowed - set(found))}" if allowed - set(found) else "")
+
+
+def strangers(t, box):
+    """From the audio network, as somebody who has the box's address."""
+    found, refused = network.open_tcp_ports(box.lan, box.tap[2], box.tap[3])
+    t.check("a scan of all TCP ports from the audio network finds none open", not found, f"open: {found}; {refused} answered that they are closed")
+
+
+def logins(t, box):
+    shadow = box.sh("cat /etc/shadow").text.splitlines()
+    usable = [line.split(":")[0] for line in shadow if line.split(":")[1][:1] not in ("!", "*")]
+    t.check("no account has a password, and none an empty one", not usable, f"usable: {usable}" if usable else f"{len(shadow)} accounts, all locked")
+    ssh = box.sh("systemctl is-active ssh.service ssh.socket sshd.service sshd.socket; true").text.split()
+    t.check("no SSH server runs", "active" not in ssh, " ".join(ssh))
+    keys = box.sh("find / -xdev \\( -name authorized_keys -o -name 'ssh_host_*_key' \\) 2>/dev/null; ls /state/ssh 2>/dev/null; true").text.split()
+    t.check("no SSH key of host or user is in the image", not keys, " ".join(keys))
+    secret = box.sh("grep -rIl --exclude-dir=proc --exclude-dir=sys -e 'PRIVATE KEY-----' /etc /usr/lib /usr/share /var /state 2>/dev/null; true", 300).text.split()
+    t.check("no private key is in the image", not secret, " ".join(secret))
+    shells = box.sh("""awk -F: '$3 >= 1000 && $1 != "nobody" { print $1 }' /etc/passwd""").text.split()
+    t.check("there are no accounts of persons", not shells, " ".join(shells))
+
+
+def nothing_shared(t, left, right):
+    """Everything that a box made for itself, compared by content."""
+    ids = [box.sh("cat /etc/machine-id").text.strip() for box in (left, right)]
+    t.check("their machine ids differ, and are there", ids[0] != ids[1] and all(re.fullmatch(r"[0-9a-f]{32}", i) for i in ids), " ".join(ids))
+    contents = []
+    for box in (left, right):
+        text = box.sh("find /state /var/lib /var/log -xdev -type f -size +0 2>/dev/null | sort -u | while read -r f; do "
+                      "sha256sum \"$f\"; done; find /state -type f -size +0 | while read -r f; do sha256sum \"$f\"; done", 300).text
+        contents.append({line.split(None, 1)[1]: line.split()[0] for line in text.splitlines() if len(line.split(None, 1)) == 2})
+    same = sorted(path for path, digest in contents[0].items() if contents[1].get(path) == digest)
+    # Settings of the factory are the same by intent; what could be a secret is not.
+    secrets = [path for path in same if re.search(r"seed|secret|key|credential|cookie|token|machine-id|shadow", path, re.I)]
+    t.check("no secret on their state partitions is the same", not secrets, " ".join(secrets) or f"the same in both: {' '.join(same) or 'nothing'}")
+    seeds = [{p: d for p, d in c.items() if re.search(r"random-seed|credential\.secret|_key", p)} for c in contents]
+    t.note(f"made by each for itself: {' '.join(sorted(seeds[0])) or 'nothing yet'}")
+    if not contents[0]:
+        raise Failed("the state of the box could not be listed")

@@ -1,0 +1,79 @@
+"""The mains go away at 20 random instants while six recorders run: it boots, the file systems are clean, every file opens.
+
+The disks are those that a cut leaves (lib/writelog.py): all that was flushed, and of the rest what the dice will. One box, cut
+again and again: so the traces of earlier cuts must be survived, too. The senders never stop.
+"""
+
+import shutil
+import threading
+import time
+
+import disk
+from box import RATE, Flow, Recording
+
+CUTS = 20
+LONGEST = 12.0  # seconds of recording before a cut
+
+
+def run(t):
+    t.note(f"seed {t.seed}")
+    flows = [Flow(10 + number) for number in range(6)]
+    box = t.box("box", image=t.images.disk("1.0.0"), log_writes=True, memory=1280)
+    box.start()
+    box.up()
+    box.configure(flows)
+    box.send(flows, box.place)
+    box.wait_recording(flows)
+    box.wait_health()
+    good, short = set(), []
+    for number in range(1, CUTS + 1):
+        instant = t.dice.uniform(0, LONGEST)
+        threading.Event().wait(instant)  # the subject itself: so long it records before the cut
+        lost = box.cut(t.dice)
+        if not look_at(t, box, number, instant, lost, flows, good):
+            short.append(number)
+        clock = time.monotonic()
+        box.start()
+        box.up()
+        said = box.sh("journalctl -b --no-pager -o cat -u audyn-state -u audyn-recordings -u 'systemd-fsck*' 2>/dev/null | tail -n 3; true").text
+        box.wait_recording(flows)
+        t.check(f"cut {number}: boots and records again", True, f"{time.monotonic() - clock:.0f} s; {' | '.join(said.strip().splitlines())[-160:]}")
+    image = box.wait_health()
+    t.check("after all cuts it runs what it ran, and is well", image["version"] == "1.0.0" and image["slot"] == "A" and image["health"] == "good", f"{image}")
+    box.power_off()
+    for name in ("state", "recordings"):
+        code, text = disk.fsck(disk.extract(box.disk, name, box.work / f"{name}.ext4"))
+        t.check(f"{name} is clean to e2fsck after the last orderly end", code == 0, text[-200:])
+
+
+def look_at(t, box, number, instant, lost, flows, good):
+    """The disk as the cut left it: journals replayed as a boot does, then e2fsck, then every file that is new."""
+    clean = True
+    for name in ("state", "recordings"):
+        part = disk.extract(box.disk, name, box.work / f"{name}.ext4")
+        # Exit code 1: errors were corrected by -p, which a journal's replay alone is not.
+        code, text = disk.fsck(part, repair=True)
+        again, after = disk.fsck(part)
+        clean &= t.check(f"cut {number} ({instant:.1f} s): {name} is clean", code in (0, 1) and again == 0 and "UNEXPECTED" not in text, f"{text[-120:]}; {lost}" if again == 0 else after)
+        if name == "state":
+            part.unlink()
+    part = box.work / "recordings.ext4"
+    folder = box.work / "pulled"
+    disk.pull(part, "/", folder)
+    part.unlink()
+    bad, opened = [], 0
+    for path in sorted(folder.rglob("*.wav")):
+        flow = next((f for f in flows if f.name in path.parts), None)
+        key = (str(path), path.stat().st_size)
+        if flow is None or key in good:
+            continue
+        recording = Recording(path, flow.stream)
+        opened += 1
+        if recording.problems:
+            bad.append(f"{path.relative_to(folder)}: {'; '.join(recording.problems)}")
+            shutil.copy(path, box.place)
+        else:
+            good.add(key)
+    clean &= t.check(f"cut {number}: every file opens and is what was sent", not bad, "; ".join(bad)[:900] or f"{opened} files looked at")
+    shutil.rmtree(folder)
+    return clean
