@@ -11,6 +11,7 @@ class Verdict:
         self.name = name
         self.passed = 0
         self.failed = []
+        self.skipped = 0
 
     def check(self, what, ok, detail=""):
         text = f"{what}: {detail}" if detail else what
@@ -24,8 +25,13 @@ class Verdict:
     def note(self, text):
         print(f"     {text}", flush=True)
 
+    def skip(self, what, why):
+        self.skipped += 1
+        skip(f"ci/{self.name}: {what}", why)
+
     def finish(self):
-        print(f"ci/{self.name}: {self.passed} passed, {len(self.failed)} failed", flush=True)
+        skipped = f", {self.skipped} skipped" if self.skipped else ""
+        print(f"ci/{self.name}: {self.passed} passed, {len(self.failed)} failed{skipped}", flush=True)
         return 1 if self.failed else 0
 
 
