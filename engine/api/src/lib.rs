@@ -24,6 +24,7 @@ pub mod client;
 pub mod config;
 pub mod frame;
 mod message;
+mod selftest;
 mod snapshot;
 
 pub use config::{
@@ -33,6 +34,7 @@ pub use config::{
 pub use message::{
     ClientFrame, DeletedFile, Event, Refusal, RefusalKind, Reply, Request, ServerFrame, Subscription,
 };
+pub use selftest::{ArchiveCheck, CaptureRights, SelfTestReport};
 pub use snapshot::{
     CaptureStats, ChannelLevel, DiskState, FlowCounters, FlowSnapshot, FlowState, GapCause, GapEntry,
     LevelsFrame, RecorderLevels, RecorderSnapshot, RecorderState, Snapshot,

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::config::{ConfigDocument, GlobalConfig, RecorderConfig, RecorderId, SourceConfig, SourceId};
+use crate::selftest::SelfTestReport;
 use crate::snapshot::{GapEntry, LevelsFrame, RecorderState, Snapshot};
 
 /// What a client sends.
@@ -103,6 +104,9 @@ pub enum Request {
     DeleteRecordings(Vec<String>),
     /// Which events to send from now on. Answer: [`Reply::Done`].
     Subscribe(Subscription),
+    /// Send a flow over loopback to the engine's own capture thread and compare what arrives; no recorder is touched. Answer:
+    /// [`Reply::SelfTest`] after about 2 s and 10 s at most; [`RefusalKind::Conflict`] while another one runs.
+    SelfTest,
 }
 
 /// Which events a client wants.
@@ -132,6 +136,8 @@ pub enum Reply {
     Deleted(Vec<DeletedFile>),
     /// It was not done, and nothing changed.
     Refused(Refusal),
+    /// What the self-test found, good or bad.
+    SelfTest(Box<SelfTestReport>),
 }
 
 /// What became of one file that was to be deleted.

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod record;
+mod selftest;
 mod send;
 mod status;
 mod stop;
@@ -35,6 +36,9 @@ enum Command {
     Record(Box<record::RecordArgs>),
     /// Tell what a running engine does.
     Status(status::StatusArgs),
+    /// Let a running engine hear a signal of its own.
+    #[command(name = "selftest")]
+    SelfTest(selftest::SelfTestArgs),
     /// Send a tone, a file or an index signal as an AES67 stream, with faults if wanted.
     Send(Box<send::SendArgs>),
 }
@@ -59,6 +63,9 @@ fn main() -> ExitCode {
         }
         Command::Status(args) => {
             status::run(&args, json).map_err(|error| (error.exit_code(), error.to_string()))
+        }
+        Command::SelfTest(args) => {
+            selftest::run(&args, json).map_err(|error| (error.exit_code(), error.to_string()))
         }
         Command::Send(args) => send::run(*args, json).map_err(|error| (error.exit_code(), error.to_string())),
     };

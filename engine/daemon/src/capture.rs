@@ -16,7 +16,8 @@ use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::thread::JoinHandle;
 
 use audyn_sys::{
-    BatchReceiver, ClockPair, FlowSocket, Grid, RealtimeRequest, Slab, Slot, SysError, clock, realtime,
+    BatchReceiver, ClockPair, FlowSocket, Grid, RealtimeRequest, Slab, Slot, SysError, ThreadId, clock,
+    realtime,
 };
 use audyn_units::{Mono, Nanos, Timestamp};
 use rtrb::{Consumer, Producer, RingBuffer};
@@ -95,38 +96,71 @@ enum Change {
     Remove(u32),
 }
 
+/// What the capture thread asked for, and got.
+#[derive(Debug, Clone)]
+pub(crate) struct Granted {
+    pub(crate) thread: ThreadId,
+    pub(crate) fifo_priority: Option<u8>,
+    /// The CPU that it is pinned to.
+    pub(crate) cpu: Option<usize>,
+    pub(crate) memory_locked: bool,
+    /// What it may not have, each a sentence.
+    pub(crate) missing: Vec<String>,
+}
+
+impl Granted {
+    /// Asks for what is wanted, for the calling thread.
+    fn ask(rights: RealtimeRequest) -> Self {
+        let refused = rights.apply();
+        let got = |refusal: fn(&SysError) -> bool| !refused.iter().any(refusal);
+        Self {
+            thread: ThreadId::current(),
+            fifo_priority: rights
+                .fifo_priority
+                .filter(|_| got(|error| matches!(error, SysError::Fifo { .. }))),
+            cpu: rights.cpu.filter(|_| got(|error| matches!(error, SysError::Pin { .. }))),
+            memory_locked: rights.lock_memory && got(|error| matches!(error, SysError::LockMemory { .. })),
+            missing: refused.iter().map(ToString::to_string).collect(),
+        }
+    }
+}
+
 /// The handle of the running capture thread. Dropping it ends the thread.
 pub(crate) struct Capture {
     pub(crate) shared: Arc<CaptureShared>,
+    pub(crate) granted: Granted,
     changes: Producer<Change>,
     retired: Consumer<Box<CapturePort>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Capture {
-    /// Starts the thread. What it may not have (real-time priority, a CPU of its own) comes back as sentences; it runs
-    /// without.
-    pub(crate) fn start(period: Nanos, rights: RealtimeRequest) -> Result<(Self, Vec<String>), SysError> {
+    /// Starts the thread. It runs without what it may not have (real-time priority, a CPU of its own, memory that stays).
+    pub(crate) fn start(period: Nanos, rights: RealtimeRequest) -> Result<Self, SysError> {
         let grid = Grid::new(period)?;
         let shared = Arc::new(CaptureShared::default());
         let (changes, incoming) = RingBuffer::new(MAX_FLOWS * 2);
         let (outgoing, retired) = RingBuffer::new(MAX_FLOWS * 2);
-        let (report, refused) = std::sync::mpsc::channel();
+        let (report, granted) = std::sync::mpsc::channel();
         let of_thread = Arc::clone(&shared);
         let thread = std::thread::Builder::new()
             .name("capture".to_owned())
             .spawn(move || {
-                let refused = rights.apply();
-                let realtime = rights.fifo_priority.is_some()
-                    && !refused.iter().any(|error| matches!(error, SysError::Fifo { .. }));
-                of_thread.realtime.store(realtime, Relaxed);
+                let granted = Granted::ask(rights);
+                of_thread.realtime.store(granted.fifo_priority.is_some(), Relaxed);
                 // The other side waits for exactly this message; if it has gone there is nobody to tell.
-                let _ = report.send(refused.iter().map(ToString::to_string).collect());
+                let _ = report.send(granted);
                 run(grid, &of_thread, incoming, outgoing);
             })
             .map_err(|source| SysError::Thread { source })?;
-        let refused = refused.recv().unwrap_or_default();
-        Ok((Self { shared, changes, retired, thread: Some(thread) }, refused))
+        let granted = granted.recv().expect("the thread's first act is to tell");
+        tracing::info!(
+            fifo_priority = granted.fifo_priority,
+            cpu = granted.cpu,
+            memory_locked = granted.memory_locked,
+            "capture runs"
+        );
+        Ok(Self { shared, granted, changes, retired, thread: Some(thread) })
     }
 
     /// Begins to receive a flow. False if there are too many changes at once; try again.

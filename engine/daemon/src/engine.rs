@@ -4,7 +4,7 @@
 //! Never: moves a sample. Every method returns soon; what takes the disk's time is told by a callback.
 
 use std::path::PathBuf;
-use std::sync::atomic::Ordering::Acquire;
+use std::sync::atomic::{AtomicBool, Ordering::Acquire};
 use std::sync::mpsc::{Receiver as Inbox, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -22,6 +22,7 @@ use crate::error::EngineError;
 use crate::feed::{self, Cutting, Done};
 use crate::naming::Naming;
 use crate::recording::{Recording, RecordingPlan, make_safe};
+use crate::selftest::Testing;
 use crate::shared::{CaptureShared, FlowShared, Notice, RecordingStatus, SharedLevels, SharedRecording};
 use crate::tap::Tap;
 use crate::volume::Volume;
@@ -42,6 +43,8 @@ pub struct EngineOptions {
     pub fifo_priority: Option<u8>,
     /// Receive buffer asked for each flow's socket, in bytes.
     pub receive_buffer: usize,
+    /// Keep all memory of the process in RAM.
+    pub lock_memory: bool,
     /// Wait for the disk about once a second.
     pub sync_every_second: bool,
     /// The directory whose volume is watched.
@@ -103,8 +106,10 @@ pub struct Engine {
     flows: Vec<FlowEntry>,
     recorders: Vec<RecorderEntry>,
     notices: Inbox<Notice>,
-    warnings: Vec<String>,
-    next_flow: u32,
+    pub(crate) next_flow: u32,
+    pub(crate) testing: Option<Testing>,
+    /// A self-test's question to the archive is not answered yet.
+    pub(crate) asking_archive: Arc<AtomicBool>,
     pub(crate) started: Timestamp<Utc>,
     pub(crate) snapshots: u64,
 }
@@ -130,14 +135,16 @@ impl std::fmt::Debug for Engine {
 }
 
 impl Engine {
-    /// Starts the threads; nothing is received yet. What the capture thread may not have is no error but one of the
-    /// [`Engine::warnings`], which the caller logs.
+    /// Starts the threads; nothing is received yet. The capture thread gets the last CPU that the kernel keeps free
+    /// (`isolcpus=`), though it isn't among those that the process starts with. What it may not have is no error but one of
+    /// the [`Engine::warnings`], which the caller logs.
     pub fn start(options: EngineOptions) -> Result<Self, EngineError> {
         let cpu = realtime::isolated_cpus().ok().and_then(|cpus| cpus.last().copied());
-        let rights = RealtimeRequest { fifo_priority: options.fifo_priority, cpu, lock_memory: false };
-        let (capture, warnings) = Capture::start(options.capture_period, rights)?;
-        // Workers share out the flows; one of the CPUs is the capture thread's.
-        let cpus = std::thread::available_parallelism().map_or(1, usize::from);
+        let (fifo_priority, lock_memory) = (options.fifo_priority, options.lock_memory);
+        let capture =
+            Capture::start(options.capture_period, RealtimeRequest { fifo_priority, cpu, lock_memory })?;
+        // Workers share out the flows; one of the CPUs is the capture thread's. An isolated one isn't among these.
+        let cpus = std::thread::available_parallelism().map_or(1, usize::from) + usize::from(cpu.is_some());
         let period = options.capture_period * 2;
         let workers: Result<Vec<Worker>, _> =
             (0..cpus.saturating_sub(1).clamp(1, 4)).map(|n| Worker::start(n, period)).collect();
@@ -155,8 +162,9 @@ impl Engine {
             flows: Vec::new(),
             recorders: Vec::new(),
             notices,
-            warnings,
             next_flow: 0,
+            testing: None,
+            asking_archive: Arc::default(),
             started: clock::utc_now(),
             snapshots: 0,
         })
@@ -174,7 +182,7 @@ impl Engine {
 
     /// What the engine lacks.
     pub fn warnings(&self) -> &[String] {
-        &self.warnings
+        &self.capture.granted.missing
     }
 
     /// Sets the recorders and the sources that they name. Recorders that stay as they are go on undisturbed; one
@@ -240,6 +248,7 @@ impl Engine {
 
     /// Brings what runs nearer to what is wanted: opens flows, taps them, begins recordings. Call it about once a second.
     pub fn reconcile(&mut self) {
+        self.end_self_test();
         self.capture.sweep();
         let now = clock::mono_now();
         for at in 0..self.flows.len() {
@@ -349,6 +358,15 @@ impl Engine {
         &self.capture.shared
     }
 
+    pub(crate) fn granted(&self) -> &capture::Granted {
+        &self.capture.granted
+    }
+
+    /// Slots of a flow.
+    pub(crate) fn slots(&self) -> usize {
+        slots_for(self.options.capture_period)
+    }
+
     pub(crate) fn flow_of(&self, recorder: &RecorderEntry) -> Option<&FlowEntry> {
         self.flows.iter().find(|flow| Some(&flow.source.id) == recorder.spec.source.as_ref())
     }
@@ -391,19 +409,12 @@ impl Engine {
         flow.last_try = now;
         match flow.open(options) {
             Ok((port, worker_port, receiver)) => {
-                let worker = (0..self.workers.len())
-                    .min_by_key(|&n| self.workers[n].flows)
-                    .expect("there is at least one worker");
-                // The worker first: it must be there when the first datagram comes.
-                self.workers[worker].order(Order::AddFlow { flow: flow.id, port: worker_port, receiver });
-                if self.capture.add(port) {
-                    self.workers[worker].flows += 1;
-                    flow.worker = Some(worker);
-                    flow.error = None;
-                } else {
-                    self.workers[worker].order(Order::RemoveFlow { flow: flow.id });
-                    flow.error = Some("the capture thread is busy; trying again".to_owned());
-                }
+                let id = flow.id;
+                let order = Order::AddFlow { flow: id, port: worker_port, receiver, taps: Vec::new() };
+                let worker = self.add_flow(id, order, port);
+                let flow = &mut self.flows[at];
+                flow.worker = worker;
+                flow.error = worker.is_none().then(|| "the capture thread is busy; trying again".to_owned());
             }
             Err(error) => {
                 let error = error.to_string();
@@ -416,11 +427,36 @@ impl Engine {
         }
     }
 
+    /// Gives a flow to the capture thread and, by `order`, to a worker, and tells which. None if the capture thread has too
+    /// much to do now.
+    pub(crate) fn add_flow(
+        &mut self,
+        flow: u32,
+        order: Order,
+        port: Box<capture::CapturePort>,
+    ) -> Option<usize> {
+        let worker = (0..self.workers.len())
+            .min_by_key(|&n| self.workers[n].flows)
+            .expect("there is at least one worker");
+        // The worker first: it must be there when the first datagram comes.
+        self.workers[worker].order(order);
+        if self.capture.add(port) {
+            self.workers[worker].flows += 1;
+            return Some(worker);
+        }
+        self.workers[worker].order(Order::RemoveFlow { flow });
+        None
+    }
+
+    pub(crate) fn remove_flow(&mut self, flow: u32, worker: usize) {
+        self.capture.remove(flow);
+        self.workers[worker].order(Order::RemoveFlow { flow });
+        self.workers[worker].flows -= 1;
+    }
+
     fn close_flow(&mut self, flow: &FlowEntry) {
         if let Some(worker) = flow.worker {
-            self.capture.remove(flow.id);
-            self.workers[worker].order(Order::RemoveFlow { flow: flow.id });
-            self.workers[worker].flows -= 1;
+            self.remove_flow(flow.id, worker);
         }
     }
 
@@ -611,6 +647,7 @@ mod tests {
             let options = EngineOptions {
                 capture_period: Nanos::from_millis(period),
                 fifo_priority: None,
+                lock_memory: false,
                 receive_buffer: 65_536,
                 sync_every_second: false,
                 archive_root: PathBuf::new(),

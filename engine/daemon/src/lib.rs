@@ -23,6 +23,7 @@ mod policy;
 mod printer;
 mod recording;
 mod segment;
+mod selftest;
 pub mod server;
 mod service;
 mod shared;

@@ -56,6 +56,7 @@ struct Subscriber {
 struct Lanes {
     start: Arc<Semaphore>,
     delete: Arc<Semaphore>,
+    self_test: Arc<Semaphore>,
 }
 
 /// The service and those who listen to it. One thread serves all of it; the locks are never held across a wait.
@@ -79,7 +80,7 @@ impl Server {
         Self {
             service: Arc::new(Mutex::new(service)),
             subscribers: Arc::default(),
-            lanes: Lanes { start: lane(), delete: lane() },
+            lanes: Lanes { start: lane(), delete: lane(), self_test: lane() },
         }
     }
 
@@ -250,6 +251,7 @@ impl Server {
         let lane = match lane {
             Lane::Start => &self.lanes.start,
             Lane::Delete => &self.lanes.delete,
+            Lane::SelfTest => &self.lanes.self_test,
         };
         let asked = async {
             let alone = Arc::clone(lane).acquire_owned().await.ok()?;

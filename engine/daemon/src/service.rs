@@ -6,7 +6,8 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 
 use audyn_api::{
-    Event, GlobalConfig, RecorderConfig, RecorderId, RecorderState, Refusal, Reply, Request, Snapshot,
+    Event, GlobalConfig, RecorderConfig, RecorderId, RecorderState, Refusal, Reply, Request, SelfTestReport,
+    Snapshot,
 };
 use audyn_units::Nanos;
 use tokio::sync::oneshot;
@@ -45,7 +46,7 @@ pub enum Answer {
 /// What goes on when the disk has answered.
 pub(crate) type Then = Box<dyn FnOnce(&mut Service) -> Reply + Send>;
 
-/// Work that may hang with the archive's volume; it is not done on the thread that serves clients.
+/// Work that takes time or may hang with the archive's volume; it is not done on the thread that serves clients.
 pub struct DiskWork {
     pub(crate) lane: Lane,
     /// Asks the disk.
@@ -59,6 +60,7 @@ pub struct DiskWork {
 pub(crate) enum Lane {
     Start,
     Delete,
+    SelfTest,
 }
 
 impl std::fmt::Debug for DiskWork {
@@ -213,6 +215,22 @@ impl Service {
                 }))
             }
             Request::Subscribe(_) => now(Reply::Done),
+            Request::SelfTest => {
+                let test = self.engine.begin_self_test()?;
+                let ask = move || -> Then {
+                    let report = test.run();
+                    Box::new(|service| {
+                        service.engine.end_self_test();
+                        tell_of(&report);
+                        Reply::SelfTest(Box::new(report))
+                    })
+                };
+                Ok(Answer::OnDisk(DiskWork {
+                    lane: Lane::SelfTest,
+                    ask: Box::new(ask),
+                    late: "the self-test did not end within 10 s; the machine is too busy to run it, so ask again later",
+                }))
+            }
         }
     }
 
@@ -315,6 +333,17 @@ fn failures(failed: &[(String, EngineError)], all: usize) -> Option<Refusal> {
     Some(refusal)
 }
 
+/// A self-test for the log.
+fn tell_of(report: &SelfTestReport) {
+    let (sent, lost) = (report.frames_sent.0, report.frames_lost.0);
+    match report.failures.first() {
+        None => tracing::info!(sent, lost, "self-test passed"),
+        Some(why) => {
+            tracing::error!(sent, lost, different = report.frames_different.0, "self-test failed: {why}");
+        }
+    }
+}
+
 /// Whether two configurations differ in nothing that touches a running recording.
 fn only_labels_differ(old: &RecorderConfig, new: &RecorderConfig) -> bool {
     let relabelled = RecorderConfig {
@@ -335,6 +364,7 @@ fn options(global: &GlobalConfig) -> EngineOptions {
     EngineOptions {
         capture_period: Nanos::from_micros(i64::from(global.capture_period_micros)),
         fifo_priority: (global.fifo_priority > 0).then_some(global.fifo_priority),
+        lock_memory: true,
         receive_buffer: global.receive_buffer_bytes as usize,
         sync_every_second: global.sync_every_second,
         archive_root: global.archive_root.clone().into(),

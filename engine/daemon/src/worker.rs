@@ -24,8 +24,8 @@ use crate::tap::{Tap, Taps};
 
 /// What a worker is told.
 pub(crate) enum Order {
-    /// Own this flow.
-    AddFlow { flow: u32, port: WorkerPort, receiver: Box<Receiver> },
+    /// Own this flow, with these taps from its first packet on.
+    AddFlow { flow: u32, port: WorkerPort, receiver: Box<Receiver>, taps: Vec<Tap> },
     /// Forget this flow; its recordings end.
     RemoveFlow { flow: u32 },
     /// Meter a recorder on a flow.
@@ -107,11 +107,11 @@ fn turn(flows: &mut Vec<FlowWorker>, inbox: &Inbox<Order>) {
 fn obey(flows: &mut Vec<FlowWorker>, order: Order) {
     let find = |flows: &mut Vec<FlowWorker>, id: u32| flows.iter().position(|flow| flow.flow == id);
     match order {
-        Order::AddFlow { flow, port, receiver } => flows.push(FlowWorker {
+        Order::AddFlow { flow, port, receiver, taps } => flows.push(FlowWorker {
             flow,
             port,
             receiver: *receiver,
-            taps: Vec::new(),
+            taps,
             ending: Vec::new(),
             sender: None,
             cause: GapCause::Loss,

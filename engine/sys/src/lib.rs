@@ -43,7 +43,7 @@ mod tests;
 pub use clock::{ClockPair, Grid, Tick};
 pub use error::SysError;
 pub use interfaces::{InterfaceInfo, InterfaceRef, interfaces};
-pub use realtime::RealtimeRequest;
+pub use realtime::{RealtimeRequest, ThreadId, ThreadState};
 pub use recv::{BatchReceiver, Datagram};
 pub use slab::{Slab, Slot};
 pub use socket::{FlowSocket, FlowSocketConfig};

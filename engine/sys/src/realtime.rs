@@ -136,6 +136,48 @@ pub fn isolated_cpus() -> Result<Vec<usize>, SysError> {
         .ok_or_else(|| SysError::IsolatedCpus { detail: format!("{path} says {:?}", text.trim()) })
 }
 
+/// A thread of this process, as the kernel numbers it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ThreadId(Pid);
+
+impl ThreadId {
+    /// The calling thread.
+    #[must_use]
+    pub fn current() -> Self {
+        Self(nix::unistd::gettid())
+    }
+}
+
+/// How a thread runs, as the kernel tells it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ThreadState {
+    /// Its priority under SCHED_FIFO; none under any other policy.
+    pub fifo_priority: Option<u8>,
+    /// The CPU that it ran on last.
+    pub cpu: usize,
+    /// The CPUs that it may run on, ascending.
+    pub allowed: Vec<usize>,
+}
+
+/// How a thread of this process runs now; none if it has ended or `/proc` is not there.
+#[must_use]
+pub fn thread_state(thread: ThreadId) -> Option<ThreadState> {
+    let stat = std::fs::read_to_string(format!("/proc/self/task/{}/stat", thread.0)).ok()?;
+    let (fifo_priority, cpu) = parse_stat(&stat)?;
+    let set = sched_getaffinity(thread.0).ok()?;
+    let allowed = (0..CpuSet::count()).filter(|&cpu| set.is_set(cpu) == Ok(true)).collect();
+    Some(ThreadState { fifo_priority, cpu, allowed })
+}
+
+/// Fields 39 to 41 of proc_pid_stat(5): processor, rt_priority, policy; counted after the name in brackets, field 2.
+fn parse_stat(stat: &str) -> Option<(Option<u8>, usize)> {
+    let mut fields = stat.rsplit_once(')')?.1.split_whitespace().skip(36);
+    let cpu = fields.next()?.parse().ok()?;
+    let priority: u8 = fields.next()?.parse().ok()?;
+    let policy: i32 = fields.next()?.parse().ok()?;
+    Some(((policy == libc::SCHED_FIFO).then_some(priority), cpu))
+}
+
 /// Names the calling thread, for `ps -L`, `top -H` and the log.
 ///
 /// # Errors
@@ -203,15 +245,10 @@ mod tests {
         apart(|| match enter_fifo(1) {
             Ok(()) => {
                 println!("path: SCHED_FIFO was granted");
-                let stat = std::fs::read_to_string("/proc/thread-self/stat").unwrap();
-                // Fields 40 and 41, rt_priority and policy (proc_pid_stat(5)), counted after the name in brackets.
-                let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
-                assert_eq!((fields[37], fields[38]), ("1", "1"));
+                let priority = || thread_state(ThreadId::current()).unwrap().fifo_priority;
+                assert_eq!(priority(), Some(1));
                 // A child thread is ordinary again.
-                let child = std::thread::spawn(|| std::fs::read_to_string("/proc/thread-self/stat").unwrap());
-                let stat = child.join().unwrap();
-                let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
-                assert_eq!((fields[37], fields[38]), ("0", "0"));
+                assert_eq!(std::thread::spawn(priority).join().unwrap(), None);
             }
             Err(error) => {
                 println!("path: {error}");
@@ -234,6 +271,8 @@ mod tests {
             let cpu = (0..CpuSet::count()).find(|&cpu| allowed.is_set(cpu) == Ok(true)).unwrap();
             pin_to(cpu).unwrap();
             assert_eq!(list(&sched_getaffinity(Pid::from_raw(0)).unwrap()), cpu.to_string());
+            let state = thread_state(ThreadId::current()).unwrap();
+            assert_eq!((state.cpu, state.allowed), (cpu, vec![cpu]));
         });
         for cpu in [CpuSet::count() - 1, CpuSet::count(), usize::MAX] {
             let error = apart(move || pin_to(cpu).unwrap_err());
@@ -269,6 +308,17 @@ mod tests {
             std::fs::read_to_string("/proc/thread-self/comm").unwrap()
         });
         assert_eq!(name.trim(), "audyn-capture");
+    }
+
+    #[test]
+    fn how_a_thread_runs_is_read_behind_any_name() {
+        let fifo = "12 (a) b) (c) S 1 1 1 0 -1 64 0 0 0 0 0 0 0 0 -51 0 9 0 1 2 3 4 5 6 7 8 9 10 0 0 0 0 0 0 -1 3 50 1 0 0";
+        assert_eq!(parse_stat(fifo), Some((Some(50), 3)));
+        assert_eq!(parse_stat(&fifo.replace("3 50 1 0 0", "0 0 0 0 0")), Some((None, 0)));
+        assert_eq!(parse_stat(&fifo.replace("3 50 1 0 0", "2 50 2 0 0")), Some((None, 2)), "SCHED_RR");
+        assert_eq!(parse_stat("12 (a) S 1"), None);
+        let ended = std::thread::spawn(ThreadId::current).join().unwrap();
+        assert!(thread_state(ended).is_none_or(|state| state.fifo_priority.is_none()));
     }
 
     #[test]

@@ -1,11 +1,11 @@
 //! What is pinned: every message of the contract once, every field of it with a value of its own, and a name.
 
 use audyn_api::{
-    ArchiveClock, ArchiveConfig, CaptureStats, ChannelLevel, ClientFrame, ConfigDocument, DeletedFile,
-    DiskState, Event, FlowCounters, FlowSnapshot, FlowState, FormatConfig, GapCause, GapEntry, GlobalConfig,
-    Layout, LevelsFrame, MAGIC, RecorderConfig, RecorderId, RecorderLevels, RecorderSnapshot, RecorderState,
-    Refusal, RefusalKind, Reply, Request, ServerFrame, Snapshot, SourceConfig, SourceId, Subscription,
-    VERSION,
+    ArchiveCheck, ArchiveClock, ArchiveConfig, CaptureRights, CaptureStats, ChannelLevel, ClientFrame,
+    ConfigDocument, DeletedFile, DiskState, Event, FlowCounters, FlowSnapshot, FlowState, FormatConfig,
+    GapCause, GapEntry, GlobalConfig, Layout, LevelsFrame, MAGIC, RecorderConfig, RecorderId, RecorderLevels,
+    RecorderSnapshot, RecorderState, Refusal, RefusalKind, Reply, Request, SelfTestReport, ServerFrame,
+    Snapshot, SourceConfig, SourceId, Subscription, VERSION,
 };
 use audyn_units::{
     ChannelCount, Dbfs, Encoding, FrameCount, FrameIndex, PayloadType, SampleRate, Ssrc, Timestamp,
@@ -154,6 +154,30 @@ pub(crate) fn levels() -> LevelsFrame {
     }
 }
 
+pub(crate) fn self_test() -> SelfTestReport {
+    SelfTestReport {
+        failures: vec!["it failed".to_owned()],
+        frames_sent: FrameCount(96_000),
+        frames_received: FrameCount(95_952),
+        frames_different: FrameCount(3),
+        frames_lost: FrameCount(48),
+        kernel_dropped: 1,
+        rights: CaptureRights {
+            fifo_priority: Some(50),
+            cpu: Some(3),
+            pinned: true,
+            isolated: false,
+            memory_locked: true,
+            missing: vec!["no memory lock".to_owned()],
+        },
+        archive: ArchiveCheck {
+            root: "/srv/audio".to_owned(),
+            error: Some("read-only".to_owned()),
+            free_bytes: 1 << 39,
+        },
+    }
+}
+
 pub(crate) fn gap(cause: GapCause) -> GapEntry {
     GapEntry { position: FrameIndex(1_000), frames: FrameCount(144), cause, estimated: true }
 }
@@ -192,6 +216,7 @@ pub(crate) fn requests() -> Vec<Request> {
         Request::StopAll,
         Request::DeleteRecordings(vec!["studio-1/a.wav".to_owned()]),
         Request::Subscribe(Subscription { levels: true, state: false }),
+        Request::SelfTest,
     ]
 }
 
@@ -212,6 +237,7 @@ pub(crate) fn request_name(request: &Request) -> &'static str {
         Request::StopAll => "request.stop-all",
         Request::DeleteRecordings(_) => "request.delete-recordings",
         Request::Subscribe(_) => "request.subscribe",
+        Request::SelfTest => "request.self-test",
     }
 }
 
@@ -227,6 +253,7 @@ pub(crate) fn replies() -> Vec<Reply> {
         ]),
     ];
     all.extend(REFUSALS.map(|kind| Reply::Refused(refusal(kind))));
+    all.push(Reply::SelfTest(Box::new(self_test())));
     all
 }
 
@@ -238,6 +265,7 @@ pub(crate) fn reply_name(reply: &Reply) -> String {
         Reply::Done => "reply.done".to_owned(),
         Reply::Deleted(_) => "reply.deleted".to_owned(),
         Reply::Refused(refusal) => format!("reply.refused.{}", refusal_name(refusal.kind)),
+        Reply::SelfTest(_) => "reply.self-test".to_owned(),
     }
 }
 

@@ -111,6 +111,8 @@ fn record(
     let mut engine = Engine::start(EngineOptions {
         capture_period: Nanos::from_millis(4),
         fifo_priority: Some(50),
+        // For a recording from a terminal; a service has the right to it.
+        lock_memory: false,
         receive_buffer: args.rcvbuf,
         sync_every_second: true,
         archive_root,

@@ -46,6 +46,7 @@ pub(crate) fn engine(root: &Path) -> Engine {
     Engine::start(EngineOptions {
         capture_period: Nanos::from_millis(4),
         fifo_priority: None,
+        lock_memory: false,
         receive_buffer: 4_194_304,
         sync_every_second: false,
         archive_root: root.to_owned(),

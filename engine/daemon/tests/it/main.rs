@@ -3,5 +3,6 @@
 
 mod common;
 mod engine;
+mod selftest;
 mod socket;
 mod watchdog;

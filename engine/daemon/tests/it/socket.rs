@@ -13,18 +13,18 @@ use audyn_daemon::{ConfigStore, Service};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 
-struct Running {
-    dir: tempfile::TempDir,
+pub(crate) struct Running {
+    pub(crate) dir: tempfile::TempDir,
     socket: PathBuf,
 }
 
 impl Running {
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
         Self::start_with(&serde_json::json!([]), &serde_json::json!([]))
     }
 
     /// With sources and recorders of these JSON files.
-    fn start_with(sources: &serde_json::Value, recorders: &serde_json::Value) -> Self {
+    pub(crate) fn start_with(sources: &serde_json::Value, recorders: &serde_json::Value) -> Self {
         let dir = tempfile::tempdir().unwrap();
         std::fs::create_dir(dir.path().join("state")).unwrap();
         std::fs::write(dir.path().join("state/sources.json"), sources.to_string()).unwrap();
@@ -46,7 +46,7 @@ impl Running {
         Self { dir, socket }
     }
 
-    async fn client(&self) -> Client {
+    pub(crate) async fn client(&self) -> Client {
         Client::connect(&self.socket, "test").await.unwrap()
     }
 
@@ -208,7 +208,7 @@ async fn a_recorder_is_made_started_relabelled_and_stopped() {
 }
 
 /// The frame that a recording began with: it may have begun after the stream.
-fn common_first(samples: &[i32]) -> u64 {
+pub(crate) fn common_first(samples: &[i32]) -> u64 {
     (0..1_000_000).find(|&at| crate::common::signal(1, at, 2) == samples[..4]).unwrap()
 }
 
@@ -224,7 +224,7 @@ async fn a_second_engine_does_not_take_the_socket() {
 }
 
 /// Sources and recorders of these JSON files, each recorder idle and on the first source.
-fn files(to: std::net::SocketAddr, ids: &[String]) -> (serde_json::Value, serde_json::Value) {
+pub(crate) fn files(to: std::net::SocketAddr, ids: &[String]) -> (serde_json::Value, serde_json::Value) {
     let recorders = ids
         .iter()
         .map(|id| serde_json::json!({ "id": id, "name": id, "source_id": "desk", "auto_start": false }));
@@ -232,7 +232,7 @@ fn files(to: std::net::SocketAddr, ids: &[String]) -> (serde_json::Value, serde_
     (serde_json::json!([source]), recorders.collect())
 }
 
-async fn snapshot(client: &mut Client) -> audyn_api::Snapshot {
+pub(crate) async fn snapshot(client: &mut Client) -> audyn_api::Snapshot {
     match client.request(Request::Snapshot).await.unwrap() {
         Reply::Snapshot(snapshot) => *snapshot,
         other => panic!("{other:?}"),
@@ -240,7 +240,11 @@ async fn snapshot(client: &mut Client) -> audyn_api::Snapshot {
 }
 
 /// Sends until a recorder writes a file, and tells which.
-async fn until_written(client: &mut Client, stream: &mut crate::common::Stream, recorder: &str) -> String {
+pub(crate) async fn until_written(
+    client: &mut Client,
+    stream: &mut crate::common::Stream,
+    recorder: &str,
+) -> String {
     loop {
         stream.send(10);
         let now = snapshot(client).await;
@@ -252,7 +256,7 @@ async fn until_written(client: &mut Client, stream: &mut crate::common::Stream, 
     }
 }
 
-fn id(id: &str) -> audyn_api::RecorderId {
+pub(crate) fn id(id: &str) -> audyn_api::RecorderId {
     audyn_api::RecorderId::new(id).unwrap()
 }
 
