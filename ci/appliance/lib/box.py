@@ -82,17 +82,19 @@ class Box(Vm):
     # Boot
 
     def up(self, seconds=BOOT):
-        """Waits for a boot to answer, and gives the audio network's interface its address."""
+        """Waits for a boot to answer and to be ready for a test; the seconds from power on to the first answer."""
         took = self.wait_up(seconds)
         self.prepare()
         return took
 
     def prepare(self):
-        """After each boot: the address of the audio network, which has no server that gives addresses."""
+        """After each boot: until it has said what it runs, and its audio network has an address (the agent answers before)."""
+        self.boot_id = self.sh("cat /proc/sys/kernel/random/boot_id").text.strip()
+        self.wait_for("[ -s /run/audyn/image.json ]", "its report on the boot")
         if self.tap:
             self.interface = self.interface_of(self.mac)
-            self.sh(f"ip link set {self.interface} up; ip address replace {self.tap[3]}/24 dev {self.interface}")
-        self.boot_id = self.sh("cat /proc/sys/kernel/random/boot_id").text.strip()
+            self.wait_for(f"ip -4 -o address show dev {self.interface} scope link | grep -q inet", "a link-local address on the audio network")
+            self.address = self.sh(f"ip -4 -o address show dev {self.interface} scope link").text.split("inet ")[1].split("/")[0]
 
     def interface_of(self, mac):
         return self.sh(f'for d in /sys/class/net/*; do [ "$(cat $d/address)" != {mac} ] || echo "${{d##*/}}"; done').text.strip()

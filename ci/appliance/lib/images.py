@@ -73,6 +73,8 @@ class Images:
         shutil.rmtree(out, ignore_errors=True)
         out.mkdir(parents=True)
         command = ["scripts/image", "lab", "--version", version, "--out", str(out), "--no-xz", *options]
+        if "AUDYN_BIN" in os.environ:
+            command += ["--binaries", os.environ["AUDYN_BIN"]]
         if mutate:
             script = out / "mutate.sh"
             script.write_text("set -eu\n" + mutate)

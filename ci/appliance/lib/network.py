@@ -64,18 +64,19 @@ class Network:
         _checked(LIBC.setns(self._descriptor, CLONE_NEWNET), "the network namespace cannot be entered")
 
     def tap(self):
-        """A new tap with an address: (name, descriptor for QEMU, our address, the box's address)."""
+        """A new tap with a link-local address, as a box without anybody who gives addresses has one: (name, descriptor for QEMU,
+        our address)."""
         number = self._taps
         self._taps += 1
-        name, ours, theirs = f"box{number}", f"10.77.{number}.1", f"10.77.{number}.2"
+        name, ours = f"box{number}", f"169.254.77.{number + 1}"
         def make():
             descriptor = os.open("/dev/net/tun", os.O_RDWR | os.O_CLOEXEC)
             request = struct.pack("16sH22x", name.encode(), IFF_TAP | IFF_NO_PI | IFF_VNET_HDR)
             fcntl.ioctl(descriptor, TUNSETIFF, request)
-            subprocess.run(["ip", "address", "add", f"{ours}/24", "dev", name], check=True)
+            subprocess.run(["ip", "address", "add", f"{ours}/16", "dev", name], check=True)
             subprocess.run(["ip", "link", "set", name, "up"], check=True)
             return descriptor
-        return name, self.inside(make), ours, theirs
+        return name, self.inside(make), ours
 
     def close(self):
         if self._descriptor is not None:
@@ -96,13 +97,16 @@ def _checksum(data):
     return ~total & 0xFFFF
 
 
-def open_tcp_ports(network, ours, theirs, seconds=20):
-    """TCP ports of `theirs` that accept a connection, as a stranger on the audio network finds them: a SYN to each of the
-    65,535, twice, and the SYN-ACKs that come back."""
+def open_tcp_ports(network, tap, theirs, seconds=20):
+    """TCP ports of the box at `theirs` that accept a connection, as a stranger on the audio network finds them: a SYN to each of
+    the 65,535, twice, and the SYN-ACKs that come back. Returns them, and how many said that they are closed."""
+    device, _, ours = tap
+
     def scan():
         out = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_TCP)
         source, target, own_port = socket.inet_aton(ours), socket.inet_aton(theirs), 44444
         out.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8 << 20)
+        out.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, device.encode())
         found, refused = set(), set()
 
         def hear(patience):

@@ -42,7 +42,7 @@ def listening(t, box):
 
 def strangers(t, box):
     """From the audio network, as somebody who has the box's address."""
-    found, refused = network.open_tcp_ports(box.lan, box.tap[2], box.tap[3])
+    found, refused = network.open_tcp_ports(box.lan, box.tap, box.address)
     t.check("a scan of all TCP ports from the audio network finds none open", not found, f"open: {found}; {refused} answered that they are closed")
 
 
