@@ -1,5 +1,6 @@
 //! The router: which address leads where. Everything that a route needs is in [`App`].
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -16,8 +17,9 @@ use crate::assets::Stats;
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::extract::MAX_BODY;
+use crate::options::DEFAULT_IMAGE_REPORT;
 use crate::page::{self, Lookup};
-use crate::{assets, control, guard, levels, recorders};
+use crate::{assets, control, guard, levels, recorders, system};
 
 /// What all routes share. Clones share it.
 #[derive(Debug, Clone)]
@@ -28,6 +30,8 @@ pub struct App {
     pub stop: CancellationToken,
     /// Where the page's files come from.
     pub page: Lookup,
+    /// What the image's boot says of it; there is none where this is no appliance.
+    pub image_report: PathBuf,
     /// How long a WebSocket may take to accept one message before it is dropped.
     pub socket_patience: Duration,
     pub(crate) sockets: Arc<AtomicUsize>,
@@ -41,6 +45,7 @@ impl App {
             engine,
             stop: CancellationToken::new(),
             page: page::embedded,
+            image_report: DEFAULT_IMAGE_REPORT.into(),
             socket_patience: Duration::from_secs(5),
             sockets: Arc::default(),
             stats: Arc::default(),
@@ -59,6 +64,7 @@ impl App {
         let routes = control::add_routes(routes);
         let routes = assets::add_routes(routes);
         let routes = levels::add_routes(routes);
+        let routes = system::add_routes(routes);
         routes
             .fallback(fallback)
             .method_not_allowed_fallback(async |method: Method| Error::Method(method.to_string()))

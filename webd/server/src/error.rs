@@ -70,6 +70,9 @@ pub enum Error {
     /// The engine answered a request with another request's answer.
     #[error("the engine's answer does not fit the request; are audyn-engine and audyn-webd of one version?")]
     Unexpected,
+    /// The report about the running image cannot be used.
+    #[error("{0}")]
+    Image(String),
     /// The archive cannot be read.
     #[error("{0}")]
     Archive(String),
@@ -99,7 +102,7 @@ impl Error {
             Self::Away { status, .. } => *status,
             Self::Engine(error) => client_status(error),
             Self::Unexpected => StatusCode::BAD_GATEWAY,
-            Self::Archive(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::Image(_) | Self::Archive(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
 }

@@ -1,28 +1,38 @@
 //! `audyn-webd`: starts the server of the library and stops it when told to.
 
 use std::io::IsTerminal;
+use std::os::fd::OwnedFd;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use audyn_webd::app::App;
 use audyn_webd::engine::Engine;
+use audyn_webd::listeners;
 use audyn_webd::options::Options;
 use clap::Parser;
 use sd_notify::NotifyState;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinSet;
 use tracing_subscriber::EnvFilter;
 
 /// How long open downloads may go on after the signal to stop.
 const LAST_BYTES: Duration = Duration::from_secs(5);
 
-#[tokio::main(worker_threads = 2)]
-async fn main() -> ExitCode {
+fn main() -> ExitCode {
     let options = Options::parse();
+    // Before anything is opened that could take their numbers.
+    let passed = listeners::passed();
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     let colours = std::io::stderr().is_terminal();
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours).init();
-    match run(&options).await {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let result = passed.and_then(|passed| {
+        let runtime =
+            runtime.map_err(|error| format!("no threads could be started: {error}; free memory"))?;
+        runtime.block_on(run(&options, passed))
+    });
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(sentence) => {
             eprintln!("audyn-webd: {sentence}");
@@ -31,20 +41,21 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn run(options: &Options) -> Result<(), String> {
-    let listener = TcpListener::bind(options.listen).await.map_err(|error| {
-        format!(
-            "cannot listen on {}: {error}; choose another --listen, or stop what listens there",
-            options.listen
-        )
-    })?;
-    let address =
-        listener.local_addr().map_err(|error| format!("the listening socket has no address: {error}"))?;
+async fn run(options: &Options, passed: Vec<OwnedFd>) -> Result<(), String> {
+    let mut sockets = Vec::new();
+    for socket in listeners::open(passed, options.listen)? {
+        let socket = TcpListener::from_std(socket)
+            .map_err(|error| format!("a listening socket cannot be waited for: {error}"))?;
+        let address =
+            socket.local_addr().map_err(|error| format!("a listening socket has no address: {error}"))?;
+        sockets.push((socket, address));
+    }
     let mut terminate =
         signal(SignalKind::terminate()).map_err(|error| format!("cannot wait for SIGTERM: {error}"))?;
     let engine = Engine::new(&options.engine_socket);
     tokio::spawn(engine.clone().follow());
-    let app = App::new(engine);
+    let mut app = App::new(engine);
+    app.image_report.clone_from(&options.image_report);
     let stop = app.stop.clone();
     tokio::spawn({
         let stop = stop.clone();
@@ -57,16 +68,29 @@ async fn run(options: &Options) -> Result<(), String> {
         }
     });
     tokio::spawn(feed_watchdog());
-    tracing::info!("open http://{address}/");
+    let router = app.router();
+    let mut servers = JoinSet::new();
+    for (socket, address) in sockets {
+        tracing::info!("open http://{address}/");
+        let server = axum::serve(socket, router.clone());
+        servers.spawn(server.with_graceful_shutdown(stop.clone().cancelled_owned()).into_future());
+    }
     tell(&[NotifyState::Ready]);
 
-    let server = axum::serve(listener, app.router()).with_graceful_shutdown(stop.clone().cancelled_owned());
     let result = tokio::select! {
-        result = async { server.await } => result,
+        result = all_of(&mut servers) => result,
         () = async { stop.cancelled().await; tokio::time::sleep(LAST_BYTES).await } => Ok(()),
     };
     tell(&[NotifyState::Stopping]);
     result.map_err(|error| format!("the server failed: {error}"))
+}
+
+/// Waits until all have ended, or one has failed.
+async fn all_of(servers: &mut JoinSet<std::io::Result<()>>) -> std::io::Result<()> {
+    while let Some(ended) = servers.join_next().await {
+        ended??;
+    }
+    Ok(())
 }
 
 /// Tells systemd, if it asked, that tasks still get their turn.

@@ -1,9 +1,19 @@
 //! The command line.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use clap::Parser;
+
+/// Where the server listens if nobody says otherwise.
+pub(crate) const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
+
+/// Where an image's boot reports about it.
+pub(crate) const DEFAULT_IMAGE_REPORT: &str = "/run/audyn/image.json";
+
+/// Why it listens nowhere else, and what to do.
+pub(crate) const STRANGERS: &str = "can be reached from other machines, and there are no accounts yet that would keep \
+    strangers from stopping and deleting recordings; listen on 127.0.0.1 or [::1], and reach it from elsewhere through an SSH tunnel";
 
 /// The web page, REST and WebSocket of an Audyn recorder.
 #[derive(Debug, Clone, Parser)]
@@ -14,13 +24,18 @@ use clap::Parser;
                   The log's detail follows RUST_LOG (for example RUST_LOG=audyn_webd=debug)."
 )]
 pub struct Options {
-    /// Address and port to listen on; loopback only
-    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:8080", value_parser = loopback)]
-    pub listen: SocketAddr,
+    /// Address and port to listen on; loopback only [default: 127.0.0.1:8080, or the sockets that systemd passed, beside
+    /// which it is an error]
+    #[arg(long, value_name = "ADDR:PORT", value_parser = loopback)]
+    pub listen: Option<SocketAddr>,
 
     /// Unix socket of audyn-engine
     #[arg(long, value_name = "PATH", default_value = audyn_api::client::DEFAULT_SOCKET)]
     pub engine_socket: PathBuf,
+
+    /// Report that the image's boot writes
+    #[arg(long, value_name = "PATH", default_value = DEFAULT_IMAGE_REPORT)]
+    pub image_report: PathBuf,
 }
 
 /// Anybody who reaches the page may start, stop and delete, so nobody but this machine may reach it.
@@ -31,10 +46,7 @@ fn loopback(text: &str) -> Result<SocketAddr, String> {
     if address.ip().is_loopback() {
         return Ok(address);
     }
-    Err(format!(
-        "{address} can be reached from other machines, and there are no accounts yet that would keep strangers from \
-         stopping and deleting recordings; listen on 127.0.0.1 or [::1], and reach it from elsewhere through an SSH tunnel"
-    ))
+    Err(format!("{address} {STRANGERS}"))
 }
 
 #[cfg(test)]
@@ -46,7 +58,9 @@ mod tests {
         use clap::CommandFactory;
         Options::command().debug_assert();
         let options = Options::try_parse_from(["audyn-webd"]).unwrap();
-        assert_eq!(options.listen.to_string(), "127.0.0.1:8080");
+        assert_eq!(options.listen, None);
+        assert_eq!(DEFAULT_LISTEN.to_string(), "127.0.0.1:8080");
+        assert_eq!(options.image_report.to_str(), Some("/run/audyn/image.json"));
         assert_eq!(options.engine_socket.to_str(), Some("/run/audyn/engine.sock"));
     }
 

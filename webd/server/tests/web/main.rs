@@ -6,3 +6,4 @@ mod common;
 mod guard;
 mod levels;
 mod recorders;
+mod system;
