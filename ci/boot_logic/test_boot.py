@@ -1,0 +1,282 @@
+"""boot-report, health and mark-good: what is tried, what is given up and why, and who may restart the box."""
+
+import json
+import os
+
+from .box import HASH
+
+RECORD = "efi/audyn/grubenv"
+
+
+def two_versions(make):
+    """Version 1 good in A, version 2 good in B and running: what a box looks like after its first update."""
+    box = make()
+    box.boot("A", "1")
+    box.settings().write_text("studio one\n")
+    box.health()
+    box.set_env(ORDER="B A", B_OK=1, B_TRY=1)
+    box.boot("B", "2")
+    box.health()
+    return box
+
+
+def install(box, other="A"):
+    """What RAUC does to the record."""
+    assert box.script("pre-install").returncode == 0
+    here = "B" if other == "A" else "A"
+    box.set_env(**{"ORDER": f"{other} {here}", f"{other}_OK": 1, f"{other}_TRY": 0})
+
+
+def tried(box, slot, count=3):
+    box.set_env(**{f"{slot}_TRY": count})
+
+
+def ordinary(make, check):
+    box = make()
+    box.set_env(A_TRY=1)
+    box.boot("A", "1")
+    check("the first start of all is a trial", box.report()["trial"] is True and box.report()["health"] == "pending")
+    check("whose tries count", box.env()["A_TRY"] == "1")
+    issue = (box.root / "run/issue.d/audyn.issue").read_text()
+    check("the console says so", "Audyn 1 (lab, lab), slot A, on trial" in issue, issue)
+    check("health passes, mark-good follows", box.health().returncode == 0)
+    report = box.report()
+    check("the report has the contract's form", report == {"board": "lab", "version": "1", "kind": "lab", "slot": "A", "trial": False,
+                                                           "health": "good", "fallback": None, "alarms": []}, json.dumps(report))
+    check("the record says good, its copy too", box.env()["A_TRY"] == "0" and box.env()["A_GOOD"] == HASH["1"] and box.env("grubenv.bak") == box.env())
+    check("the watch took 60 s in steps of 5", box.log().count("sleep 5") == 12)
+    box.set_env(A_TRY=2)
+    box.boot("A", "1")
+    check("a good version's counter goes back as soon as it runs", box.env()["A_TRY"] == "0" and box.report()["trial"] is False)
+    check("a stop leaves a line", box.script("boot-report", "stop").returncode == 0 and box.boot_file("log").splitlines()[-1].endswith("stage=stop"))
+    for _ in range(420):
+        with open(box.root / "disk/boot/log", "a", encoding="ascii") as log:
+            log.write("line\n")
+    box.boot("A", "1")
+    check("the log stays short", len(box.boot_file("log").splitlines()) <= 201)
+    check("a report readable by others", (box.root / "run/audyn/image.json").stat().st_mode & 0o777 == 0o644)
+
+
+def fallen_back(make, check):
+    def case(name, prepare, words, tries=3, skipped="", after=None):
+        box = two_versions(make)
+        install(box, "A")
+        (box.root / "disk/rauc/central.raucs").write_text(
+            "[slot.rootfs.1]\nbundle.version=2\n\n[slot.rootfs.0]\nbundle.compatible=audyn-lab\nbundle.version=3\nstatus=ok\n\n[slot.kernel.0]\nbundle.version=9\n")
+        prepare(box)
+        tried(box, "A", tries)
+        box.boot("B", "2", skipped=skipped)
+        if after:
+            after(box)
+        fallback = box.report()["fallback"] or {}
+        check(f"given up, {name}: the reason", words in fallback.get("reason", ""), json.dumps(fallback))
+        check(f"given up, {name}: slot, version, tries", (fallback.get("slot"), fallback.get("version"), fallback.get("tries")) == ("A", "3", tries), json.dumps(fallback))
+        env = box.env()
+        check(f"given up, {name}: the order goes back, the slot is not tried again", env["ORDER"] == "B A" and env["A_OK"] == "0" and env["B_OK"] == "1")
+        check(f"given up, {name}: settings whole", box.settings().read_text() == "studio one\n")
+        return box
+
+    def userspace(box, stop=False):
+        for _ in range(3):
+            box.boot("A", "3")
+            if stop:
+                box.script("boot-report", "stop")
+
+    def fails_health(box):
+        for _ in range(3):
+            box.boot("A", "3")
+            box.flag("selftest", '{"ok": false, "reason": "no \\"sound\\" came"}')
+            box.health()
+            assert box.rebooted()
+            box.script("boot-report", "stop")
+        box.unflag("selftest")
+
+    def panics(box):
+        userspace(box)
+        pstore = box.root / "sys/fs/pstore"
+        pstore.mkdir(parents=True, exist_ok=True)
+        (pstore / "dmesg-efi-1").write_bytes(b"Panic#1 Part1\n<4>[   12.345678] some line\n<0>[   12.5] Kernel panic - not syncing: sysrq triggered crash\x00\xff\n")
+
+    def watchdog(box):
+        userspace(box)
+        (box.root / "sys/class/watchdog/watchdog0").mkdir(parents=True, exist_ok=True)
+        (box.root / "sys/class/watchdog/watchdog0/bootstatus").write_text("32\n")
+
+    case("no line of it", lambda box: None, "its kernel or its init never came up")
+    box = case("health", fails_health, "its health check failed: the engine's self-test failed")
+    check("a reason with quotes is JSON", 'no \\"sound\\" came' in box.report()["fallback"]["reason"] or 'no "sound" came' in box.report()["fallback"]["reason"])
+    issue = (box.root / "run/issue.d/audyn.issue").read_text()
+    check("the console has the reason", "Slot A (version 3) was given up: its health check failed" in issue, issue)
+    check("its .why is used up", box.boot_file("A.why") is None and box.boot_file("good.A") is None)
+    check("good again", box.health().returncode == 0)
+    check("a mark-good of the version that stayed keeps the notice", box.report()["fallback"] is not None)
+    box.boot("B", "2")
+    check("so does the next start", box.report()["fallback"]["tries"] == 3)
+    install(box, "A")
+    box.boot("A", "3")
+    check("a new try shows it still", box.report()["fallback"] is not None)
+    box.health()
+    check("until the slot holds a good version", box.report()["fallback"] is None and box.env()["ORDER"] == "A B")
+    box = case("a panic", panics, "its kernel stopped: Kernel panic - not syncing: sysrq triggered crash",
+               after=lambda box: check("pstore is emptied, and kept", not list((box.root / "sys/fs/pstore").iterdir())
+                                       and len(list((box.root / "disk/boot/pstore").iterdir())) == 1))
+    check("acknowledge removes the notice", box.script("audyn-update", "acknowledge").returncode == 0 and box.report()["fallback"] is None)
+    case("watchdog", watchdog, "it stopped answering and the watchdog reset it")
+    case("a hang or the power", userspace, "it stopped answering before its health check was done")
+    case("restarted by somebody", lambda box: userspace(box, stop=True), "restarted each time")
+    case("unreadable", lambda box: None, "the boot loader could not load its kernel", tries=1, skipped="A")
+
+    box = two_versions(make)
+    archived = box.root / "state/systemd/pstore/1234"
+    install(box, "A")
+    archived.mkdir(parents=True)
+    (archived / "dmesg.txt").write_text("<2>[ 1.0] Oops: something\n[ 2.0] Kernel panic - not syncing: Fatal exception\n")
+    tried(box, "A")
+    box.boot("B", "2")
+    check("a panic that systemd-pstore took is found", "Fatal exception" in box.report()["fallback"]["reason"], box.report()["fallback"]["reason"])
+    install(box, "A")
+    tried(box, "A")
+    os.utime(archived / "dmesg.txt", (1, 1))
+    box.boot("B", "2")
+    check("but only once", "never came up" in box.report()["fallback"]["reason"], box.report()["fallback"]["reason"])
+
+    box = two_versions(make)
+    install(box, "A")
+    box.boot("B", "2")
+    check("an update that waits for its restart is no failure", box.report()["fallback"] is None and box.env()["ORDER"] == "A B")
+    box.health()
+    check("nor does mark-good touch the order", box.env()["ORDER"] == "A B" and box.env("grubenv.bak")["ORDER"] == "A B")
+
+    box = two_versions(make)
+    install(box, "A")
+    tried(box, "A")
+    (box.root / "disk/boot/good.B").unlink()
+    box.boot("B", "2")
+    check("given up by a version that is on trial itself: said, but nothing is closed", box.report()["fallback"] is not None and box.env()["A_OK"] == "1")
+
+
+def record(make, check):
+    def damaged(name, do, words, order):
+        box = two_versions(make)
+        do(box.root / RECORD, box.root / (RECORD + ".bak"))
+        box.boot("B", "2")
+        env = box.env()
+        check(f"record {name}: whole again", env is not None and env.get("AUDYN_ENV") == "1" and env["ORDER"] == order, str(env))
+        check(f"record {name}: an alarm says so", words in box.alarms(), box.alarms())
+        box.health()
+        check(f"record {name}: and its copy after mark-good", box.env("grubenv.bak") == box.env() and box.env()["B_GOOD"] == HASH["2"])
+        box.boot("B", "2")
+        check(f"record {name}: the next start is quiet", box.alarms() == "")
+
+    damaged("zeroed", lambda env, bak: env.write_bytes(bytes(1024)), "restored from its copy", "B A")
+    damaged("empty", lambda env, bak: env.write_bytes(b""), "restored from its copy", "B A")
+    damaged("cut short", lambda env, bak: env.write_bytes(env.read_bytes()[:60]), "restored from its copy", "B A")
+    damaged("missing", lambda env, bak: env.unlink(), "restored from its copy", "B A")
+    damaged("and copy zeroed", lambda env, bak: (env.write_bytes(bytes(1024)), bak.write_bytes(bytes(1024))), "a new one was made", "B A")
+    damaged("and copy missing", lambda env, bak: (env.unlink(), bak.unlink()), "a new one was made", "B A")
+    box = two_versions(make)
+    (box.root / (RECORD + ".bak")).write_bytes(b"junk")
+    box.boot("B", "2")
+    box.health()
+    check("a damaged copy is replaced at mark-good", box.env("grubenv.bak") == box.env())
+
+
+def health(make, check):
+    def fails(name, words, prepare, good=False, expect_reboot=True):
+        box = two_versions(make)
+        slot, version = ("B", "2") if good else ("A", "3")
+        if not good:
+            install(box, "A")
+        box.boot(slot, version)
+        prepare(box)
+        box.health()
+        report = box.report()
+        check(f"health, {name}: failed", report["health"] == "failed", json.dumps(report))
+        if expect_reboot:
+            check(f"health, {name}: the reason is kept and the box restarts", words in (box.boot_file(f"{slot}.why") or "") and box.rebooted(), box.boot_file(f"{slot}.why"))
+            check(f"health, {name}: not marked good", box.boot_file(f"good.{slot}") is None)
+        else:
+            check(f"health, {name}: an alarm, no restart", words in box.alarms() and not box.rebooted(), box.alarms())
+        return box
+
+    selftest = lambda box: box.flag("selftest", "the flow did not arrive")  # noqa: E731
+    fails("self-test", "self-test failed: the flow did not arrive", selftest)
+    fails("self-test of a good version", "self-test failed: the flow did not arrive", selftest, good=True, expect_reboot=False)
+    fails("web", "the web server does not answer", lambda box: box.flag("no-web"))
+    fails("a unit that died", "audyn-webd.service did not stay up", lambda box: box.flag("down.audyn-webd.service"))
+    fails("a unit that was restarted", "restarted within", lambda box: box.flag(
+        "at-sleep", 'printf "NRestarts=1\\n" >"$FAKE/unit.audyn-engine.service"'))
+    fails("a check that is killed", "ended (signal) while the engine's self-test was running", lambda box: box.flag("selftest-hangs"))
+
+    box = two_versions(make)
+    install(box, "A")
+    box.boot("A", "3")
+    box.flag("system-state", "stopping\n")
+    box.flag("selftest-hangs")
+    box.health()
+    check("a check that ends with a shutdown is no failure", box.boot_file("A.why") is None and box.report()["health"] == "pending")
+
+    box = two_versions(make)
+    install(box, "A")
+    box.boot("A", "3")
+    box.script("health", "deadline")
+    check("no verdict in time is one", "never started" in box.boot_file("A.why") and box.rebooted(), box.boot_file("A.why"))
+    box = two_versions(make)
+    box.boot("B", "2")
+    box.script("health", "deadline")
+    check("on a good version it is an alarm", "no verdict in time" in box.alarms() and not box.rebooted())
+    box.health()
+    box.script("health", "deadline")
+    check("and with a verdict it is nothing", box.report()["health"] == "good" and box.alarms() == "", box.alarms())
+
+    box = make()
+    box.boot("A", "1")
+    box.flag("selftest")
+    box.health()
+    check("a first version that fails has nothing to go back to: it stays up, with an alarm", not box.rebooted() and "no other good version" in box.alarms())
+    box.script("health", "after", env={"SERVICE_RESULT": "timeout"})
+    check("a verdict is given once", box.boot_file("log").count("stage=failed") == 1)
+
+    box = two_versions(make)
+    box.flag("no-rauc")
+    box.boot("B", "2")
+    check("mark-good without RAUC writes the record itself", box.health().returncode == 0 and box.env()["B_TRY"] == "0")
+    install(box, "A")
+    box.boot("A", "3")
+    box.flag("esp-full")
+    check("a record that can't be written: not good, and said", box.health().returncode == 1 and "can't be written" in box.alarms(), box.alarms())
+
+
+def first_boot(make, check):
+    box = make()
+    box.boot("A", "1")
+    box.script("first-boot", "start")
+    name = (box.root / "var/lib/audyn/system/hostname").read_text().strip()
+    shown = (box.root / "proc/sys/kernel/hostname").read_text().strip()
+    check("the host name is made of the identity", name == shown and name.startswith("audyn-") and len(name) == 12, name)
+    check("and doesn't show it", name[6:] not in "0123456789abcdef0123456789abcdef")
+    (box.root / "var/lib/audyn/system/hostname").write_text("studio-3\n")
+    box.script("first-boot", "start")
+    check("what a person chose stays", (box.root / "proc/sys/kernel/hostname").read_text() == "studio-3\n")
+    other = make()
+    other.boot("A", "1")
+    (other.root / "etc/machine-id").write_text("f" * 32 + "\n")
+    other.script("first-boot", "start")
+    check("another box has another name", (other.root / "var/lib/audyn/system/hostname").read_text().strip() != name)
+    check("no SSH keys until they are asked for", not list((box.root / "disk/ssh").iterdir()))
+    box.script("first-boot", "ssh-keys")
+    keys = {path.name: path.read_bytes() for path in (box.root / "disk/ssh").iterdir()}
+    check("then two pairs, nothing else", sorted(keys) == ["ssh_host_ecdsa_key", "ssh_host_ecdsa_key.pub", "ssh_host_ed25519_key", "ssh_host_ed25519_key.pub"])
+    (box.root / "disk/ssh/ssh_host_ecdsa_key").write_bytes(b"")
+    box.script("first-boot", "ssh-keys")
+    again = {path.name: path.read_bytes() for path in (box.root / "disk/ssh").iterdir()}
+    check("a pair that a power cut spoilt is made again, the other stays",
+          again["ssh_host_ecdsa_key"] and again["ssh_host_ed25519_key"] == keys["ssh_host_ed25519_key"] and len(again) == 4)
+
+
+def run(make, check, _skip):
+    ordinary(make, check)
+    fallen_back(make, check)
+    record(make, check)
+    health(make, check)
+    first_boot(make, check)
