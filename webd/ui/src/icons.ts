@@ -7,6 +7,7 @@ export {
   mdiMenuUp as iconSortUp,
   mdiCheck as iconGood,
   mdiChevronRight as iconChevron,
+  mdiChip as iconSlot,
   mdiClose as iconClose,
   mdiDeleteOutline as iconDelete,
   mdiFolder as iconFolder,

@@ -1,6 +1,6 @@
 /** Examples for tests. */
 
-import type { AssetEntry, Recorder } from '@/api/types';
+import type { AssetEntry, ImageFallback, ImageReport, Recorder } from '@/api/types';
 
 /** A recorder that records without loss, but for what is given. */
 export function aRecorder(but: Partial<Recorder> = {}): Recorder {
@@ -22,6 +22,33 @@ export function aRecorder(but: Partial<Recorder> = {}): Recorder {
     flow_state: 'receiving',
     rate: 48_000,
     channel_names: ['L', 'R'],
+    ...but,
+  };
+}
+
+/** A release that runs well, but for what is given. */
+export function anImage(but: Partial<ImageReport> = {}): ImageReport {
+  return {
+    board: 'x86_64-efi',
+    version: '1.2.0',
+    kind: 'release',
+    slot: 'A',
+    trial: false,
+    health: 'good',
+    fallback: null,
+    alarms: [],
+    ...but,
+  };
+}
+
+/** An update that did not start, but for what is given. */
+export function aFallback(but: Partial<ImageFallback> = {}): ImageFallback {
+  return {
+    slot: 'B',
+    version: '1.3.0',
+    tries: 3,
+    reason: 'the engine did not pass its self-test',
+    at: '2026-01-10T14:30:00Z',
     ...but,
   };
 }

@@ -3,7 +3,7 @@
  * or a name in it is a function of these.
  */
 
-import type { FlowState, RecorderState } from '@/api/types';
+import type { FlowState, ImageFallback, ImageReport, RecorderState } from '@/api/types';
 import type { Loss } from '@/util/loss';
 import { formatLost } from '@/util/format';
 
@@ -132,6 +132,24 @@ export const texts = {
     emptyTitle: 'No recorder is set up yet',
     emptyBody:
       'A recorder takes one source and writes it to files of its own. Add a source to sources.json and a recorder to recorders.json, then restart audyn-engine. To look around without a network, scripts/demo starts two studios.',
+  },
+
+  image: {
+    label: 'Image of this box',
+    kind: {
+      development: 'Development image: not for production',
+      lab: 'Lab image: for tests only',
+    } satisfies Record<Exclude<ImageReport['kind'], 'release'>, string>,
+    version: (version: string) => `Audyn ${version}`,
+    slot: (slot: string) => `Slot ${slot}`,
+    good: 'Checked and good',
+    pending: 'Being checked',
+    trial: 'On trial: kept only if its check passes',
+    failed: 'The check of this image failed',
+    fellBack: (to: Pick<ImageFallback, 'version' | 'reason'>, runs: string) =>
+      `Update to ${to.version} did not start (${to.reason.replace(/\.$/, '')}); the box runs ${runs} again.`,
+    fellBackDetail: (tries: number, slot: string, when: string) =>
+      `Given up after ${count(tries, 'try', 'tries')} in slot ${slot}, ${when}.`,
   },
 
   files: {

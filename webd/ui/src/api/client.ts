@@ -12,6 +12,7 @@ import type {
   Browse,
   BulkDelete,
   ControlStatus,
+  ImageReport,
   Problem,
   Recorder,
   RecorderConfig,
@@ -111,6 +112,8 @@ export const api = {
   stopAll: () => request('POST', '/api/recorders/stop-all'),
   configure: (id: string, config: RecorderConfig) => request('PUT', `${recorder(id)}/config`, config),
   status: () => request('GET', '/api/control/status') as Promise<ControlStatus>,
+  /** 404 on a machine that is no appliance. */
+  image: () => request('GET', '/api/system/image') as Promise<ImageReport>,
   /** The folder's first `limit` entries: folders first, each kind with the latest name first. */
   browse: (path: string, limit: number) =>
     request('GET', `/api/assets/browse?path=${encodeURIComponent(path)}&limit=${limit}`) as Promise<Browse>,

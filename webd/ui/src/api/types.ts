@@ -70,6 +70,30 @@ export interface ControlStatus {
   warnings?: string[];
 }
 
+/** What the box says of the image that it runs. */
+export interface ImageReport {
+  board: string;
+  version: string;
+  kind: 'release' | 'development' | 'lab';
+  slot: 'A' | 'B';
+  /** Not marked good yet; if it isn't, the box goes back to the other slot. */
+  trial: boolean;
+  health: 'pending' | 'good' | 'failed';
+  /** The last update that was given up. */
+  fallback: ImageFallback | null;
+  /** Each a sentence. */
+  alarms: string[];
+}
+
+export interface ImageFallback {
+  slot: 'A' | 'B';
+  version: string;
+  tries: number;
+  reason: string;
+  /** RFC 3339. */
+  at: string;
+}
+
 export interface AssetEntry {
   name: string;
   /** Relative to the archive root, with `/` between its parts. */
