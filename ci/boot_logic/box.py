@@ -67,7 +67,9 @@ echo "rauc $*" >>"$FAKE/log"
 env=$AUDYN_ROOT/efi/audyn/grubenv
 here=$(sed -n 's/.*rauc.slot=\([AB]\).*/\1/p' "$AUDYN_ROOT/proc/cmdline"); case $here in A) other=B ;; *) other=A ;; esac
 case "$*" in
-  "status mark-good") [ ! -e "$FAKE/no-rauc" ] || exit 1; grub-editenv "$env" set "${here}_OK=1" "${here}_TRY=0" ;;
+  "status mark-good") [ ! -e "$FAKE/no-rauc" ] || exit 1
+    if [ ! -e "$env" ]; then exec "$AUDYN_LIB/tryboot-backend" set-state "$here" good; fi
+    grub-editenv "$env" set "${here}_OK=1" "${here}_TRY=0" ;;
   "status mark-active other") grub-editenv "$env" set "${other}_OK=1" "${other}_TRY=0" "ORDER=$other $here" ;;
   "info "*) cat "$FAKE/info"; [ ! -e "$FAKE/info-fails" ] ;;
   "install "*) cat "$FAKE/install-says" 2>/dev/null; [ ! -e "$FAKE/install-says" ] || exit 1

@@ -189,6 +189,14 @@ loader_set() {
   esac
 }
 
+# loader_good: what `rauc status mark-good` does, for the case that RAUC can't.
+loader_good() {
+  case $(loader_kind) in
+    grub) loader_set "${SLOT}_OK=1" "${SLOT}_TRY=0" ;;
+    tryboot) "$LIB/tryboot-backend" set-state "$SLOT" good ;;
+  esac
+}
+
 loader_ok() { loader_get "$1_OK"; }
 loader_try() {
   _try=$(loader_get "$1_TRY")
