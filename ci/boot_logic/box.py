@@ -5,7 +5,6 @@ clears (/run, /var, mounts). `mount` makes symbolic links, so that what is "moun
 """
 
 import json
-import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -223,10 +222,9 @@ class Box:
         return " ".join(self.report()["alarms"])
 
 
-def shells():
-    """The shells of the target: dash, and busybox's where there is one."""
+def shells(tools):
+    """The shells of the target: dash, and busybox's where there is one. TOOLS: the chroot of tools, or None."""
     found = [("dash", ["dash"])] if shutil.which("dash") else [("sh", ["sh"])]
-    tools = os.environ.get("AUDYN_TOOLS_ROOT", "")
     for candidate in ("/bin/busybox", "/usr/bin/busybox", f"{tools}/usr/bin/busybox" if tools else ""):
         if candidate and Path(candidate).exists():
             found.append(("busybox", [candidate, "sh"]))
