@@ -1,6 +1,10 @@
 //! The socket's file, and who gets in by it.
 //!
 //! Owns: the mode of the socket, and the judgement of a caller by it. Never: reads what a caller sends.
+//!
+//! The socket's mode is 0660 before anybody can connect, whatever the umask. Its group is the one that files made here get: the
+//! process's own (`Group=` of the service), or that of a directory with the set-group-ID bit. It is not changed to anything
+//! else: a directory's group alone may be wider than what the service was given.
 
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
@@ -77,6 +81,29 @@ fn may_enter((uid, gid): (u32, u32), own: u32, socket: Option<(u32, u32)>) -> bo
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn the_socket_is_for_its_group_and_no_other() {
+        let dir = tempfile::tempdir().unwrap();
+        let place = dir.path().join("run");
+        std::fs::create_dir(&place).unwrap();
+        // Only root can give a directory to any group; another user's has that user's.
+        let wanted = nix::unistd::geteuid().is_root().then_some(60_123);
+        std::os::unix::fs::chown(&place, None, wanted).unwrap();
+        for (mode, group) in [(0o755, nix::unistd::getegid().as_raw()), (0o2_755, 60_123)] {
+            std::fs::set_permissions(&place, std::fs::Permissions::from_mode(mode)).unwrap();
+            let path = place.join("engine.sock");
+            let listener = listen(&path).unwrap();
+            let socket = std::fs::metadata(&path).unwrap();
+            assert_eq!(socket.mode() & 0o7_777, 0o660);
+            if wanted.is_some() {
+                assert_eq!(socket.gid(), group, "in a directory of mode {mode:o}");
+            } else {
+                assert_eq!(socket.gid(), nix::unistd::getegid().as_raw());
+            }
+            drop(listener);
+        }
+    }
 
     #[test]
     fn whom_the_mode_lets_in_may_enter() {

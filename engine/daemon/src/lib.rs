@@ -16,6 +16,7 @@ mod door;
 mod engine;
 mod error;
 mod feed;
+pub mod journal;
 mod ledger;
 mod naming;
 mod outbox;

@@ -10,10 +10,12 @@ use std::time::Duration;
 
 use audyn_api::GlobalConfig;
 use audyn_daemon::server::{Server, listen};
-use audyn_daemon::{CapturePulse, ConfigStore, EngineError, Printer, Service};
+use audyn_daemon::{CapturePulse, ConfigStore, EngineError, Printer, Service, journal};
 use clap::Parser;
 use sd_notify::NotifyState;
 use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 /// Records AES67 flows around the clock.
 ///
@@ -39,16 +41,27 @@ const PATIENCE: Duration = Duration::from_secs(2);
 fn main() -> ExitCode {
     let options = Options::parse();
     let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
-    let colours = std::io::stderr().is_terminal();
+    let socket = journal::has_stderr().then(|| journal::Socket::to(journal::SOCKET.as_ref()).ok()).flatten();
+    let journal = socket.is_some();
     // Whoever reads the log may stall or go; that must not reach those who write it.
-    let (log, printing) = Printer::start("audyn-log", std::io::stderr());
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_ansi(colours)
-        .with_writer(move || log.clone())
-        .init();
+    let printing = if let Some(socket) = socket {
+        let (entries, printing) = Printer::start("audyn-log", socket);
+        tracing_subscriber::registry().with(filter).with(journal::Journal::new(entries)).init();
+        printing
+    } else {
+        let (log, printing) = Printer::start("audyn-log", std::io::stderr());
+        tracing_subscriber::fmt()
+            .with_env_filter(filter)
+            .with_ansi(std::io::stderr().is_terminal())
+            .with_writer(move || log.clone())
+            .init();
+        printing
+    };
     let (last, code) = match run(&options) {
         Ok(()) => (String::new(), ExitCode::SUCCESS),
+        Err(error) if journal => {
+            (journal::entry(tracing::Level::ERROR, &error.to_string()), ExitCode::FAILURE)
+        }
         Err(error) => (format!("audyn-engine: {error}\n"), ExitCode::FAILURE),
     };
     printing.finish(last, PATIENCE);

@@ -29,6 +29,7 @@ mod extract;
 mod guard;
 mod levels;
 pub mod listeners;
+pub mod log;
 mod model;
 pub mod options;
 pub mod page;

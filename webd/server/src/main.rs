@@ -1,20 +1,18 @@
 //! `audyn-webd`: starts the server of the library and stops it when told to.
 
-use std::io::IsTerminal;
 use std::os::fd::OwnedFd;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use audyn_webd::app::App;
 use audyn_webd::engine::Engine;
-use audyn_webd::listeners;
 use audyn_webd::options::Options;
+use audyn_webd::{listeners, log};
 use clap::Parser;
 use sd_notify::NotifyState;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
-use tracing_subscriber::EnvFilter;
 
 /// How long open downloads may go on after the signal to stop.
 const LAST_BYTES: Duration = Duration::from_secs(5);
@@ -23,9 +21,7 @@ fn main() -> ExitCode {
     let options = Options::parse();
     // Before anything is opened that could take their numbers.
     let passed = listeners::passed();
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    let colours = std::io::stderr().is_terminal();
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours).init();
+    log::start();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let result = passed.and_then(|passed| {
         let runtime =
