@@ -12,6 +12,8 @@ KERNEL_UNSET = re.compile(r"^# (CONFIG_[A-Z0-9_]+) is not set$")
 EXTERNAL_PATH = re.compile(r"\$\(BR2_EXTERNAL_AUDYN_PATH\)(/[^ \"]*)")
 # Flags of the mount itself, not of a file system. The kernel hands rootflags= to the file system as it is, and erofs
 # refuses what it doesn't know: the box would not start. Nothing but a boot without initrd shows it.
+# Commands that BusyBox could have too, and that come from the packages in audyn_common.fragment.
+ELSEWHERE = {"e2fsck", "mount", "umount", "mountpoint", "blkid", "fsck", "logger", "losetup", "ip", "nft", "wipefs"}
 MOUNT_FLAGS = {"noatime", "nodiratime", "relatime", "strictatime", "nosuid", "nodev", "noexec", "ro", "rw", "sync", "async"}
 
 
@@ -112,6 +114,29 @@ def package_findings(name, config_in, package_config, makefile, others):
     return findings
 
 
+def busybox_config(base, fragment):
+    """({symbol: set or not}, findings) of Buildroot's BusyBox configuration with our fragment merged in."""
+    config = {line.split("=")[0].removeprefix("# ").split(" ")[0]: "=" in line and not line.startswith("#")
+              for line in base.splitlines() if re.match(r"(# )?CONFIG_\w+( is not set|=)", line)}
+    values, findings = kernel_fragment("busybox.fragment", fragment)
+    for symbol, value in values.items():
+        if symbol not in config:
+            findings.append(f"busybox.fragment: BusyBox has no {symbol}")
+        elif config[symbol] == (value != "n"):
+            findings.append(f"busybox.fragment: {symbol} is {value} without it")
+        config[symbol] = value != "n"
+    return config, findings
+
+
+def applets_missing(name, script, config):
+    """Words of a script where a command stands, that BusyBox has an applet for and this one was built without."""
+    text = re.sub(r"(^|\s)#.*", "", script)
+    words = "(?:then|do|else|if|elif|while|until|exec)"
+    called = set(re.findall(rf"(?:^|[|;&({{`]|\b{words}\s)\s*(?!{words}\b)([a-z][a-z0-9_]+)(?=[\s;)]|$)", text, re.M))
+    return [f"{name} calls {word}, and BusyBox is built without" for word in sorted(called)
+            if config.get(f"CONFIG_{word.upper()}") is False and word not in ELSEWHERE]
+
+
 def self_test():
     """Each rule must find what breaks it, and must let through what keeps it."""
     good = 'CONFIG_A=y\n# a comment\n# CONFIG_B is not set\nCONFIG_C="x"\nCONFIG_D=0x1f\n'
@@ -129,6 +154,12 @@ def self_test():
     assert hash_lines("f", "# x\nsha256  " + "0" * 64 + "  a.tar")[0] == {"a.tar": "0" * 64} and hash_lines("f", "sha256 00 a")[1]
     assert cmdline_findings("f", "ro rootflags=noatime,x") and cmdline_findings("f", "isolcpus=domain,managed_irq,N")
     assert not cmdline_findings("f", "rootflags=x # rootflags=ro\nisolcpus=domain,managed_irq,,N nohz_full=N")
+    base = "CONFIG_TIMEOUT=y\n# CONFIG_STAT is not set\n"
+    assert busybox_config(base, "# CONFIG_TIMEOUT is not set\n") == ({"CONFIG_TIMEOUT": False, "CONFIG_STAT": False}, [])
+    assert busybox_config(base, "CONFIG_GONE=y")[1] and busybox_config(base, "CONFIG_TIMEOUT=y")[1]
+    config = busybox_config(base, "")[0]
+    assert applets_missing("f", "timeout 5 true\nif stat x; then :; fi", config) and applets_missing("f", "a=$(stat x)", config)
+    assert not applets_missing("f", "timeout 5 echo stat # stat x\n", config)
     profile = {"profile": {"release": {"lto": "thin", "codegen-units": 4}}}
     right = 'CARGO_PROFILE_RELEASE_LTO="thin" CARGO_PROFILE_RELEASE_CODEGEN_UNITS="4" CARGO_PROFILE_RELEASE_OPT_LEVEL="3"'
     assert not profile_findings(profile, right) and profile_findings(profile, right.replace("thin", "fat"))
