@@ -53,7 +53,7 @@ case "$*" in
 esac""",
     "audyn": r"""
 echo "audyn $*" >>"$FAKE/log"
-[ ! -e "$FAKE/selftest-hangs" ] || kill -TERM $PPID
+[ ! -e "$FAKE/selftest-hangs" ] || kill -TERM 0
 cat "$FAKE/selftest" 2>/dev/null; [ ! -e "$FAKE/selftest" ]""",
     "busybox": r"""
 echo "busybox $*" >>"$FAKE/log"
@@ -177,7 +177,8 @@ class Box:
         } | (env or {})
         if cut:
             environment["AUDYN_CUT"] = cut
-        return subprocess.run([*self.shell, str(path), *args], env=environment, input=stdin, text=True, capture_output=True, check=False)
+        return subprocess.run([*self.shell(self.fake, path), *args], env=environment, input=stdin, text=True, capture_output=True, check=False,
+                              start_new_session=True)
 
     def health(self):
         """What systemd does: check, then after with the result; mark-good only if it passed."""
@@ -222,11 +223,24 @@ class Box:
         return " ".join(self.report()["alarms"])
 
 
+def dash(_fake, path):
+    return [shutil.which("dash") or "sh", str(path)]
+
+
+def busybox(program):
+    """Debian's busybox prefers its own applets to PATH, so that the fakes must be functions of its shell. It really would
+    mount something otherwise. What the script starts itself is run by /bin/sh."""
+    def command(fake, path):
+        fakes = " ".join(f'{name}() {{ "{fake}/bin/{name}" "$@"; }};' for name in FAKES if "-" not in name)
+        return [program, "sh", "-c", f'{fakes} . "{path}"', str(path)]
+    return command
+
+
 def shells(tools):
     """The shells of the target: dash, and busybox's where there is one. TOOLS: the chroot of tools, or None."""
-    found = [("dash", ["dash"])] if shutil.which("dash") else [("sh", ["sh"])]
+    found = [("dash", dash)]
     for candidate in ("/bin/busybox", "/usr/bin/busybox", f"{tools}/usr/bin/busybox" if tools else ""):
         if candidate and Path(candidate).exists():
-            found.append(("busybox", [candidate, "sh"]))
+            found.append(("busybox", busybox(candidate)))
             break
     return found
