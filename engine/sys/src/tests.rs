@@ -158,7 +158,8 @@ fn two_ipv6_groups_on_one_port_do_not_mix() {
             let sender = Socket::new(Domain::IPV6, Type::DGRAM, None).unwrap();
             sender.set_multicast_if_v6(on.index).unwrap();
             if mark == 4 {
-                sender.bind(&SocketAddr::new(own, 0).into()).unwrap();
+                // Its only address may be a link-local one, which means nothing without the interface.
+                sender.bind(&std::net::SocketAddrV6::new(ipv6(own), 0, 0, on.index).into()).unwrap();
             } else if let Some(other) = on.addresses.iter().find(|a| a.is_ipv6() && **a != own) {
                 sender.bind(&std::net::SocketAddrV6::new(ipv6(*other), 0, 0, on.index).into()).unwrap();
             } else {
