@@ -8,6 +8,7 @@ import subprocess
 import threading
 import time
 from pathlib import Path
+from urllib.parse import quote
 
 import indexsig
 import product
@@ -139,7 +140,7 @@ class Box(Vm):
         script = "systemctl stop audyn-engine\n"
         for name, document in (("sources", sources), ("recorders", recorders)):
             text = base64.b64encode(json.dumps(document, indent=2).encode()).decode()
-            script += (f"echo {text} | base64 -d >{ENGINE_STATE}/{name}.json && chown audyn-engine:audyn-engine {ENGINE_STATE}/{name}.json"
+            script += (f"echo {text} | base64 -d >{ENGINE_STATE}/{name}.json && chown --reference={ENGINE_STATE} {ENGINE_STATE}/{name}.json"
                        f" && chmod 640 {ENGINE_STATE}/{name}.json || exit 1\n")
         self.sh(script + "systemctl start audyn-engine", 180 * PATIENCE)
 
@@ -211,10 +212,11 @@ class Box(Vm):
         found = {}
 
         def browse(path):
-            answer = self.get_json(f"/api/assets/browse?path={path}")
+            answer = self.get_json(f"/api/assets/browse?path={quote(path)}")
             for entry in answer["entries"]:
                 if entry["type"] == "directory":
-                    browse(entry["path"])
+                    if entry["path"] != "lost+found":  # the file system's, and root's only
+                        browse(entry["path"])
                 else:
                     found[entry["path"]] = entry
         browse("")
@@ -224,7 +226,7 @@ class Box(Vm):
         """Downloads a recording through the page, its ledger with it if the page has it (through the agent otherwise)."""
         target = Path(target)
         target.parent.mkdir(parents=True, exist_ok=True)
-        status, _, body = self.http("GET", f"/api/assets/download/{path}")
+        status, _, body = self.http("GET", f"/api/assets/download/{quote(path)}")
         if status != 200:
             raise Failed(f"GET /api/assets/download/{path}: {status}: {body[:300]!r}")
         target.write_bytes(body)

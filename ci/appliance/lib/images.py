@@ -62,17 +62,22 @@ chmod 755 usr/bin/audyn-engine
 
 
 class Images:
-    def __init__(self, folder, report):
-        self.folder, self.report = Path(folder), report
+    def __init__(self, folder, report, reuse=False):
+        """`reuse`: take what an earlier run left in `folder`, for work on the tests themselves."""
+        self.folder, self.report, self.reuse = Path(folder), report, reuse
         self._made = {}
 
-    def _build(self, key, version, *options, mutate=None, keys=None):
+    def _build(self, key, version, *options, mutate=None, keys=None, board=BOARD):
         if key in self._made:
             return self._made[key]
         out = self.folder / key
+        if self.reuse and (out / "complete").exists():
+            self.report.note(f"{key} is of an earlier run")
+            self._made[key] = out / f"audyn-{BOARD}-{version}"
+            return self._made[key]
         shutil.rmtree(out, ignore_errors=True)
         out.mkdir(parents=True)
-        command = ["scripts/image", "lab", "--version", version, "--out", str(out), "--no-xz", *options]
+        command = ["scripts/image", board, "--version", version, "--out", str(out), "--no-xz", *options]
         if "AUDYN_BIN" in os.environ:
             command += ["--binaries", os.environ["AUDYN_BIN"]]
         if mutate:
@@ -87,12 +92,24 @@ class Images:
             raise Failed(f"{' '.join(command)}: exit code {done.returncode}: "
                          f"{(out / 'build.log').read_text(errors='replace').strip()[-600:]}")
         self.report.note(f"{key} made by scripts/image lab in {time.monotonic() - began:.0f} s")
-        self._made[key] = out / f"audyn-{BOARD}-{version}"
+        self._made[key] = out / f"audyn-{board}-{version}"
         return self._made[key]
 
     def disk(self, version):
         """The disk image of a version."""
         return Path(f"{self._build(f'image-{version}', version)}.img")
+
+    def arm_disk(self, version):
+        """The disk image of a version for 64-bit ARM; AUDYN_ARM_BIN names its programs, otherwise scripts/cross makes them."""
+        programs = os.environ.get("AUDYN_ARM_BIN")
+        if not programs:
+            programs, began = self.folder / "arm-programs", time.monotonic()
+            done = subprocess.run(["scripts/cross", "--out", str(programs)], cwd=tools.ROOT, stdin=subprocess.DEVNULL,
+                                  capture_output=True, text=True)
+            if done.returncode != 0:
+                raise Failed(f"scripts/cross: exit code {done.returncode}: {(done.stdout + done.stderr).strip()[-600:]}")
+            self.report.note(f"programs for ARM made by scripts/cross in {time.monotonic() - began:.0f} s")
+        return Path(f"{self._build(f'arm-{version}', version, '--binaries', str(programs), board='lab-aarch64')}.img")
 
     def bundle(self, version):
         """The update to a version."""

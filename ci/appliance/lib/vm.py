@@ -32,6 +32,11 @@ DISK_SIZE = 4 << 30
 TUNNEL_PORT = 8080  # of the lab image's forwarder
 OFFICE = "52:54:00:4c:41:42"  # the card that the lab image knows as lab0
 
+# What differs between the two architectures: machine and processor, firmware and the memory that it keeps. Nehalem emulates
+# faster than what QEMU calls `max`; the cortex-a72 is what the smallest of our ARM boards has.
+MACHINES = {"x86_64": (["-M", "q35", "-cpu", "Nehalem"], "OVMF/OVMF_CODE_4M.fd", "OVMF/OVMF_VARS_4M.fd"),
+            "aarch64": (["-M", "virt,gic-version=3", "-cpu", "cortex-a72"], "AAVMF/AAVMF_CODE.no-secboot.fd", "AAVMF/AAVMF_VARS.fd")}
+
 
 def connect_when_there(path, process, seconds=60):
     """QEMU makes its sockets before it does anything else; a socket that is not there yet is asked for again."""
@@ -53,8 +58,9 @@ class Vm:
     """`image` is copied at the first start, unless `own_disk` names a disk to use as it is. `log_writes` keeps every write
     in order, so that the power can be cut honestly (see `writelog`)."""
 
-    def __init__(self, name, work, image=None, own_disk=None, lan=None, log_writes=False, identity=None, memory=1024):
-        self.name, self.work = name, Path(work) / name
+    def __init__(self, name, work, image=None, own_disk=None, lan=None, log_writes=False, identity=None, memory=1024,
+                 arch="x86_64"):
+        self.name, self.work, self.arch = name, Path(work) / name, arch
         self.work.mkdir(parents=True, exist_ok=True)
         self.disk = Path(own_disk) if own_disk else self.work / "disk.raw"
         if not own_disk:
@@ -76,16 +82,17 @@ class Vm:
         place.mkdir(exist_ok=True)
         self.place = place
         root = tools.tree()
+        machine, firmware, empty = MACHINES[self.arch]
         variables = self.work / "vars.fd"
         if not variables.exists():
-            shutil.copy(root / "usr/share/OVMF/OVMF_VARS_4M.fd", variables)
+            shutil.copy(root / "usr/share" / empty, variables)
         # A socket's path may have 107 bytes, and a work directory can be deep.
         self._sockets = Path(os.path.realpath(os.environ.get("TMPDIR", "/tmp"))) / f"audyn-{os.getpid()}-{id(self):x}-{self.runs}"
         self._sockets.mkdir(mode=0o700)
         sockets = {what: self._sockets / what for what in ("qmp", "console", "agent")}
         command = ["-no-user-config", "-nodefaults", "-display", "none", "-S", "-name", self.name, "-uuid", str(self.identity),
-                   "-M", "q35", "-accel", "tcg,thread=multi,tb-size=1024", "-cpu", "Nehalem", "-smp", "2", "-m", str(self.memory),
-                   "-drive", f"if=pflash,format=raw,readonly=on,file={root}/usr/share/OVMF/OVMF_CODE_4M.fd",
+                   *machine, "-accel", "tcg,thread=multi,tb-size=1024", "-smp", "2", "-m", str(self.memory),
+                   "-drive", f"if=pflash,format=raw,readonly=on,file={root}/usr/share/{firmware}",
                    "-drive", f"if=pflash,format=raw,file={variables}",
                    "-device", "i6300esb", "-action", "watchdog=reset", "-action", "reboot=reset", "-action", "panic=none",
                    "-device", "virtio-rng-pci", "-rtc", "base=utc,clock=host",
@@ -103,7 +110,7 @@ class Vm:
                     "-device", f"virtio-net-pci,netdev=office,mac={OFFICE},romfile="]
         errors = place / "qemu.err"
         with open(errors, "wb") as out:
-            self.process = subprocess.Popen(tools.program("qemu-system-x86_64", "-L", root / "usr/share/qemu", *command),
+            self.process = subprocess.Popen(tools.program(f"qemu-system-{self.arch}", "-L", root / "usr/share/qemu", *command),
                                             stdin=subprocess.DEVNULL, stdout=out, stderr=out, env=tools.environment(),
                                             pass_fds=descriptors, preexec_fn=tools.die_with_parent)
         self.process.errors = errors
