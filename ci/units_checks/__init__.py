@@ -1,0 +1,1 @@
+"""The subjects of ci/units; each has run(verdict, work)."""

@@ -1,0 +1,144 @@
+"""disks: the recordings partition grows, and nothing else changes."""
+
+import binascii
+import shutil
+import struct
+import subprocess
+import uuid
+
+from units_checks.overlay import OVERLAY, UNITS, of
+
+STORAGE = OVERLAY / "usr/lib/audyn-storage"
+SRV = "3b8f8425-20e0-4f3b-907f-1a25a76f98e8"
+LINUX = "0fc63daf-8483-4772-8e79-3d69d8477de4"
+ESP = "c12a7328-f81f-11d2-ba4b-00c04fc93ec9"
+MIB = 2048  # sectors
+LAYOUT = [("esp", ESP, 64), ("kernel.0", LINUX, 64), ("kernel.1", LINUX, 64), ("rootfs.0", LINUX, 128), ("rootfs.1", LINUX, 128),
+          ("state", LINUX, 128), ("recordings", SRV, 64)]
+
+
+def write_gpt(path, sectors, layout):
+    """A disk with these partitions (UEFI 2.10 §5.3), one behind the other from 1 MiB."""
+    entries, start = b"", MIB
+    for name, kind, size in layout:
+        entries += uuid.UUID(kind).bytes_le + uuid.uuid4().bytes_le
+        entries += struct.pack("<QQQ", start, start + size * MIB - 1, 0) + name.encode("utf-16-le").ljust(72, b"\0")
+        start += size * MIB
+    entries = entries.ljust(128 * 128, b"\0")
+    disk = uuid.uuid4().bytes_le
+
+    def header(own, other, table):
+        fields = struct.pack("<8sIIIIQQQQ16sQIII", b"EFI PART", 0x10000, 92, 0, 0, own, other, 34, sectors - 34, disk, table, 128, 128,
+                             binascii.crc32(entries))
+        return (fields[:16] + struct.pack("<I", binascii.crc32(fields)) + fields[20:]).ljust(512, b"\0")
+
+    protective = struct.pack("<BBBBBBBBII", 0, 0, 2, 0, 0xEE, 0xFF, 0xFF, 0xFF, 1, min(sectors - 1, 0xFFFFFFFF))
+    with open(path, "wb") as out:
+        out.write(b"\0" * 446 + protective + b"\0" * 48 + b"\x55\xaa" + header(1, sectors - 1, 2) + entries)
+        out.seek((sectors - 33) * 512)
+        out.write(entries + header(sectors - 1, 1, sectors - 33))
+
+
+def read_gpt(path):
+    """[(name, type, first sector, sectors, uuid)] and whether the second header is at the end, with its sums right."""
+    with open(path, "rb") as disk:
+        disk.seek(512)
+        head = disk.read(92)
+        disk.seek(2 * 512)
+        table = disk.read(128 * 128)
+        disk.seek(path.stat().st_size - 512)
+        last = disk.read(92)
+    found = []
+    for offset in range(0, len(table), 128):
+        kind, own, first, end, _, name = struct.unpack("<16s16sQQQ72s", table[offset:offset + 128])
+        if any(kind):
+            found.append((name.decode("utf-16-le").rstrip("\0"), str(uuid.UUID(bytes_le=kind)), first, end - first + 1, own))
+
+    def sound(header):
+        return header[:8] == b"EFI PART" and struct.unpack("<I", header[16:20])[0] == binascii.crc32(header[:16] + b"\0\0\0\0" + header[20:])
+
+    return found, sound(head) and sound(last)
+
+
+def repart(image):
+    return subprocess.run(
+        ["systemd-repart", "--dry-run=no", "--pretty=no", "--discard=no", f"--definitions={STORAGE / 'repart.d'}", image],
+        capture_output=True, text=True)
+
+
+def run(verdict, work):
+    if shutil.which("systemd-repart") is None:
+        verdict.skip("growing of the recordings partition", "there is no systemd-repart here")
+    else:
+        grows(verdict, work)
+    decides(verdict, work)
+    mounts(verdict)
+
+
+def grows(verdict, work):
+    image = work / "disk.img"
+    write_gpt(image, 700 * MIB, LAYOUT)
+    before, _ = read_gpt(image)
+    with open(image, "r+b") as disk:
+        disk.truncate(2048 * MIB * 512)
+    done = repart(image)
+    after, sound = read_gpt(image)
+    verdict.check("disks: systemd-repart takes the definition", done.returncode == 0 and sound, done.stderr[-400:] if done.returncode else "")
+    verdict.check("disks: no other partition changed", after[:-1] == before[:-1])
+    old, new = before[-1], after[-1]
+    grown = new[3] / MIB
+    verdict.check("disks: recordings fill the disk, same place, same identity", new[:3] == old[:3] and new[4] == old[4] and 1469 < grown <= 1471, f"{grown:.0f} MiB")
+    done = repart(image)
+    again, _ = read_gpt(image)
+    verdict.check("disks: the next start changes nothing", done.returncode == 0 and again == after)
+
+
+def decides(verdict, work):
+    """prepare, with a /sys and programs of our own: when it grows, and that it always goes on."""
+    box = work / "prepare"
+    tools = box / "bin"
+    tools.mkdir(parents=True)
+    for name, code in (("systemd-repart", 0), ("e2fsck", "${E2FSCK:-0}")):
+        (tools / name).write_text(f'#!/bin/sh\necho "{name} $*" >>{box}/calls\nexit {code}\n')
+        (tools / name).chmod(0o755)
+
+    def prepare(label, size, disk, e2fsck="0"):
+        for path, text in (("start", "1000"), ("size", str(size)), ("uevent", f"DEVTYPE=partition\nPARTNAME={label}\n")):
+            file = box / "sys/devices/sda/sda7" / path
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text + "\n")
+        (box / "sys/devices/sda/size").write_text(f"{disk}\n")
+        links = box / "sys/class/block"
+        links.mkdir(parents=True, exist_ok=True)
+        for name, target in (("sda7", "../../devices/sda/sda7"), ("sda", "../../devices/sda")):
+            if not (links / name).is_symlink():
+                (links / name).symlink_to(target)
+        (box / "sda7").touch()
+        (box / "calls").write_text("")
+        environment = {"PATH": f"{tools}:/usr/bin:/bin", "AUDYN_SYS": str(box / "sys"), "AUDYN_STORAGE": str(STORAGE), "E2FSCK": e2fsck}
+        done = subprocess.run(["sh", STORAGE / "prepare", box / "sda7"], env=environment, capture_output=True, text=True)
+        return done.returncode, (box / "calls").read_text()
+
+    code, calls = prepare("recordings", 100_000, 10_000_000)
+    verdict.check("disks: prepare grows into free room, on the whole disk", code == 0 and "systemd-repart" in calls and "/dev/sda\n" in calls, calls)
+    code, calls = prepare("recordings", 100_000, 104_000)
+    verdict.check("disks: prepare leaves a full disk alone", code == 0 and "systemd-repart" not in calls, calls)
+    code, calls = prepare("recordings-disk", 100_000, 10_000_000)
+    verdict.check("disks: prepare leaves a disk of its own alone", code == 0 and "systemd-repart" not in calls, calls)
+    code, calls = prepare("recordings", 100_000, 104_000, e2fsck="4")
+    verdict.check("disks: what -p can't repair, -y does, and the start goes on", code == 0 and "e2fsck -p" in calls and "e2fsck -y" in calls, calls)
+
+
+def mounts(verdict):
+    options = {}
+    for name in ("srv-recordings.mount", "efi.mount", "var.mount"):
+        options[name] = ",".join(of(UNITS / name, "Mount", "Options")).split(",")
+        missing = [word for word in ("nodev", "nosuid", "noexec") if word not in options[name]]
+        verdict.check(f"disks: {name} holds data and nothing else", not missing, ", ".join(missing))
+    engine = of(UNITS / "audyn-engine.service", "Unit", "Requires") + of(UNITS / "audyn-engine.service", "Unit", "BindsTo")
+    verdict.check("disks: nothing that the engine requires can be missing", not engine, ", ".join(engine))
+    table = [line for line in (OVERLAY / "etc/fstab").read_text().splitlines() if line.strip() and not line.startswith("#")]
+    verdict.check("disks: fstab says nothing beside the units", not table, "; ".join(table))
+    genimage = OVERLAY.parent / "board/common/genimage.cfg.in"
+    if genimage.exists():
+        verdict.check("disks: the image gives the recordings the type that repart looks for", SRV in genimage.read_text())
