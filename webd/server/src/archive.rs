@@ -195,7 +195,7 @@ fn walk(
 
 impl Folder {
     /// What it holds: directories first, each kind with the latest name first. Hidden names, ledger sidecars
-    /// (`*.gaps.jsonl`), links, devices and names that aren't UTF-8 are left out.
+    /// (`*.gaps.jsonl`), ext4's `lost+found`, links, devices and names that aren't UTF-8 are left out.
     pub fn items(&mut self) -> nix::Result<Vec<Item>> {
         let names: Vec<String> = self
             .0
@@ -253,7 +253,11 @@ fn size(stat: &FileStat) -> u64 {
 
 /// Whether a name is shown among recordings. The others can still be downloaded by who knows them.
 fn is_shown(name: &str) -> bool {
-    !name.starts_with('.') && !name.ends_with(".gaps.jsonl") && !name.chars().any(char::is_control)
+    // On a box the archive is a file system of its own, with ext4's own directory in it.
+    name != "lost+found"
+        && !name.starts_with('.')
+        && !name.ends_with(".gaps.jsonl")
+        && !name.chars().any(char::is_control)
 }
 
 /// What the kernel's refusal means to somebody who asked for `path`. A link is treated as nothing at all.
@@ -351,7 +355,9 @@ mod tests {
         for name in ["b.wav", "a.wav", ".hidden.wav", "a.wav.gaps.jsonl"] {
             std::fs::write(dir.path().join(name), name).unwrap();
         }
-        std::fs::create_dir(dir.path().join("d")).unwrap();
+        for name in ["d", "lost+found"] {
+            std::fs::create_dir(dir.path().join(name)).unwrap();
+        }
         nix::unistd::mkfifo(&dir.path().join("fifo"), Mode::S_IRUSR | Mode::S_IWUSR).unwrap();
         let archive = Archive::new(dir.path());
         let items = archive.folder(&path("")).unwrap().items().unwrap();
