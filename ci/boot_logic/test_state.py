@@ -101,6 +101,9 @@ def power_cuts(make, check):
         result = box.boot("B", "2", cut=step)
         check(f"cut after step {step}: happened there", result.returncode == 99, result.stderr[-200:])
         check(f"cut after step {step}: complete generations only", box.generations() == left, str(box.generations()))
+        if step == "6":  # in the middle of the copy
+            (box.root / "disk/gen/2.tmp/engine/settings").write_text("stud")
+            (box.root / "disk/gen/7.tmp").mkdir()
         box.boot("B", "2")
         rest = [path.name for path in (box.root / "disk/gen").iterdir() if "tmp" in path.name]
         check(f"cut after step {step}: the next start has whole settings and no left-overs",
