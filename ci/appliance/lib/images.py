@@ -1,7 +1,7 @@
 """Images and bundles for the tests, made by `scripts/image lab` out of one payload: v1 on the disk, v2 and broken v3s to install.
 
-A payload that was built once is only given another version, so a variant takes seconds. What was made is kept in the run's
-work directory and made anew by the next run, so a test never sees yesterday's build.
+A payload that was built once is only given another version, so a variant takes seconds. What was made is made anew by the next
+run, so a test never sees yesterday's build unless it is told to.
 """
 
 import os
@@ -73,12 +73,12 @@ class Images:
         out = self.folder / key
         if self.reuse and (out / "complete").exists():
             self.report.note(f"{key} is of an earlier run")
-            self._made[key] = out / f"audyn-{BOARD}-{version}"
+            self._made[key] = out / f"audyn-{board}-{version}"
             return self._made[key]
         shutil.rmtree(out, ignore_errors=True)
         out.mkdir(parents=True)
         command = ["scripts/image", board, "--version", version, "--out", str(out), "--no-xz", *options]
-        if "AUDYN_BIN" in os.environ:
+        if board == BOARD and "AUDYN_BIN" in os.environ:
             command += ["--binaries", os.environ["AUDYN_BIN"]]
         if mutate:
             script = out / "mutate.sh"
@@ -92,6 +92,7 @@ class Images:
             raise Failed(f"{' '.join(command)}: exit code {done.returncode}: "
                          f"{(out / 'build.log').read_text(errors='replace').strip()[-600:]}")
         self.report.note(f"{key} made by scripts/image lab in {time.monotonic() - began:.0f} s")
+        (out / "complete").touch()
         self._made[key] = out / f"audyn-{board}-{version}"
         return self._made[key]
 
