@@ -1,6 +1,7 @@
 """scripts/sign: keys where they may be, and bundles signed by file, token and offline that RAUC itself believes."""
 
 import os
+import shutil
 import subprocess
 
 from .tools import REPO
@@ -147,6 +148,37 @@ printf 5678 >pin""", check=False)
         check(f"sign: RAUC accepts system.conf for {loader}, and our bundle with it", result.returncode == 0, result.stderr[-300:])
         result = tools.run("rauc", "-c", work / f"{loader}.conf", "info", work / "release.raucb", check=False)
         check(f"sign: and not the other's ({loader})", result.returncode != 0 and "signature verification failed" in result.stderr, result.stderr[-300:])
+
+    real_refusals(work, check, tools, whole)
+
+
+def real_refusals(work, check, tools, whole):
+    """audyn-update with RAUC itself: each sentence comes of what this RAUC really says."""
+    (work / "box/bin").mkdir(parents=True)
+    (work / "box/proc").mkdir()
+    (work / "box/proc/cmdline").write_text("rauc.slot=A audyn.roothash=1\n")
+    (work / "box/bin/rauc").write_text(f'#!/bin/sh\nexec /usr/bin/rauc -c {work}/grub.conf "$@"\n')
+    (work / "box/bin/rauc").chmod(0o755)
+    shutil.copytree(REPO / "rootfs-overlay/usr/lib/audyn", work / "box/lib")
+    (work / "box/lib/release").write_text("AUDYN_VERSION=3.0.0\nAUDYN_COMPATIBLE=audyn-lab\nAUDYN_STATE_FORMAT=1\n")
+
+    def update(name, words, data=None):
+        if data is not None:
+            (work / "tried.raucb").write_bytes(data)
+        bundle = "tried.raucb" if data is not None else name
+        result = tools.shell(f"AUDYN_ROOT={work}/box AUDYN_LIB={work}/box/lib AUDYN_PATH={work}/box/bin:$PATH "
+                             f"sh {REPO}/rootfs-overlay/usr/bin/audyn-update install {bundle}", check=False)
+        refused(check, f"by RAUC itself: {name}", result, words)
+
+    for part in (0, 1, 10, 50, 90, 99):
+        update(f"{part} % of a bundle", "cut short", whole[:len(whole) * part // 100])
+    for missing in (1, 8, 500):
+        update(f"{missing} bytes are missing", "cut short", whole[:-missing])
+    update("no bundle at all", "cut short", b"hello\n")
+    update("release.raucb", "not signed by an authority")
+    update("dev.raucb", "older than 3.0.0")
+    (work / "box/lib/release").write_text("AUDYN_VERSION=1\nAUDYN_COMPATIBLE=audyn-other\n")
+    update("dev.raucb", "for another board (audyn-lab)")
 
 
 def run(work, check, tools):
