@@ -132,8 +132,9 @@ class Box(Vm):
 
     # Recording
 
-    def configure(self, flows, **global_settings):
-        """Sources and recorders for these flows, as an administrator's files, and an engine that has read them."""
+    def configure(self, flows):
+        """Sources and recorders for these flows, as an administrator's files, and an engine that has read them. Not before the box's
+        health check has decided: an engine that is restarted under it is unwell."""
         sources = [{"id": f.name, "name": f.name, "address": f.group, "port": f.port, "interface": self.interface,
                     "packet_frames": 192} for f in flows]
         recorders = [{"id": f.name, "name": f.name, "source_id": f.name} for f in flows]

@@ -16,6 +16,8 @@ def run(t):
     image = box.image()
     t.check("it says what it is", image.get("board") == "lab-x86_64" and image.get("version") == "1.0.0" and image.get("slot") == "A", f"{image}")
 
+    fresh = box.wait_health()
+    t.check("a fresh image passes its own health check", fresh["health"] == "good" and not fresh["alarms"], f"{fresh}")
     flow = Flow(0)
     box.configure([flow])
     box.send([flow], box.place)

@@ -15,10 +15,10 @@ def run(t):
     box = t.box("box", image=t.images.disk("2.0.0"), media=t.images.media("broken", bundles))
     box.start()
     box.up()
+    box.wait_health()
     box.configure([flow])
     box.send([flow], box.place)
     box.wait_recording([flow])
-    box.wait_health()
     settings = box.settings()
     for kind in KINDS:
         try:

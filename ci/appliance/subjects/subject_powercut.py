@@ -21,10 +21,10 @@ def run(t):
     box = t.box("box", image=t.images.disk("1.0.0"), log_writes=True, memory=1280)
     box.start()
     box.up()
+    box.wait_health()
     box.configure(flows)
     box.send(flows, box.place)
     box.wait_recording(flows)
-    box.wait_health()
     good, short = set(), []
     for number in range(1, CUTS + 1):
         instant = t.dice.uniform(0, LONGEST)

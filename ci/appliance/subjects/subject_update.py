@@ -11,10 +11,10 @@ def run(t):
     box = t.box("box", image=image, media=t.images.media("update", {"v2.raucb": bundle}), log_writes=True)
     box.start()
     box.up()
+    first = box.wait_health()
     box.configure([flow])
     box.send([flow], box.place)
     box.wait_recording([flow])
-    first = box.wait_health()
     t.check("v1 is marked good on slot A", first["version"] == "1.0.0" and first["slot"] == "A" and not first["trial"], f"{first}")
     settings = box.settings()
 
