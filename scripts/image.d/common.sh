@@ -111,7 +111,7 @@ TOOLS_BIND=()
 # tools_env: the few variables that a command in the tools may know.
 tools_env() {
   local name
-  for name in SOURCE_DATE_EPOCH TERM APT_CONFIG AUDYN_CACHE AUDYN_KEYS LC_ALL; do
+  for name in SOURCE_DATE_EPOCH TERM APT_CONFIG AUDYN_CACHE AUDYN_KEYS AUDYN_PKCS11_MODULE RAUC_PKCS11_MODULE SOFTHSM2_CONF LC_ALL; do
     if [ -n "${!name:-}" ]; then printf '%s=%s\n' "$name" "${!name}"; fi
   done
 }
