@@ -10,13 +10,15 @@ AUDYN_SOURCE_VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' $(AUDYN_SOURC
 
 # Buildroot sets CARGO_PROFILE_RELEASE_*, which beats [profile.release] in
 # Cargo.toml. These come later and say what Cargo.toml says; ci/external-check
-# compares the two.
+# compares the two. The directory of the build isn't in the programs, so that
+# two builds in two places are the same; backtraces say /audyn/… instead.
 AUDYN_CARGO_ENV = \
 	CARGO_PROFILE_RELEASE_LTO="thin" \
 	CARGO_PROFILE_RELEASE_CODEGEN_UNITS="4" \
 	CARGO_PROFILE_RELEASE_DEBUG="line-tables-only" \
 	CARGO_PROFILE_RELEASE_OPT_LEVEL="3" \
-	CARGO_PROFILE_RELEASE_PANIC="abort"
+	CARGO_PROFILE_RELEASE_PANIC="abort" \
+	CARGO_BUILD_RUSTFLAGS="--remap-path-prefix=$(@D)=/audyn"
 
 # What lies beside the sources and is no source. node_modules and dist belong
 # to the page, which audyn-webd takes from audyn-ui.
