@@ -126,7 +126,8 @@ buildroot_image() {
   umask 022
   need_node
   build_page >/dev/null || fail "the page could not be built; see above"
-  BUILDROOT_WORK=$(mktemp -d "$CACHE/buildroot-work.XXXXXX")
+  mkdir -p "$CACHE/buildroot"
+  BUILDROOT_WORK=$(mktemp -d "$CACHE/buildroot/work.XXXXXX")
   # shellcheck disable=SC2064  # the directory as it is called now
   trap "rm -rf '$BUILDROOT_WORK'" EXIT
   write_release "$BUILDROOT_WORK/release"
