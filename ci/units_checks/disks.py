@@ -129,6 +129,22 @@ def decides(verdict, work):
     verdict.check("disks: what -p can't repair, -y does, and the start goes on", code == 0 and "e2fsck -p" in calls and "e2fsck -y" in calls, calls)
 
 
+# What is not there before the recordings' disk is, or before it has been checked.
+DISK = {"audyn-recordings.service", "audyn-recordings-prepare.service", "srv-recordings.mount", "dev-audyn-recordings.device"}
+
+
+def awaited(name):
+    """All units that a unit of ours is ordered after, through others of ours."""
+    found, todo = set(), [name]
+    while todo:
+        path = UNITS / todo.pop()
+        if path.is_file():
+            after = set(" ".join(of(path, "Unit", "After") + of(path, "Unit", "RequiresMountsFor")).split()) - found
+            found |= after
+            todo += after
+    return found
+
+
 def mounts(verdict):
     options = {}
     for name in ("srv-recordings.mount", "efi.mount", "var.mount"):
@@ -137,6 +153,12 @@ def mounts(verdict):
         verdict.check(f"disks: {name} holds data and nothing else", not missing, ", ".join(missing))
     engine = of(UNITS / "audyn-engine.service", "Unit", "Requires") + of(UNITS / "audyn-engine.service", "Unit", "BindsTo")
     verdict.check("disks: nothing that the engine requires can be missing", not engine, ", ".join(engine))
+    # Neither is anything of the disk waited for: its check may take hours, in which the engine meters and other disks record.
+    waits = {name: awaited(name) for name in ("audyn-engine.service", "audyn-webd.service", "audyn-webd.socket")}
+    slow = [f"{name}: {', '.join(sorted(found & DISK))}" for name, found in waits.items() if found & DISK]
+    verdict.check("disks: the engine and the page wait for nothing of the recordings' disk", not slow, "; ".join(slow))
+    last = [value for value in of(UNITS / "audyn-recordings.service", "Service", "ExecStop") if "systemctl stop audyn-engine.service" in value]
+    verdict.check("disks: and yet the disk stays until the engine has ended", len(last) == 1 and "!= stopping" in last[0], str(last))
     table = [line for line in (OVERLAY / "etc/fstab").read_text().splitlines() if line.strip() and not line.startswith("#")]
     verdict.check("disks: fstab says nothing beside the units", not table, "; ".join(table))
     genimage = OVERLAY.parent / "board/common/genimage.cfg.in"
