@@ -5,7 +5,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from units_checks.overlay import OVERLAY
+from units_checks.overlay import OVERLAY, UNITS, of
 
 LIB = OVERLAY / "usr/lib/audyn-time"
 EPOCH = datetime.datetime(1900, 1, 1)
@@ -39,6 +39,7 @@ Hardware Receive Filter Modes: none
 
 def run(verdict, work):
     leap_seconds(verdict)
+    saved_time(verdict)
     for shell in (["dash"], ["busybox", "sh"]):
         if shutil.which(shell[0]) is None:
             verdict.skip(f"time scripts by {shell[0]}", "it is not installed")
@@ -70,6 +71,15 @@ class Box:
         }
         return subprocess.run([*self.shell, LIB / name, *arguments], env={k: str(v) for k, v in variables.items()},
                               capture_output=True, text=True, timeout=60)
+
+
+def saved_time(verdict):
+    """A box without a battery starts where chronyd was last: the time of its drift file, which outlives the restart."""
+    command = of(UNITS / "audyn-chrony.service", "Service", "ExecStart")[0].split()
+    drift = [line.split()[1] for line in (LIB / "chrony.conf").read_text().splitlines() if line.startswith("driftfile ")]
+    writable = " ".join(of(UNITS / "audyn-chrony.service", "Service", "ReadWritePaths")).replace("-/", "/").split()
+    kept = len(drift) == 1 and str(Path(drift[0]).parent) in writable
+    verdict.check("time: chronyd starts from the saved time", "-s" in command and kept, " ".join(command))
 
 
 def leap_table(path):
