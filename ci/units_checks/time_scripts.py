@@ -40,6 +40,7 @@ Hardware Receive Filter Modes: none
 def run(verdict, work):
     leap_seconds(verdict)
     saved_time(verdict)
+    without_chrony(verdict)
     for shell in (["dash"], ["busybox", "sh"]):
         if shutil.which(shell[0]) is None:
             verdict.skip(f"time scripts by {shell[0]}", "it is not installed")
@@ -80,6 +81,16 @@ def saved_time(verdict):
     writable = " ".join(of(UNITS / "audyn-chrony.service", "Service", "ReadWritePaths")).replace("-/", "/").split()
     kept = len(drift) == 1 and str(Path(drift[0]).parent) in writable
     verdict.check("time: chronyd starts from the saved time", "-s" in command and kept, " ".join(command))
+
+
+def without_chrony(verdict):
+    """PTP on a port, and with it the media clock, needs nothing that only a running chronyd makes."""
+    for name in ("audyn-ptp4l@.service", "audyn-phc2sys@.service"):
+        needs = [path for key in ("BindPaths", "BindReadOnlyPaths", "ReadWritePaths") for value in of(UNITS / name, "Service", key)
+                 for path in value.split() if path.startswith("/run/audyn-chrony")]
+        verdict.check(f"time: {name} starts without chronyd", not needs, ", ".join(needs))
+    kept = of(UNITS / "audyn-chrony.service", "Service", "RuntimeDirectoryPreserve")
+    verdict.check("time: chronyd's inputs are the same directory after it has ended", kept == ["yes"], str(kept))
 
 
 def leap_table(path):
