@@ -14,16 +14,18 @@ OFF = {"audyn-sshd.service": "until an administrator wants it"}
 
 # Units of the distributions that the preset may name: both images have them, or one of the two.
 FOREIGN = {
-    "rauc.service", "systemd-networkd.service", "systemd-networkd.socket", "systemd-resolved.service", "systemd-pstore.service",
+    "rauc.service", "systemd-networkd.service", "systemd-networkd.socket", "systemd-resolved.service",
     "dbus.service", "dbus.socket", "dbus-broker.service",
 }
 
-# What must not start whatever a package does, so it is masked: other hands on the clock, the firewall or the disks, logins.
+# What must not start whatever a package does, so it is masked: other hands on the clock, the firewall or the disks, logins; and
+# systemd-pstore, whose directory on the state partition nobody bounds (boot-report keeps the last words of the last 3 panics).
 MASKED = [
     "getty@.service", "serial-getty@.service", "console-getty.service", "autovt@.service", "debug-shell.service",
     "ctrl-alt-del.target", "nftables.service", "chrony.service", "chronyd.service", "ptp4l.service", "ptp4l@.service",
     "phc2sys.service", "phc2sys@.service", "systemd-timesyncd.service", "ssh.service", "ssh.socket", "sshd.service",
     "sshd@.service", "systemd-repart.service", "systemd-networkd-wait-online.service", "systemd-firstboot.service",
+    "systemd-pstore.service",
 ]
 MASKED_GENERATORS = ["systemd-getty-generator", "systemd-gpt-auto-generator", "systemd-ssh-generator"]
 
