@@ -159,6 +159,9 @@ def mounts(verdict):
     verdict.check("disks: the engine and the page wait for nothing of the recordings' disk", not slow, "; ".join(slow))
     last = [value for value in of(UNITS / "audyn-recordings.service", "Service", "ExecStop") if "systemctl stop audyn-engine.service" in value]
     verdict.check("disks: and yet the disk stays until the engine has ended", len(last) == 1 and "!= stopping" in last[0], str(last))
+    asked = " ".join(value for path in (UNITS / "audyn-state.service", *UNITS.glob("audyn-state.service.d/*.conf"))
+                     for key in ("Wants", "Requires", "RequiresMountsFor") for value in of(path, "Unit", key)).split()
+    verdict.check("disks: audyn-state asks for the /var that it binds into", {"var.mount", "/var"} & set(asked), " ".join(asked))
     table = [line for line in (OVERLAY / "etc/fstab").read_text().splitlines() if line.strip() and not line.startswith("#")]
     verdict.check("disks: fstab says nothing beside the units", not table, "; ".join(table))
     genimage = OVERLAY.parent / "board/common/genimage.cfg.in"
