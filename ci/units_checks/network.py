@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from units_checks.overlay import OVERLAY, of, programs, units
+from units_checks.overlay import OVERLAY, UNITS, of, programs, units
 
 RULES = OVERLAY / "usr/lib/audyn-net/firewall.nft"
 ALLOW = OVERLAY / "usr/lib/audyn-net/listening.allow"
@@ -32,7 +32,29 @@ def run(verdict, work):
         verdict.skip("the firewall's rules", "no network namespaces, or no nf_tables in this kernel; run it as root on another one")
     else:
         firewall(verdict, work, nft)
+        reloaded(verdict, work, nft)
     listening(verdict)
+
+
+def reloaded(verdict, work, nft):
+    """What audyn-sshd leaves in its directory while it runs is in the list whenever the list is loaded; and only then."""
+    ssh = UNITS / "audyn-sshd.service"
+    linked = [Path(value.split()[2]) for value in of(ssh, "Service", "ExecStartPre") if value.startswith("/bin/ln -s")]
+    directory = "/run/" + "".join(of(ssh, "Service", "RuntimeDirectory"))
+    here = work / "run-audyn-sshd"
+    rules = work / "reloaded.nft"
+    rules.write_text(RULES.read_text().replace(f'"{directory}/', f'"{here}/'))
+
+    def loaded():
+        done = in_namespace("sh", "-c", f"{nft} -f {rules} && {nft} -f {rules} && {nft} list set inet audyn tcp_open")
+        return done.returncode == 0 and re.search(r"elements = \{ 22 \}", done.stdout) is not None, done.stderr[-300:]
+
+    before, said = loaded()
+    here.mkdir()
+    for path in linked:
+        (here / path.name).symlink_to(OVERLAY / str(path).lstrip("/"))
+    during, more = loaded()
+    verdict.check("network: a reload of the firewall leaves SSH open while it is on, and closed while it is off", not before and during and not said, said + more)
 
 
 def firewall(verdict, work, nft):
