@@ -63,6 +63,15 @@ def run(verdict, work):
     # The one that root and the engine share: neither may remove the other's files.
     mode = (root / "run/audyn").stat().st_mode
     verdict.check("accounts: /run/audyn is sticky, root's, and writable for the group", mode & 0o7777 == 0o1770)
+    # What keeps the page from writing to recordings, whenever their disk was mounted: owner and modes. Its sandbox's read-only
+    # covers only what was mounted before it started, so the page may neither own the archive nor find it writable for its group.
+    archive = next(fields for fields in entries(OVERLAY / "usr/lib/audyn-storage/recordings.conf") if fields[1] == "/srv/recordings")
+    page = {key: of(UNITS / "audyn-webd.service", "Service", key) for key in ("User", "Group", "SupplementaryGroups", "CapabilityBoundingSet")}
+    masks = int(of(UNITS / "audyn-engine.service", "Service", "UMask")[0], 8)
+    theirs = of(UNITS / "audyn-engine.service", "Service", "User")
+    verdict.check("accounts: recordings are the engine's, and the page's to read only",
+                  int(archive[2], 8) & 0o022 == 0 and masks & 0o022 == 0o022 and [archive[3]] == theirs != page["User"]
+                  and page["Group"] == [archive[4]] and not page["SupplementaryGroups"] and page["CapabilityBoundingSet"] == [""], f"{archive} {page}")
     writable = of(UNITS / "audyn-engine.service", "Service", "RuntimeDirectory")
     verdict.check("accounts: no unit makes /run/audyn its own", not writable, ", ".join(writable))
     shutil.rmtree(root / "run/audyn")
