@@ -70,6 +70,44 @@ def update_and_back(make, check):
     check("and nothing is copied at an ordinary start", box.generation() == "3" and box.generations() == [2, 3])
 
 
+def used_for_long(make, check):
+    """Rolled back to a version whose health check fails for good on this box: it stays up, and people work with it."""
+    box = grown(make)
+    box.boot("B", "2")
+    box.health()
+    box.boot("A", "1")
+    box.settings().write_text("months of work\n")
+    box.flag("selftest", "no sound card")
+    check("rolled back, never healthy: it stays up", box.health().returncode == 1 and not box.rebooted())
+    box.boot("A", "1")
+    check("its own next start has its settings", box.settings().read_text() == "months of work\n")
+    box.boot("B", "3")
+    check("an update starts with what was in use, not with what was good long ago", box.settings().read_text() == "months of work\n", box.generation())
+    box.settings().write_text("of the trial\n")
+    box.boot("A", "1")
+    check("and when it fails, it is still there", box.settings().read_text() == "months of work\n", str(box.generations()))
+    check("what the trial changed is gone", len([n for n in box.generations() if box.meta(n)["roothash"] == HASH["3"]]) == 0, str(box.generations()))
+
+    box = grown(make)
+    box.boot("B", "2")
+    box.health()
+    box.boot("A", "1", run=False)
+    box.settings().write_text("seconds of work\n")
+    box.boot("B", "2")
+    check("nor are the first seconds after a rollback lost", box.settings().read_text() == "seconds of work\n", box.generation())
+
+    box = grown(make)
+    box.boot("B", "2")
+    box.health()
+    box.boot("A", "1")
+    number = box.generation()
+    meta = box.root / f"disk/gen/{number}.meta"
+    meta.write_text(meta.read_text().replace("good=1", "good=0"))  # as an earlier version of the script left it
+    box.settings().write_text("months of work\n")
+    box.boot("B", "3")
+    check("nothing that a good version may have worked with is deleted", int(number) in box.generations(), str(box.generations()))
+
+
 def formats(make, check):
     box = grown(make)
     migration(box, 'echo "format two" >>"$1/engine/settings"')
@@ -237,6 +275,7 @@ def run(make, check, skip):
     fresh(make, check)
     same_root_in_the_other_slot(make, check)
     update_and_back(make, check)
+    used_for_long(make, check)
     formats(make, check)
     power_cuts(make, check)
     mark_good_cuts(make, check)
