@@ -78,12 +78,13 @@ def make_root(work):
             path.write_text("#!/bin/sh\n")
             path.chmod(0o755)
     # Units of packages that the images have and this machine may not.
-    stubs = {"rauc.service": "multi-user.target", "systemd-resolved.service": "sysinit.target", "dbus-broker.service": "multi-user.target",
+    stubs = {"rauc.service": None, "systemd-resolved.service": "sysinit.target", "dbus-broker.service": "multi-user.target",
              "systemd-networkd.service": "multi-user.target", "systemd-pstore.service": "sysinit.target"}
     for name, target in stubs.items():
         path = root / "usr/lib/systemd/system" / name
         if not path.exists():
-            path.write_text(f"[Service]\nExecStart=/bin/true\n[Install]\nWantedBy={target}\n")
+            install = f"[Install]\nWantedBy={target}\n" if target else ""
+            path.write_text(f"[Service]\nExecStart=/bin/true\n{install}")
     for program in ("bin/true",):
         path = root / "usr" / program
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -12,9 +12,10 @@ PRESET = OVERLAY / "usr/lib/systemd/system-preset/00-audyn.preset"
 # Units with an [Install] section that stay off, and why.
 OFF = {"audyn-sshd.service": "until an administrator wants it"}
 
-# Units of the distributions that the preset may name: both images have them, or one of the two.
+# Units of the distributions that the preset may name: both images have them, or one of the two, with an [Install] section (RAUC's
+# has none: the bus starts it when somebody asks).
 FOREIGN = {
-    "rauc.service", "systemd-networkd.service", "systemd-networkd.socket", "systemd-resolved.service",
+    "systemd-networkd.service", "systemd-networkd.socket", "systemd-resolved.service",
     "dbus.service", "dbus.socket", "dbus-broker.service",
 }
 
