@@ -155,6 +155,19 @@ def fallen_back(make, check):
     check("given up by a version that is on trial itself: said, but nothing is closed", box.report()["fallback"] is not None and box.env()["A_OK"] == "1")
 
 
+def flickers(make, check):
+    """The mains go three times before userspace of a good version gets to its counter."""
+    box = two_versions(make)
+    box.set_env(B_TRY=3)
+    box.boot("A", "1")
+    env = box.env()
+    check("a good version that was cut off three times: this one goes first, with a notice", env["ORDER"] == "A B" and box.report()["fallback"]["slot"] == "B")
+    check("but it stays good, and can be gone back to", env["B_OK"] == "1" and env["B_TRY"] == "0" and env["B_GOOD"] == HASH["2"]
+          and box.boot_file("good.B").strip() == HASH["2"], str(env))
+    check("in one command", "Slot B:    good" in box.script("audyn-update", "status").stdout
+          and box.script("audyn-update", "rollback", "--no-restart").returncode == 0 and box.env()["ORDER"] == "B A")
+
+
 def record(make, check):
     def damaged(name, do, words, order):
         box = two_versions(make)
@@ -291,6 +304,7 @@ def first_boot(make, check):
 def run(make, check, _skip):
     ordinary(make, check)
     fallen_back(make, check)
+    flickers(make, check)
     record(make, check)
     health(make, check)
     first_boot(make, check)
