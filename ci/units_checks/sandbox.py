@@ -24,6 +24,7 @@ LIMITS = {
     "audyn-ntp-sources.service": 1.5,
     "audyn-console.service": 2.5,
     "audyn-firewall.service": 3.0,
+    "audyn-irq.service": 2.5,
 }
 
 
