@@ -274,6 +274,17 @@ def health(make, check):
     check("a record that can't be written: not good, and said", box.health().returncode == 1 and "can't be written" in box.alarms(), box.alarms())
 
 
+def good_by_hand(make, check):
+    box = two_versions(make)
+    install(box, "A")
+    box.boot("A", "3")
+    box.script("audyn-update", "mark-good")
+    box.flag("selftest", "no sound card")
+    box.script("health", "check")
+    box.script("health", "after", env={"SERVICE_RESULT": "exit-code"})
+    check("marked good by hand, then the check fails: an alarm, no restart", not box.rebooted() and "no sound card" in box.alarms(), box.alarms())
+
+
 def first_boot(make, check):
     box = make()
     box.boot("A", "1")
@@ -307,4 +318,5 @@ def run(make, check, _skip):
     flickers(make, check)
     record(make, check)
     health(make, check)
+    good_by_hand(make, check)
     first_boot(make, check)
