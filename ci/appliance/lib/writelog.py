@@ -18,6 +18,7 @@ import random
 import struct
 from pathlib import Path
 
+import disk
 import tools
 
 SECTOR = 512
@@ -53,6 +54,13 @@ class WriteLog:
                 self._next += SECTOR + data
         return len(self.entries)
 
+    def keep(self, path):
+        """A copy of what was read so far, for a replay after its machine is gone."""
+        disk.copy_sparse(self.path, path)
+        kept = WriteLog(path)
+        kept.entries, kept._next = list(self.entries), self._next
+        return kept
+
     def written(self, first, last):
         """Bytes written by the entries [first, last)."""
         return sum(e.length for e in self.entries[first:last] if not e.flags & (DISCARD | MARK))
@@ -67,8 +75,8 @@ class WriteLog:
                 done += self.entries[index].length
         return last
 
-    def replay(self, disk, cut, dice):
-        """Writes to `disk` (as it was when the log began) what a cut before entry `cut` leaves; a sentence on what was lost."""
+    def replay(self, target, cut, dice):
+        """Writes to `target` (a disk as it was when the log began) what a cut before entry `cut` leaves; a sentence on what was lost."""
         barrier = max((i + 1 for i in range(cut) if self.entries[i].flags & FLUSH), default=0)
         loose = [e for e in self.entries[barrier:cut] if not e.flags & (FUA | DISCARD | MARK) and e.length]
         firm = [e for e in self.entries[:cut] if e.length and not e.flags & (DISCARD | MARK)]
@@ -77,7 +85,7 @@ class WriteLog:
         keep_first = dice.randint(0, pieces) if mode == "the first of it kept" else None
         kept = seen = 0
         loose_ids = {id(e) for e in loose}
-        with open(self.path, "rb") as log, open(disk, "r+b") as out:
+        with open(self.path, "rb") as log, open(target, "r+b") as out:
             for entry in firm:
                 log.seek(entry.at)
                 data = log.read(entry.length)
@@ -98,8 +106,8 @@ def prove(check, work):
     """The judge judged, on a disk of 1 MiB that qemu-io writes to: what was flushed is always there, what was not can be lost,
     and all of the log is all of the disk."""
     place = Path(work)
-    layer, log, disk = place / "prove.raw", place / "prove.log", place / "prove.disk"
-    for path in (layer, log, disk):
+    layer, log, target = place / "prove.raw", place / "prove.log", place / "prove.disk"
+    for path in (layer, log, target):
         path.write_bytes(b"" if path == log else bytes(1 << 20))
     chain = {"driver": "blklogwrites", "file": {"driver": "file", "filename": str(layer)}, "log": {"driver": "file", "filename": str(log)},
              "log-sector-size": 512}
@@ -111,15 +119,15 @@ def prove(check, work):
     flushed = bytes([1]) * (60 << 10)
     outcomes, right = set(), True
     for seed in range(40):
-        disk.write_bytes(bytes(1 << 20))
-        noted.replay(disk, last, random.Random(seed))
-        data = disk.read_bytes()
+        target.write_bytes(bytes(1 << 20))
+        noted.replay(target, last, random.Random(seed))
+        data = target.read_bytes()
         right &= data[4096:64 << 10] == flushed and data[256 << 10:260 << 10] == bytes([4]) * 4096 and data[0] in (1, 3)
         outcomes.add((data[0], data[64 << 10:192 << 10].count(2) >> 12, data[64 << 10:192 << 10].count(5) >> 12))
-    disk.write_bytes(bytes(1 << 20))
-    noted.replay(disk, noted.read(), random.Random(0))
+    target.write_bytes(bytes(1 << 20))
+    noted.replay(target, noted.read(), random.Random(0))
     check("the power cut's tool: what was flushed or forced is there, what was not is lost by chance, the whole log is the disk",
-          right and len(outcomes) > 15 and any(o[1:] == (0, 0) for o in outcomes) and disk.read_bytes() == layer.read_bytes(),
+          right and len(outcomes) > 15 and any(o[1:] == (0, 0) for o in outcomes) and target.read_bytes() == layer.read_bytes(),
           f"{len(outcomes)} different disks of 40 cuts")
-    for path in (layer, log, disk):
+    for path in (layer, log, target):
         path.unlink()

@@ -1,6 +1,7 @@
 """The power goes away at 0, 10 … 100 % of an installation; the boot environment is zeroed; the state partition is full."""
 
 import disk
+import writelog
 from box import RECORDINGS, Flow
 
 WHOLE = [share / 10 for share in range(11)]
@@ -8,6 +9,7 @@ CI = [0.5]
 
 
 def run(t):
+    writelog.prove(t.check, t.work)
     made = t.shared.get("install") or install_once(t)
     media = t.images.media("cut", {"v2.raucb": t.images.bundle("2.0.0")})
     shares = WHOLE if t.whole else CI
@@ -35,14 +37,15 @@ def install_once(t):
     answer = box.install("v2.raucb")
     ended = box.log.read()
     t.check("an installation to cut", answer.ok, f"{box.log.written(begun, ended) >> 20} MiB written" if answer.ok else str(answer)[-400:])
-    box._end()
-    return {"image": image, "log": box.log, "begun": begun, "ended": ended, "settings": settings, "flow": flow}
+    log = box.log.keep(t.work / "install.log")
+    box.close()
+    return {"image": image, "log": log, "begun": begun, "ended": ended, "settings": settings, "identity": box.identity}
 
 
 def cut_at(t, made, media, share):
     log, name = made["log"], f"cut at {share:.0%}"
     cut = log.at_share(made["begun"], made["ended"], share)
-    box = t.box(f"cut-{share:.0%}".replace("%", ""), image=made["image"], media=media)
+    box = t.box(f"cut-{share:.0%}".replace("%", ""), image=made["image"], media=media, identity=made["identity"])
     lost = log.replay(box.disk, cut, t.dice)
     environment = disk.grubenv(box.disk)
     box.start()
@@ -100,7 +103,6 @@ def state_full(t, image, media):
     if answer.ok:
         box.reboot()
         box.prepare()
-        after = box.wait_health(seconds=900) if False else box.image()
-        t.note(f"after it: {after}")
+        t.note(f"after it: {box.image()}")
     box.sh("rm -f /state/filler /state/filler2; sync")
     box.close()

@@ -9,6 +9,7 @@ import threading
 import time
 
 import disk
+import writelog
 from box import RATE, Flow, Recording
 
 CUTS = 20
@@ -17,6 +18,7 @@ LONGEST = 12.0  # seconds of recording before a cut
 
 def run(t):
     t.note(f"seed {t.seed}")
+    writelog.prove(t.check, t.work)
     flows = [Flow(10 + number) for number in range(6)]
     box = t.box("box", image=t.images.disk("1.0.0"), log_writes=True, memory=1280)
     box.start()

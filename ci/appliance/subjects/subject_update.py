@@ -25,7 +25,8 @@ def run(t):
             f"{time.monotonic() - clock:.0f} s, {box.log.written(begun, ended) >> 20} MiB written" if answer.ok else str(answer)[-500:])
     if not answer.ok:
         return
-    t.shared["install"] = {"image": image, "log": box.log, "begun": begun, "ended": ended, "settings": settings, "flow": flow}
+    t.shared["install"] = {"image": image, "log": box.log.keep(t.work / "install.log"), "begun": begun, "ended": ended,
+                           "settings": settings, "identity": box.identity}
     still = box.wait_recording([flow])[flow.name]
     t.note(f"at the end of the installation the recorder had {still['frames_written']} frames and {still['frames_filled']} lost ones")
 
