@@ -19,13 +19,13 @@ lab_base() {
   local packages files key started=$SECONDS list=$CACHE/apt/$DEB_ARCH/resolved
   mapfile -t packages < <(sed 's/[[:space:]]*#.*//; /^[[:space:]]*$/d' board/lab/packages)
   packages+=("linux-image-rt-$DEB_ARCH")
-  apt_resolve "$DEB_ARCH" "${packages[@]}" >"$list.new"
-  mv "$list.new" "$list"
+  mkdir -p "$(dirname "$list")" "$CACHE/lab"
+  apt_resolve "$DEB_ARCH" "${packages[@]}" >"$list.$$"
+  mv "$list.$$" "$list"
   mapfile -t files < <(awk '{ print $2 }' "$list")
   [ ${#files[@]} -gt 20 ] || fail "apt did not say what the packages in board/lab/packages need"
   key=$({ printf '%s\n' "${files[@]}" && cat board/lab/{packages,left-out,modules,init} scripts/image.d/{lab-root,needed.py}; } | sha256sum | cut -c1-12)
   LAB_BASE=$CACHE/lab/$DEB_ARCH-$key
-  mkdir -p "$CACHE/lab"
   [ ! -e "$LAB_BASE/.complete" ] || return 0
   exec 7>"$CACHE/lab/lock"
   flock 7
