@@ -259,6 +259,13 @@ def no_partition(make, check):
     box.boot("B", "2")
     check("a new version that can't mount it is on trial", box.report()["trial"] is True)
     check("and goes back", box.health().returncode == 1 and box.rebooted() and "could not be mounted" in (box.root / "run/audyn/boot/why").read_text())
+    box.unflag("no-mount")
+    box.set_env(A_GOOD=HASH["1"], A_OK=1, A_TRY=2)
+    box.boot("A", "1", cut="1")
+    box.script("boot-report", "start")
+    check("a check of the partition that was ended for taking too long: what the ESP knows as good is not on trial",
+          box.report()["trial"] is False and box.env()["A_TRY"] == "0", str(box.env()))
+    box.flag("no-mount")
     box.flag("no-tmpfs")
     result = box.boot("A", "1")
     check("not even memory: the boot still goes on", result.returncode == 0, result.stderr[-200:])

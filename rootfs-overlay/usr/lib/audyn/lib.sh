@@ -107,7 +107,8 @@ alarm_over() { rm -f "$THIS/alarm.$1"; }
 
 # ---- trial -----------------------------------------------------------------------------------------------------------
 
-state_persists() { [ ! -e "$THIS/memory" ]; }
+# Not only the note that audyn-state leaves: it may have been ended at its time limit before it mounted anything.
+state_persists() { [ ! -e "$THIS/memory" ] && mountpoint -q "$STATE"; }
 
 # good_hash SLOT: the root hash that was marked good there. The state partition knows; the ESP knows too, for the day
 # when the state partition is gone.
