@@ -121,6 +121,10 @@ printf 5678 >pin""", check=False)
     (work / "bit.raucb").write_bytes(whole[:70000] + bytes([whole[70000] ^ 1]) + whole[70001:])
     refused(check, "a flipped bit", inside("bundle", "bit.raucb", "no.raucb", *release), "is damaged: its content is not what its manifest says")
     refused(check, "a bundle of somebody else's", inside("bundle", "release.raucb", "no.raucb", *release), "not signed by whom")
+    (work / "public").mkdir()
+    (work / "public" / (subject(safe / "ca.pem", "-hash").split()[0] + ".0")).write_text((safe / "ca.pem").read_text())
+    refused(check, "a bundle whose signer only this machine's list of public authorities knows",
+            sign(work, "offline", "extract", "release.raucb", "no.raucb", env={"SSL_CERT_DIR": str(work / "public")}), "not signed by whom")
     refused(check, "a key that does not fit its certificate", inside("bundle", "dev.raucb", "no.raucb", "--key", dev / "signer.key", "--cert", safe / "signer.pem",
                                                                     "--keyring", safe / "keyring.pem"), "could not sign")
     refused(check, "a signer that the boxes don't believe", inside("bundle", "dev.raucb", "no.raucb", "--key", dev / "signer.key", "--cert", dev / "signer.pem",
