@@ -285,6 +285,16 @@ def good_by_hand(make, check):
     check("marked good by hand, then the check fails: an alarm, no restart", not box.rebooted() and "no sound card" in box.alarms(), box.alarms())
 
 
+def damaged_notice(make, check):
+    for name, text in (("zeroed", "\0" * 80), ("without a slot", "version=3\nat=2026-11-22T20:00:00Z\nreason=x\n"), ("without a time", "slot=A\nreason=x\n"),
+                       ("with another time", "slot=A\nat=yesterday\nreason=x\n"), ("of another slot", "slot=C\nat=2026-11-22T20:00:00Z\nreason=x\n")):
+        box = two_versions(make)
+        (box.root / "disk/boot/fallback").write_text(text)
+        box.boot("B", "2")
+        check(f"a notice {name}: an alarm in its place, the rest of the report is whole", box.report()["fallback"] is None
+              and "is damaged" in box.alarms() and box.report()["slot"] == "B", json.dumps(box.report()))
+
+
 def first_boot(make, check):
     box = make()
     box.boot("A", "1")
@@ -319,4 +329,5 @@ def run(make, check, _skip):
     record(make, check)
     health(make, check)
     good_by_hand(make, check)
+    damaged_notice(make, check)
     first_boot(make, check)
