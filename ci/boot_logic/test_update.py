@@ -81,6 +81,10 @@ def updates(make, check):
     refused("rollback to it", box.script("audyn-update", "rollback"), "no version that was ever good")
 
     box = two_versions(make)
+    for args in (("--norestart",), ("--no-restart", "now"), ("A",)):
+        check(f"rollback {' '.join(args)}: usage, nothing happens", box.script("audyn-update", "rollback", *args).returncode == 64
+              and not box.rebooted() and box.env()["ORDER"] == "B A")
+    box = two_versions(make)
     box.settings().write_text("newest\n")
     result = box.script("audyn-update", "rollback")
     check("rollback: one command", result.returncode == 0 and box.rebooted() and box.env()["ORDER"] == "A B", result.stderr)
