@@ -124,7 +124,7 @@ printf 5678 >pin""", check=False)
     (work / "public").mkdir()
     (work / "public" / (subject(safe / "ca.pem", "-hash").split()[0] + ".0")).write_text((safe / "ca.pem").read_text())
     refused(check, "a bundle whose signer only this machine's list of public authorities knows",
-            sign(work, "offline", "extract", "release.raucb", "no.raucb", env={"SSL_CERT_DIR": str(work / "public")}), "not signed by whom")
+            inside("bundle", "release.raucb", "no.raucb", *release, env=f"SSL_CERT_DIR={work}/public"), "not signed by whom")
     refused(check, "a key that does not fit its certificate", inside("bundle", "dev.raucb", "no.raucb", "--key", dev / "signer.key", "--cert", safe / "signer.pem",
                                                                     "--keyring", safe / "keyring.pem"), "could not sign")
     refused(check, "a signer that the boxes don't believe", inside("bundle", "dev.raucb", "no.raucb", "--key", dev / "signer.key", "--cert", dev / "signer.pem",
