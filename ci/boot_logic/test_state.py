@@ -278,6 +278,20 @@ def no_partition(make, check):
     check("the partition is back: so are the settings", box.settings().read_text() == "studio one\n" and box.alarms() == "")
 
 
+def journals(make, check):
+    box = grown(make)
+    journal = box.root / "disk/journal"
+    own = "0123456789abcdef0123456789abcdef"
+    for age, name in enumerate([own, "a" * 32, "b" * 32, "c" * 32, "d" * 32, "remote"]):  # the first is the newest
+        (journal / name).mkdir()
+        (journal / name / "system.journal").write_text("x")
+        os.utime(journal / name, (10_000 - age, 10_000 - age))
+    os.utime(journal / own, (1, 1))
+    box.boot("A", "1")
+    check("journals of other identities: the two newest stay, so that they don't fill the partition",
+          sorted(path.name for path in journal.iterdir()) == sorted([own, "a" * 32, "b" * 32, "remote"]), str(sorted(path.name for path in journal.iterdir())))
+
+
 def run(make, check, skip):
     fresh(make, check)
     same_root_in_the_other_slot(make, check)
@@ -289,3 +303,4 @@ def run(make, check, skip):
     full_partition(make, check, skip)
     damage(make, check)
     no_partition(make, check)
+    journals(make, check)
