@@ -42,11 +42,12 @@ lab_base() {
   exec 7>&-
 }
 
-# lab_prune: of older bases and packages of each architecture, keeps the two newest and what the lists still name.
+# lab_prune: keeps the three newest bases of this architecture, and what a run that was killed left for a day.
 lab_prune() {
   local old
   while read -r old; do as_root rm -rf --one-file-system "$old"; done < <(
     find "$CACHE/lab" -mindepth 1 -maxdepth 1 -type d -name "$DEB_ARCH-*" ! -name '*.partial' -printf '%T@ %p\n' | sort -rn | tail -n +4 | cut -d' ' -f2-
+    find "$CACHE/lab" "$CACHE" -mindepth 1 -maxdepth 1 -type d \( -name '*.partial' -o -name 'work.*' \) -mtime +0
   )
 }
 
