@@ -38,6 +38,7 @@ case "$*" in
   *--bind*) [ ! -e "$FAKE/no-bind" ] || exit 32 ;;
 esac
 rmdir "$to" && ln -s "$from" "$to" """,
+    "umount": 'echo "umount $*" >>"$FAKE/log"; rm "$1" && mkdir "$1"',
     "mountpoint": '[ -L "$2" ]',
     "e2fsck": r"""
 echo "e2fsck $*" >>"$FAKE/log"

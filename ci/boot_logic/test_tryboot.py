@@ -23,7 +23,18 @@ class Firmware:
         box = self.box
         if how != "reset":
             box.flag("jobs", " 1 reboot.target        start waiting\n" if how == "reboot" else " 1 poweroff.target        start waiting\n")
+            # Nobody used /efi for a while, and systemd mounts nothing on demand while it shuts down.
+            efi, partition = box.root / "efi", box.root / "disk/esp-partition"
+            link = box.root / "dev/disk/by-partlabel/esp"
+            link.parent.mkdir(parents=True, exist_ok=True)
+            link.unlink(missing_ok=True)
+            link.symlink_to(partition)
+            efi.rename(partition)
+            efi.mkdir()
             box.script("boot-report", "stop")
+            efi.rmdir()
+            partition.rename(efi)
+            link.unlink()
             box.unflag("jobs")
         slot = self.next_slot() if how != "off" else {"2": "A", "3": "B"}[
             (box.root / "efi/autoboot.txt").read_text().split("boot_partition=")[1][0]]
