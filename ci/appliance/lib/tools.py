@@ -7,6 +7,7 @@ nobody knows.
 
 import ctypes
 import os
+import shlex
 import subprocess
 from functools import lru_cache
 from pathlib import Path
@@ -48,10 +49,23 @@ def environment():
             "MTOOLS_SKIP_CHECK": "1"}
 
 
-def run(name, *arguments, check=True, data=None, text=True):
-    """Runs a program of the tree to its end; dies with what it said if it fails and `check` is set."""
-    done = subprocess.run(program(name, *arguments), input=data, stdin=None if data is not None else subprocess.DEVNULL,
-                          capture_output=True, env=environment(), text=text)
+def helpers(folder, *names):
+    """A directory for PATH with programs of the tree that another one starts by name."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in names:
+        script = folder / name
+        script.write_text(f'#!/bin/sh\nexec {shlex.join(program(name))} "$@"\n')
+        script.chmod(0o755)
+    return folder
+
+
+def run(name, *arguments, check=True, text=True, path=None):
+    """Runs a program of the tree to its end, with `path` before PATH; raises what it said if it fails and `check` is set."""
+    variables = environment()
+    if path:
+        variables["PATH"] = f"{path}:{variables['PATH']}"
+    done = subprocess.run(program(name, *arguments), stdin=subprocess.DEVNULL, capture_output=True, env=variables, text=text)
     if check and done.returncode != 0:
         said = done.stderr if text else done.stderr.decode(errors="replace")
         raise RuntimeError(f"{name} {' '.join(map(str, arguments))}: exit code {done.returncode}: {said.strip()[-400:]}")

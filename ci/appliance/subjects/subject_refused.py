@@ -65,12 +65,14 @@ def other_board(t, bundle):
     shutil.rmtree(place, ignore_errors=True)
     keys = Path(subprocess.run(["scripts/sign", "development"], cwd=tools.ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                text=True, check=True).stdout.strip().splitlines()[-1])
-    tools.run("rauc", "--keyring", keys / "keyring.pem", "extract", bundle, place)
+    squash = tools.helpers(t.work / "squash", "mksquashfs", "unsquashfs")
+    tools.run("rauc", "--keyring", keys / "keyring.pem", "extract", bundle, place, path=squash)
     manifest = next(place.glob("manifest.raucm"))
     text = manifest.read_text()
+    text = re.sub(r"^(sha256|size|verity-\w+)=.*\n", "", text, flags=re.M)  # what rauc itself fills in
     manifest.write_text(re.sub(r"^compatible=.*$", "compatible=audyn-x86_64-efi", text, flags=re.M))
     out = t.images.folder / "board.raucb"
     out.unlink(missing_ok=True)
-    tools.run("rauc", "--cert", keys / "signer.pem", "--key", keys / "signer.key", "bundle", place, out)
+    tools.run("rauc", "--cert", keys / "signer.pem", "--key", keys / "signer.key", "bundle", place, out, path=squash)
     return out
 
