@@ -134,16 +134,16 @@ class Images:
         place.mkdir(parents=True)
         content = place / "content"
         content.mkdir()
-        size = 16 << 20
+        size = 64 << 20
         for target, source in files.items():
             try:
                 os.link(source, content / target)
             except OSError:
                 shutil.copy(source, content / target)
-            size += Path(source).stat().st_size * 102 // 100 + (1 << 20)
+            size += Path(source).stat().st_size * 103 // 100 + (1 << 20)
         image = place / "media.ext4"
         with open(image, "wb") as out:
             out.truncate(size // 4096 * 4096)
-        tools.run("mke2fs", "-q", "-F", "-t", "ext4", "-O", "^has_journal", "-m", "0", "-L", "bundles", "-d", content, image)
+        tools.run("mke2fs", "-q", "-F", "-t", "ext4", "-O", "^has_journal", "-m", "0", "-N", "64", "-L", "bundles", "-d", content, image)
         shutil.rmtree(content)
         return image
