@@ -292,6 +292,10 @@ class Recording:
         gaps = {line["position"]: line["frames"] for line in rest if "frames" in line}
         return sorted((position - header["first_position"], frames) for position, frames in gaps.items())
 
+    def hour(self):
+        """The archive's hour that its name tells: files of one hour are told apart by a count behind it."""
+        return self.path.stem.split("_")[0]
+
     def gap_to(self, later):
         """Frames of the sender's that lie between the end of this file and the begin of a later one (below 2^23, about 3 minutes)."""
         return (later.position - self.position - self.frames) % (1 << 24)
