@@ -113,8 +113,14 @@ class Box(Vm):
         return image
 
     def why_unwell(self):
-        answer = self.agent.ask("systemctl --no-pager --plain --failed; journalctl -b --no-pager -u audyn-health -u audyn-engine | tail -n 12", 60)
-        return " | ".join(answer.text.strip().splitlines()) if answer else "no answer"
+        """One line for the verdict; the whole journal of the boot is kept beside the console's."""
+        answer = self.agent.ask("journalctl -b -o short-monotonic --no-pager", 120)
+        if not answer:
+            return "no answer"
+        kept = self.place / f"journal-{self.boot_id[:8]}.log"
+        kept.write_text(answer.text)
+        of_interest = [line for line in answer.text.splitlines() if re.search(r"audyn-(engine|health)|systemd-coredump|oom", line)]
+        return " | ".join(of_interest[-25:]) + f"; all of it in {kept.name}"
 
     def slot(self):
         found = re.search(r"rauc\.slot=(\S+)", self.sh("cat /proc/cmdline").text)

@@ -144,36 +144,66 @@ ENV=$ESP/audyn/grubenv
 # env_whole FILE: an environment block of ours: GRUB can read it, and its last variable is there.
 env_whole() { [ -f "$1" ] && grub-editenv "$1" list 2>/dev/null | grep -qx 'AUDYN_ENV=1'; }
 
+# What is written to the ESP is written in place, a whole block over a whole block of the same size: then no entry of the
+# directory and nothing of the FAT changes but a time. A rename, though usual, is worse than that on FAT: the new name is
+# written before the old one is gone, so a power cut leaves two names for the same clusters, and whoever tidies up one of
+# them frees the other's. While one of grubenv and grubenv.bak is written, the other is whole.
+
+# env_put FROM TO: TO becomes the block FROM, which lies elsewhere (/run). A file that isn't there, or is no block, is made
+# anew: there is nothing in it to lose.
+env_put() {
+  env_whole "$1" || return 1
+  if [ "$(wc -c <"$2" 2>/dev/null)" = 1024 ]; then
+    dd if="$1" of="$2" bs=1024 count=1 conv=notrunc,fsync 2>/dev/null || return 1
+  else
+    rm -f "$2" && dd if="$1" of="$2" bs=1024 count=1 conv=fsync 2>/dev/null || return 1
+  fi
+  flush "$2" && cmp -s "$1" "$2"
+}
+
+# env_scratch: the name of a file in memory in which a block is prepared.
+env_scratch() { mkdir -p "$THIS" && echo "$THIS/grubenv"; }
+
+# env_copy FROM TO
+env_copy() {
+  if cmp -s "$1" "$2"; then return 0; fi
+  _block=$(env_scratch) && cp "$1" "$_block" && env_put "$_block" "$2"
+}
+
 # env_new FILE: a block that prefers the running slot.
 env_new() {
   rm -f "$1" && grub-editenv "$1" create &&
     grub-editenv "$1" set "ORDER=$SLOT $OTHER" A_OK=1 A_TRY=0 B_OK=1 B_TRY=0 A_GOOD= B_GOOD= AUDYN_ENV=1
 }
 
-# env_copy FROM TO: by way of a third file, so that TO is the old or the new one.
-env_copy() {
-  cp "$1" "$2.new" && flush "$2.new" && env_whole "$2.new" && mv -f "$2.new" "$2" && flush "$2"
-}
-
-# loader_repair: makes grubenv whole again, from its copy or anew; prints what was wrong, if anything was.
+# loader_repair: makes grubenv and its copy whole again, one from the other or both anew; prints what was wrong with
+# grubenv, if anything was.
 loader_repair() {
   [ "$(loader_kind)" = grub ] || return 0
-  rm -f "$ENV.new" "$ENV.bak.new"
-  if ! env_whole "$ENV"; then
-    if env_whole "$ENV.bak"; then
-      env_copy "$ENV.bak" "$ENV" && echo "The boot loader's record was damaged; it was restored from its copy."
-    else
-      mkdir -p "${ENV%/*}" && env_new "$ENV.new" && flush "$ENV.new" && mv -f "$ENV.new" "$ENV" && flush "$ENV" &&
-        echo "The boot loader's record and its copy were damaged; a new one was made."
-    fi
-    env_whole "$ENV" || echo "The boot loader's record is damaged and could not be repaired; updates are not possible."
+  if env_whole "$ENV"; then
+    # RAUC's way of writing empties grubenv first: its copy must be there then.
+    env_whole "$ENV.bak" || env_copy "$ENV" "$ENV.bak" || warn "the copy of the boot loader's record could not be restored"
+    return 0
   fi
+  if env_whole "$ENV.bak"; then
+    env_copy "$ENV.bak" "$ENV" && echo "The boot loader's record was damaged; it was restored from its copy."
+  else
+    mkdir -p "${ENV%/*}" && _block=$(env_scratch) && env_new "$_block" && env_put "$_block" "$ENV" && env_copy "$ENV" "$ENV.bak" &&
+      echo "The boot loader's record and its copy were damaged; new ones were made."
+  fi
+  env_whole "$ENV" || echo "The boot loader's record is damaged and could not be repaired; updates are not possible."
 }
 
 # loader_backup: the copy follows the record. Called when a slot was marked good.
 loader_backup() {
   [ "$(loader_kind)" = grub ] || return 0
   env_whole "$ENV" && env_copy "$ENV" "$ENV.bak"
+}
+
+# env_set KEY=VALUE…: grub-editenv itself would empty the file before it writes it, so it works on a copy in memory.
+env_set() {
+  env_whole "$ENV.bak" || env_copy "$ENV" "$ENV.bak" || return 1
+  _block=$(env_scratch) && cp "$ENV" "$_block" && grub-editenv "$_block" set "$@" && env_put "$_block" "$ENV"
 }
 
 loader_get() {
@@ -185,7 +215,7 @@ loader_get() {
 
 loader_set() {
   case $(loader_kind) in
-    grub) grub-editenv "$ENV" set "$@" && flush "$ENV" ;;
+    grub) env_set "$@" ;;
     tryboot) "$LIB/tryboot-backend" set "$@" ;;
   esac
 }
