@@ -88,6 +88,12 @@ class Box(Vm):
         self.prepare()
         return took
 
+    def up_and_well(self):
+        """Power on, until the health check has found the box well; the image's account of itself."""
+        self.start()
+        self.up()
+        return self.wait_health()
+
     def prepare(self):
         """After each boot: until it has said what it runs, and its audio network has an address (the agent answers before)."""
         self.boot_id = self.sh("cat /proc/sys/kernel/random/boot_id").text.strip()
@@ -151,9 +157,15 @@ class Box(Vm):
                        f" && chmod 640 {ENGINE_STATE}/{name}.json || exit 1\n")
         self.sh(script + "systemctl start audyn-engine", 180 * PATIENCE)
 
-    def send(self, flows, place):
-        self.senders = [Sender(self, flow, place) for flow in flows]
+    def send(self, flows):
+        self.senders = [Sender(self, flow, self.place) for flow in flows]
         return self.senders
+
+    def record(self, flows, frames=1):
+        """Configures these flows, sends them, and waits until each one's recorder wrote so many frames; the recorders' states."""
+        self.configure(flows)
+        self.send(flows)
+        return self.wait_recording(flows, frames)
 
     def wait_recording(self, flows, frames=1, seconds=240 * PATIENCE):
         """Until each flow's recorder writes a file with so many frames that came, by the box's own command."""

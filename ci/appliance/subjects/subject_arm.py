@@ -3,22 +3,17 @@
 import time
 
 from box import RATE, Flow
-from subject_boot import capture_thread, root_is_read_only, through_the_page
+from subject_boot import capture_thread, first_boot, root_is_read_only, through_the_page
 
 
 def run(t):
     box = t.box("arm", image=t.images.arm_disk("1.0.0"), arch="aarch64")
-    box.start()
-    t.note(f"power on to root shell: {box.up():.0f} s (TCG)")
-    image = box.image()
-    t.check("it says what it is", image.get("board") == "lab-aarch64" and image.get("version") == "1.0.0" and image.get("slot") == "A", f"{image}")
+    first_boot(t, box, "lab-aarch64")
     t.check("the processor is ARM's, started by UEFI", box.sh("uname -m; ls -d /sys/firmware/efi").text.split() == ["aarch64", "/sys/firmware/efi"],
             box.sh("uname -rvm").text.strip())
     clock(t, box)
     flow = Flow(0)
-    box.configure([flow])
-    box.send([flow], box.place)
-    box.wait_recording([flow], frames=10 * RATE)
+    box.record([flow], frames=10 * RATE)
     through_the_page(t, box, flow)
     capture_thread(t, box)
     root_is_read_only(t, box)

@@ -11,23 +11,24 @@ SPARE = "/usr/share/zoneinfo/Antarctica/Troll"  # of the root, and nothing reads
 
 def run(t):
     box = t.box("box", image=t.images.disk("1.0.0"))
-    box.start()
-    t.note(f"power on to root shell: {box.up():.0f} s (TCG)")
-    image = box.image()
-    t.check("it says what it is", image.get("board") == "lab-x86_64" and image.get("version") == "1.0.0" and image.get("slot") == "A", f"{image}")
-
+    first_boot(t, box, "lab-x86_64")
     fresh = box.wait_health()
     t.check("a fresh image passes its own health check", fresh["health"] == "good" and not fresh["alarms"], f"{fresh}")
     flow = Flow(0)
-    box.configure([flow])
-    box.send([flow], box.place)
-    box.wait_recording([flow], frames=10 * RATE)
+    box.record([flow], frames=10 * RATE)
     through_the_page(t, box, flow)
     capture_thread(t, box)
     root_is_read_only(t, box)
     byte_flipped(t, box)
     banner = " ".join(box.sh("cat /etc/issue /run/issue.d/* 2>/dev/null; true").text.split())
     t.check("it says on the console which version runs, and that it is a lab image", "1.0.0" in banner and "lab" in banner, banner)
+
+
+def first_boot(t, box, board):
+    box.start()
+    t.note(f"power on to root shell: {box.up():.0f} s (TCG)")
+    image = box.image()
+    t.check("it says what it is", image.get("board") == board and image.get("version") == "1.0.0" and image.get("slot") == "A", f"{image}")
 
 
 def through_the_page(t, box, flow):

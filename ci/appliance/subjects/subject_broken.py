@@ -13,12 +13,8 @@ def run(t):
     bundles = {f"{kind}.raucb": t.images.broken(kind, "3.0.0") for kind in KINDS}
     flow = Flow(4)
     box = t.box("box", image=t.images.disk("2.0.0"), media=t.images.media("broken", bundles))
-    box.start()
-    box.up()
-    box.wait_health()
-    box.configure([flow])
-    box.send([flow], box.place)
-    box.wait_recording([flow])
+    box.up_and_well()
+    box.record([flow])
     settings = box.settings()
     for kind in KINDS:
         try:

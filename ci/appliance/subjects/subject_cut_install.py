@@ -27,11 +27,8 @@ def install_once(t):
     """One installation on a configured box, with every write noted."""
     image = t.images.disk("1.0.0")
     box = t.box("install", image=image, log_writes=True, media=t.images.media("once", {"v2.raucb": t.images.bundle("2.0.0")}))
-    box.start()
-    box.up()
-    flow = Flow(2)
-    box.wait_health()
-    box.configure([flow])
+    box.up_and_well()
+    box.configure([Flow(2)])
     settings = box.settings()
     begun = box.log.read()
     answer = box.install("v2.raucb")
@@ -82,12 +79,10 @@ def environment_zeroed(t, image, names):
 def state_full(t, image, media):
     """Nothing can be written to /state: the box boots, records, and says so."""
     box = t.box("state-full", image=image, media=media)
-    box.start()
-    box.up()
     flow = Flow(3)
-    box.wait_health()
+    box.up_and_well()
     box.configure([flow])
-    box.send([flow], box.place)
+    box.send([flow])
     settings = box.settings()
     filled = box.sh("dd if=/dev/zero of=/state/filler bs=1M 2>&1; sync; df /state | tail -n 1; cat /dev/zero >/state/filler2 2>/dev/null; true").text
     t.note(f"filled: {' '.join(filled.split())[-160:]}")

@@ -20,12 +20,8 @@ def run(t):
     writelog.prove(t.check, t.work)
     flows = [Flow(10 + number) for number in range(6)]
     box = t.box("box", image=t.images.disk("1.0.0"), log_writes=True, memory=1280)
-    box.start()
-    box.up()
-    box.wait_health()
-    box.configure(flows)
-    box.send(flows, box.place)
-    box.wait_recording(flows)
+    box.up_and_well()
+    box.record(flows)
     good = set()
     for number in range(1, t.cuts + 1):
         instant = t.dice.uniform(0, LONGEST)

@@ -25,9 +25,7 @@ def run(t):
     files = {"foreign.raucb": t.images.foreign("3.0.0"), "truncated.raucb": truncated, "altered.raucb": altered,
              "board.raucb": other_board(t, good), "older.raucb": older}
     box = t.box("box", image=image, media=t.images.media("refused", files))
-    box.start()
-    box.up()
-    box.wait_health()
+    box.up_and_well()
     before = fingerprint(box)
     cases = [("wrong key", "foreign.raucb", r"sign|certificate|key|trust"), ("truncated", "truncated.raucb", r"truncat|size|sign|damaged|incomplete|whole"),
              ("wrong board", "board.raucb", r"board|compatible"), ("downgrade", "older.raucb", r"older|downgrade|version")]
