@@ -1,11 +1,12 @@
 """Factory-fresh: what listens is what the list allows; two boxes of one image share no secret; nobody can log in from outside."""
 
+import ipaddress
 import re
 
 import network
 from report import Failed
 
-ALLOWED = "rootfs-overlay/usr/lib/audyn/listening.allow"
+ALLOWED = "/usr/lib/audyn-net/listening.allow"  # which says what its columns are
 
 
 def run(t):
@@ -24,20 +25,36 @@ def run(t):
 
 def listening(t, box):
     """`ss -lntup` against the list, both ways round."""
-    allowed = set()
-    for line in box.sh("cat /usr/lib/audyn/listening.allow").text.splitlines():
-        line = line.split("#")[0].split()
-        if len(line) >= 2:
-            allowed.add((line[0], line[1]))
+    allowed = [line.split(None, 5) for line in box.sh(f"cat {ALLOWED}").text.splitlines() if line.strip() and not line.startswith("#")]
+    found = sockets(box.sh("ss -H -lntup").text)
+    strange = [said for said, socket in found.items() if not any(matches(line, *socket) for line in allowed)]
+    t.check("what listens is what listening.allow allows", not strange,
+            "; ".join(f"{said} is not on the list" for said in strange) or ", ".join(found) or "nothing listens")
+    missing = [" ".join(line[:4]) for line in allowed if line[4] == "always" and not any(matches(line, *socket) for socket in found.values())]
+    t.check("what listening.allow says always listens does", not missing, "; ".join(missing))
+
+
+def sockets(text):
+    """What `ss` says, as {what to call it: (protocol, address, port, {programs that hold it})}."""
     found = {}
-    for line in box.sh("ss -H -lntup").text.splitlines():
+    for line in text.splitlines():
         fields = line.split()
-        local = re.sub(r"%[^:\]]+", "", fields[4])
-        found[(fields[0], local)] = re.sub(r'.*users:\(\("([^"]+)".*', r"\1", line) if "users:" in line else "?"
-    t.check("what listens is what listening.allow allows", set(found) <= allowed, "; ".join(
-        f"{proto} {local} ({found[proto, local]}) is not on the list" for proto, local in sorted(set(found) - allowed)) or
-        ", ".join(f"{proto} {local} ({who})" for (proto, local), who in sorted(found.items())))
-    t.check("what listening.allow allows listens", allowed <= set(found), f"missing: {sorted(allowed - set(found))}" if allowed - set(found) else "")
+        address, _, port = re.sub(r"%[^:\]]+", "", fields[4]).rpartition(":")
+        programs = set(re.findall(r'\("([^"]+)",pid=', line))
+        found[f"{fields[0]} {fields[4]} ({', '.join(sorted(programs)) or 'nobody'})"] = (fields[0], address, port, programs)
+    return found
+
+
+def matches(line, protocol, address, port, programs):
+    """Whether a line of the list allows a socket."""
+    wanted, there = line[1], ipaddress.ip_address("::" if address == "*" else address.strip("[]"))
+    if wanted == "any":
+        fits = there.is_unspecified
+    elif wanted == "own":
+        fits = not (there.is_unspecified or there.is_loopback or there.is_multicast)
+    else:
+        fits = address == wanted
+    return fits and (protocol, port) == (line[0], line[2]) and bool(programs) and programs <= set(line[3].split("|"))
 
 
 def strangers(t, box):
