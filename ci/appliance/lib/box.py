@@ -112,7 +112,7 @@ class Box(Vm):
 
     def wait_health(self, wanted="good", seconds=420 * PATIENCE):
         """Until the health check has decided; the image's account of itself."""
-        self.wait_for(f"""grep -q '"health": *"\\(good\\|failed\\)"' /run/audyn/image.json""", "a verdict of the health check", seconds)
+        self.wait_for("""grep -q '"health": *"\\(good\\|failed\\)"' /run/audyn/image.json""", "a verdict of the health check", seconds)
         image = self.image()
         if image.get("health") != wanted:
             raise Failed(f"{self.name}: the health check says {image}; " + self.why_unwell())

@@ -10,7 +10,6 @@ emulated and shares its host; AUDYN_PATIENCE multiplies them. It ends what it st
 
 import os
 import shutil
-import socket
 import subprocess
 import threading
 import time
@@ -38,20 +37,14 @@ MACHINES = {"x86_64": (["-M", "q35", "-cpu", "Nehalem"], "OVMF/OVMF_CODE_4M.fd",
             "aarch64": (["-M", "virt,gic-version=3", "-cpu", "cortex-a72"], "AAVMF/AAVMF_CODE.no-secboot.fd", "AAVMF/AAVMF_VARS.fd")}
 
 
-def connect_when_there(path, process, seconds=60):
-    """QEMU makes its sockets before it does anything else; a socket that is not there yet is asked for again."""
+def wait_for_socket(path, process, seconds=60):
+    """QEMU makes its sockets before it does anything else."""
     deadline = time.monotonic() + seconds
     waiting = threading.Event()
-    while True:
-        try:
-            with socket.socket(socket.AF_UNIX) as probe:
-                if not path.exists():
-                    raise FileNotFoundError(path)
-                return
-        except OSError:
-            if process.poll() is not None or time.monotonic() > deadline:
-                raise Failed(f"QEMU did not start: {process.errors.read_text(errors='replace').strip()[-500:]}") from None
-            waiting.wait(0.02)
+    while not path.exists():
+        if process.poll() is not None or time.monotonic() > deadline:
+            raise Failed(f"QEMU did not start: {process.errors.read_text(errors='replace').strip()[-500:]}")
+        waiting.wait(0.02)
 
 
 class Vm:
@@ -115,7 +108,7 @@ class Vm:
                                             pass_fds=descriptors, preexec_fn=tools.die_with_parent)
         self.process.errors = errors
         for path in sockets.values():
-            connect_when_there(path, self.process)
+            wait_for_socket(path, self.process)
         self.serial = Serial(sockets["console"], place / "serial.log")
         self.qmp = Qmp(sockets["qmp"])
         self.agent = Agent(sockets["agent"], lambda: self.process.poll() is not None, lambda: self.qmp.count("RESET"))

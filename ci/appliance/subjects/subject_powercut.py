@@ -10,7 +10,7 @@ import time
 
 import disk
 import writelog
-from box import RATE, Flow, Recording
+from box import Flow, Recording
 
 LONGEST = 12.0  # seconds of recording before a cut
 
