@@ -34,6 +34,8 @@ echo "mount $*" >>"$FAKE/log"
 for last; do from=${to:-}; to=$last; done
 case "$*" in
   *"-t ext4"*) [ -e "$from" ] && [ ! -e "$FAKE/no-mount" ] || exit 32 ;;
+  *"-t vfat -o ro,"*) [ -e "$from" ] && [ ! -e "$FAKE/no-esp" ] || exit 32 ;;
+  *"-t vfat"*) [ -e "$from" ] && [ ! -e "$FAKE/esp-ro" ] || exit 32 ;;
   *"-t tmpfs"*) [ ! -e "$FAKE/no-tmpfs" ] || exit 32; from=$(mktemp -d "$FAKE/tmpfs.XXXXXX") ;;
   *--bind*) [ ! -e "$FAKE/no-bind" ] || exit 32 ;;
 esac
@@ -44,6 +46,7 @@ rmdir "$to" && ln -s "$from" "$to" """,
 echo "e2fsck $*" >>"$FAKE/log"
 case $1 in -p) exit "$(cat "$FAKE/fsck-p" 2>/dev/null || echo 0)" ;; *) exit "$(cat "$FAKE/fsck-y" 2>/dev/null || echo 0)" ;; esac""",
     "sync": ":",
+    "fsck.fat": 'echo "fsck.fat $*" >>"$FAKE/log"; exit "$(cat "$FAKE/fsck-fat" 2>/dev/null || echo 1)"',
     "systemctl": r"""
 echo "systemctl $*" >>"$FAKE/log"
 case "$*" in
@@ -79,7 +82,18 @@ case "$*" in
     grub-editenv "$env" set "${other}_OK=1" "${other}_TRY=0" "ORDER=$other $here" ;;
 esac""",
     "systemd-repart": 'echo "systemd-repart $*" >>"$FAKE/log"; [ ! -e "$FAKE/no-repart" ]',
-    "udevadm": ":",
+    # The state partition made anew: what was in it is gone, and it is whole and has the UUID that it was given.
+    "mke2fs": r"""
+echo "mke2fs $*" >>"$FAKE/log"
+[ ! -e "$FAKE/no-mkfs" ] || exit 1
+for last; do :; done
+rm -rf "$last"; mkdir "$last"; rm -f "$FAKE/no-mount"
+while [ $# -gt 1 ]; do [ "$1" != -U ] || echo "$2" >"$FAKE/fs-uuid"; shift; done""",
+    "dumpe2fs": r"""[ -s "$FAKE/fs-uuid" ] && printf 'Filesystem volume name:   state\nFilesystem UUID:          %s\n' "$(cat "$FAKE/fs-uuid")" """,
+    # A disk that comes while it is waited for is made by the test's own script.
+    "udevadm": r"""
+echo "udevadm $*" >>"$FAKE/log"
+case $1 in wait) [ ! -e "$FAKE/at-wait" ] || sh "$FAKE/at-wait" ;; esac""",
     "ssh-keygen": r"""
 while [ $# -gt 0 ]; do case $1 in -f) file=$2 ;; esac; shift; done
 head -c 20 /dev/urandom | od -An -tx1 >"$file"; echo public >"$file.pub" """,
@@ -174,7 +188,7 @@ class Box:
         environment = {
             "AUDYN_ROOT": str(self.root), "AUDYN_LIB": str(self.lib), "FAKE": str(self.fake), "AUDYN_PATH":
             f"{self.fake}/bin:/usr/sbin:/usr/bin:/sbin:/bin", "PATH": f"{self.fake}/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-            "AUDYN_STATE_DEVICE": str(self.root / "disk"), "LC_ALL": "C", "AUDYN_WEB_TRIES": "3",
+            "AUDYN_STATE_DEVICE": str(self.root / "disk"), "AUDYN_ESP_DEVICE": str(self.root / "efi"), "LC_ALL": "C", "AUDYN_WEB_TRIES": "3",
         } | (env or {})
         if cut:
             environment["AUDYN_CUT"] = cut
@@ -232,7 +246,7 @@ def busybox(program):
     """Debian's busybox prefers its own applets to PATH, so that the fakes must be functions of its shell. It really would
     mount something otherwise. What the script starts itself is run by /bin/sh."""
     def command(fake, path):
-        fakes = " ".join(f'{name}() {{ "{fake}/bin/{name}" "$@"; }};' for name in FAKES if "-" not in name)
+        fakes = " ".join(f'{name}() {{ "{fake}/bin/{name}" "$@"; }};' for name in FAKES if name.isalnum())
         return [program, "sh", "-c", f'{fakes} . "{path}"', str(path)]
     return command
 
