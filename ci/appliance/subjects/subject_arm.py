@@ -12,6 +12,8 @@ def run(t):
     t.check("the processor is ARM's, started by UEFI", box.sh("uname -m; ls -d /sys/firmware/efi").text.split() == ["aarch64", "/sys/firmware/efi"],
             box.sh("uname -rvm").text.strip())
     clock(t, box)
+    image = box.wait_health("good")
+    t.check("the health check finds it good", not image.get("alarms"), f"{image}")
     flow = Flow(0)
     box.record([flow], frames=10 * RATE)
     through_the_page(t, box, flow)
@@ -27,9 +29,7 @@ def clock(t, box):
 
 
 def comes_back(t, box):
-    """The version is found to be good, and the box comes back with its settings from the same slot."""
-    image = box.wait_health("good")
-    t.check("the health check finds it good", not image.get("alarms"), f"{image}")
+    """The version stays the good one, and the box comes back with its settings from the same slot."""
     box.wait_for("[ ! -e /run/audyn/image.json ] || grep -q '\"trial\": *false' /run/audyn/image.json", "mark-good")
     before = box.settings()
     t.note(f"restart to root shell: {box.reboot():.0f} s")
