@@ -241,6 +241,12 @@ class Box(Vm):
         browse("")
         return found
 
+    def recordings(self, flow):
+        """All WAV files of the box, fetched through the page and judged as recordings of `flow`, in the order of time (a name is
+        the hour, and a count behind it)."""
+        paths = sorted(path for path, entry in self.files().items() if entry["format"] == "wav")
+        return [Recording(self.fetch(path, self.place / "fetched" / path), flow.stream) for path in paths]
+
     def fetch(self, path, target):
         """Downloads a recording through the page, its ledger with it if the page has it (through the agent otherwise)."""
         target = Path(target)
@@ -253,6 +259,11 @@ class Box(Vm):
         text = self.sh(f"base64 '{RECORDINGS}/{ledger}'").text
         target.with_suffix(".gaps.jsonl").write_bytes(base64.b64decode(text))
         return target
+
+
+def problems_of(recordings):
+    """What is wrong with recordings, a sentence each."""
+    return [f"{r.path.name}: {'; '.join(r.problems)}" for r in recordings if r.problems]
 
 
 def recorders_of(status):

@@ -3,7 +3,7 @@
 import re
 
 import disk
-from box import RATE, Flow, Recording
+from box import RATE, Flow, problems_of
 from report import Failed
 
 SPARE = "/usr/share/zoneinfo/Antarctica/Troll"  # of the root, and nothing reads it
@@ -43,12 +43,11 @@ def through_the_page(t, box, flow):
     t.check("GET /api/recorders/…", recorder["state"] == "recording" and recorder["flow_state"] == "receiving",
             f"{recorder['state']}, {recorder['flow_state']}, {recorder['frames_written']} frames, {recorder['frames_filled']} filled")
     box.get_json(f"/api/recorders/{flow.name}/stop", "POST")
-    files = {path: entry for path, entry in box.files().items() if entry["format"] == "wav"}
-    recordings = [Recording(box.fetch(path, box.place / "fetched" / path), flow.stream) for path in sorted(files)]
+    recordings = box.recordings(flow)
     # One of an hour; a full hour in the midst of the test begins another.
-    t.check("the page lists one recording", bool(files) and len({r.hour() for r in recordings}) == len(files),
-            f"{ {p: e['duration_seconds'] for p, e in files.items()} }")
-    problems = [f"{r.path.name}: {'; '.join(r.problems)}" for r in recordings if r.problems]
+    t.check("the page lists one recording", bool(recordings) and len({r.hour() for r in recordings}) == len(recordings),
+            ", ".join(f"{r.path.name} {r.frames / RATE:.1f} s" for r in recordings))
+    problems = problems_of(recordings)
     problems += [f"{b.path.name} begins {a.gap_to(b)} frames late" for a, b in zip(recordings, recordings[1:]) if a.gap_to(b)]
     t.check("the file, fetched through the page, equals what was sent in every bit", not problems, "; ".join(problems) or
             f"{sum(r.frames for r in recordings)} frames, {sum(r.lost for r in recordings)} of them lost on the way and named in the ledger")

@@ -2,7 +2,7 @@
 
 import time
 
-from box import RATE, Flow, Recording
+from box import RATE, Flow, problems_of
 from report import Failed
 from vm import PATIENCE
 
@@ -24,9 +24,8 @@ def run(t):
             return
     box.tunnel()
     box.get_json(f"/api/recorders/{flow.name}/stop", "POST")
-    paths = sorted(path for path, entry in box.files().items() if entry["format"] == "wav")
-    recordings = [Recording(box.fetch(path, box.place / "fetched" / path), flow.stream) for path in paths]
-    bad = [f"{r.path.name}: {'; '.join(r.problems)}" for r in recordings if r.problems]
+    recordings = box.recordings(flow)
+    bad = problems_of(recordings)
     t.check("every recording is whole after all of them", not bad and len(recordings) > len(KINDS),
             "; ".join(bad) or f"{len(recordings)} files, {sum(r.frames for r in recordings) / RATE:.0f} s")
 

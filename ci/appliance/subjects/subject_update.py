@@ -2,7 +2,7 @@
 
 import time
 
-from box import RATE, Flow, Recording
+from box import RATE, Flow, problems_of
 
 
 def run(t):
@@ -54,9 +54,8 @@ def recordings_joined(t, box, flow):
     """Every file of the three boots is whole; what lies between them is the gap, but that a full hour begins a new file without one."""
     box.tunnel()
     box.get_json(f"/api/recorders/{flow.name}/stop", "POST")
-    paths = sorted(path for path, entry in box.files().items() if entry["format"] == "wav")  # by hour and count: the order of time
-    recordings = [Recording(box.fetch(path, box.place / "fetched" / path), flow.stream) for path in paths]
-    bad = [f"{r.path.name}: {'; '.join(r.problems)}" for r in recordings if r.problems]
+    recordings = box.recordings(flow)
+    bad = problems_of(recordings)
     t.check("every recording is whole", not bad and bool(recordings), "; ".join(bad) or ", ".join(
         f"{r.path.name} {r.frames / RATE:.1f} s ({r.lost} frames lost)" for r in recordings))
     placed = [r for r in recordings if r.position is not None]
