@@ -1,6 +1,7 @@
 """disks: the recordings partition grows, and nothing else changes."""
 
 import binascii
+import re
 import shutil
 import struct
 import subprocess
@@ -73,6 +74,7 @@ def run(verdict, work):
         grows(verdict, work)
     decides(verdict, work)
     mounts(verdict)
+    one_link(verdict)
 
 
 def grows(verdict, work):
@@ -130,7 +132,7 @@ def decides(verdict, work):
 
 
 # What is not there before the recordings' disk is, or before it has been checked.
-DISK = {"audyn-recordings.service", "audyn-recordings-prepare.service", "srv-recordings.mount", "dev-audyn-recordings.device"}
+DISK = {"audyn-recordings.service", "audyn-recordings-choose.service", "audyn-recordings-seen.service", "audyn-recordings-prepare.service", "srv-recordings.mount", "dev-audyn-recordings.device"}
 
 
 def awaited(name):
@@ -167,3 +169,33 @@ def mounts(verdict):
     genimage = OVERLAY.parent / "board/common/genimage.cfg.in"
     if genimage.exists():
         verdict.check("disks: the image gives the recordings the type that repart looks for", SRV in genimage.read_text())
+
+
+def choices(rules):
+    """{label: the condition} of the rules that make /dev/audyn/recordings; a rule without a label has the one of the last GOTO."""
+    found, label = {}, None
+    for line in rules.splitlines():
+        named = re.search(r'ENV\{ID_PART_ENTRY_NAME\}(==|!=)"([^"]+)"', line)
+        if named and not line.startswith("#"):
+            label = named[2]
+        if 'SYMLINK+="audyn/recordings"' in line and not line.startswith("#"):
+            test = re.search(r'TEST=="/run/audyn-storage/([^"]+)"', line)
+            found[label] = test[1] if test and "link_priority" not in line else None
+    return found
+
+
+def one_link(verdict):
+    """The mount hangs on a link that only the partition that was chosen for this boot can have, and that is made after the choice."""
+    rules = (OVERLAY / "usr/lib/udev/rules.d/70-audyn-recordings.rules").read_text()
+    expected = {"recordings": "recordings-$env{ID_PART_ENTRY_DISK}", "recordings-disk": "recordings-disk-$env{ID_PART_ENTRY_UUID}"}
+    verdict.check("disks: udev makes the recordings' link for the chosen partition only", choices(rules) == expected, str(choices(rules)))
+    script = (OVERLAY / "usr/lib/audyn/recordings").read_text()
+    verdict.check("disks: and the script that chooses writes those names", "CHOSEN=$R/run/audyn-storage\n" in script
+                  and 'take "recordings-$_number"' in script and 'take "recordings-disk-$_uuid"' in script)
+    verdict.check("disks: a link that a disk takes from another by priority is seen",
+                  choices('ENV{ID_PART_ENTRY_NAME}=="recordings", SYMLINK+="audyn/recordings", OPTIONS+="link_priority=0"\n') == {"recordings": None})
+    what = of(UNITS / "srv-recordings.mount", "Mount", "What")
+    verdict.check("disks: that link is what is mounted", what == ["/dev/audyn/recordings"], str(what))
+    waits = " ".join(of(UNITS / "dev-audyn-recordings.device.d/10-audyn.conf", "Unit", "After"))
+    chooses = " ".join(of(UNITS / "audyn-recordings.service", "Unit", "Wants")).split()
+    verdict.check("disks: it is waited for after the choice, which somebody asks for", waits == "audyn-recordings-choose.service" and waits in chooses, f"{waits}; {chooses}")
