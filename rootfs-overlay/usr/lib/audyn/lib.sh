@@ -189,7 +189,7 @@ loader_repair() {
     env_copy "$ENV.bak" "$ENV" && echo "The boot loader's record was damaged; it was restored from its copy."
   else
     mkdir -p "${ENV%/*}" && _block=$(env_scratch) && env_new "$_block" && env_put "$_block" "$ENV" && env_copy "$ENV" "$ENV.bak" &&
-      echo "The boot loader's record and its copy were damaged; new ones were made."
+      echo "The boot loader's record and its copy were damaged; a new one was made."
   fi
   env_whole "$ENV" || echo "The boot loader's record is damaged and could not be repaired; updates are not possible."
 }
