@@ -6,6 +6,17 @@ import os
 from .box import HASH
 
 RECORD = "efi/audyn/grubenv"
+FORM = {"board": str, "version": str, "kind": ("release", "development", "lab"), "slot": ("A", "B"), "trial": bool,
+        "health": ("pending", "good", "failed"), "fallback": (dict, type(None)), "alarms": list}
+
+
+def acceptable(report):
+    """What webd/server/src/system.rs takes: these fields and no others, these values and no others."""
+    def fits(value, form):
+        if isinstance(form, tuple) and isinstance(form[0], str):
+            return value in form
+        return isinstance(value, form)
+    return list(report) == list(FORM) and all(fits(report[key], form) for key, form in FORM.items()) and all(isinstance(a, str) for a in report["alarms"])
 
 
 def two_versions(make):
@@ -194,6 +205,125 @@ def record(make, check):
     check("a damaged copy is replaced at mark-good", box.env("grubenv.bak") == box.env())
 
 
+def in_place(make, check):
+    """Nothing on the ESP is renamed or emptied, and of the two blocks one is whole at each instant."""
+    box = two_versions(make)
+    blocks = [box.root / RECORD, box.root / (RECORD + ".bak")]
+    before = [path.stat().st_ino for path in blocks]
+    install(box, "A")
+    tried(box, "A")
+    box.boot("B", "2")
+    box.health()
+    blocks[0].write_bytes(bytes(1024))
+    box.boot("B", "2")
+    log = box.log()
+    box.health()
+    blocks[1].write_bytes(b"junk" * 256)
+    box.boot("B", "2")
+    log += box.log()
+    check("the record and its copy are written in place", [path.stat().st_ino for path in blocks] == before)
+    check("each while the other is whole", log.count("the other is whole") >= 2 and "torn" not in log, log)
+    check("nothing else lies beside them", sorted(path.name for path in (box.root / "efi/audyn").iterdir()) == ["grubenv", "grubenv.bak"])
+    check("a copy that was damaged is made of the record at the next start", box.env("grubenv.bak") == box.env() and box.alarms() == "", box.alarms())
+    blocks[1].unlink()
+    box.set_env(B_TRY=1)
+    box.boot("B", "2")
+    check("and one that is gone, before the record is written", box.env("grubenv.bak")["B_TRY"] == "1" and box.env()["B_TRY"] == "0", box.log())
+
+    for name in ("grubenv", "grubenv.bak"):
+        box = two_versions(make)
+        install(box, "A")
+        box.set_env(A_TRY=1)
+        box.boot("A", "3")
+        box.flag("cut-dd", name)
+        box.health()
+        box.unflag("cut-dd")
+        check(f"the power goes while {name} is written: it is torn", box.env(name) is None)
+        box.boot("A", "3")
+        check(f"the power goes while {name} is written: both are whole at the next start", box.env() is not None and box.env("grubenv.bak") is not None
+              and box.env()["A_OK"] == box.env()["B_OK"] == "1", str(box.env()))
+
+
+def early(make, check):
+    box = two_versions(make)
+    box.set_env(B_TRY=2)
+    box.boot("B", "2", run=False)
+    check("early: without it nothing is counted back", box.env()["B_TRY"] == "2")
+    box.script("boot-report", "early")
+    check("early: a good version's counter goes back before the system is up", box.env()["B_TRY"] == "0" and not (box.root / "run/audyn/image.json").exists())
+    box.set_env(B_TRY=1)
+    box.script("boot-report", "start")
+    check("early: once a boot, and the report comes later", box.env()["B_TRY"] == "1" and acceptable(box.report()) and box.report()["trial"] is False)
+    install(box, "A")
+    box.set_env(A_TRY=2)
+    box.boot("A", "3", run=False)
+    box.script("boot-report", "early")
+    check("early: a trial counts", box.env()["A_TRY"] == "2" and (box.root / "run/audyn/boot/trial").read_text() == "1\n")
+    (box.root / RECORD).write_bytes(b"")
+    box.boot("B", "2", run=False)
+    box.script("boot-report", "early")
+    check("early: the record is repaired then, and the alarm is in the report", box.env() is not None)
+    box.script("boot-report", "start")
+    check("early: the alarm is in the report", "restored from its copy" in box.alarms(), box.alarms())
+    box = two_versions(make)
+    box.set_env(B_TRY=3)
+    box.boot("B", "2")
+    check("early: if it was not run, the report does it", box.env()["B_TRY"] == "0")
+
+
+def damaged_release(make, check):
+    for name, text, missing in (("missing", None, "kind, board, version"), ("empty", "", "kind, board, version"), ("of bytes", "\0\1\2" * 40, "kind, board, version"),
+                                ("of an unknown kind", "AUDYN_VERSION=2\nAUDYN_BOARD=lab\nAUDYN_STATE_FORMAT=1\nAUDYN_KIND=gold\n", "kind"),
+                                ("cut short", "AUDYN_VERSION=2\nAUDYN_BOA", "kind, board")):
+        box = two_versions(make)
+        box.boot("B", "2", run=False)
+        path = box.lib / "release"
+        if text is None:
+            path.unlink()
+        else:
+            path.write_text(text)
+        box.script("boot-report", "early")
+        box.script("boot-report", "start")
+        check(f"a release file {name}: the report can be read, and says so", acceptable(box.report()) and f"(not known: {missing})" in box.alarms()
+              and box.report()["kind"] == "development", json.dumps(box.report()))
+    box = two_versions(make)
+    (box.root / "run/audyn/boot/health").write_text("maybe\n")
+    (box.root / "run/audyn/boot/alarm.x").write_text("x" * 100000)
+    box.script("boot-report", "compose")
+    check("nor does anything else in it keep the report from being read", acceptable(box.report()) and box.report()["health"] == "pending"
+          and (box.root / "run/audyn/image.json").stat().st_size < 10000)
+
+
+def esp(make, check):
+    """esp-check: only a file system that says it was not put away, and never one that is mounted."""
+    box = make()
+    box.boot("A", "1")
+    device = box.root / "dev/disk/by-partlabel/esp"
+    device.parent.mkdir(parents=True, exist_ok=True)
+    (box.root / "proc/self").mkdir(parents=True)
+    mounts = box.root / "proc/self/mounts"
+
+    def checked(kind, dirt, mounted=False, code="1"):
+        sector = bytearray(512)
+        where, name, flag = {32: (82, b"FAT32   ", 65), 16: (54, b"FAT16   ", 37), 0: (0, b"", 0)}[kind]
+        sector[where:where + len(name)] = name
+        sector[flag] |= dirt
+        device.write_bytes(bytes(sector))
+        mounts.write_text(f"{device if mounted else '/dev/sda6'} /efi vfat rw 0 0\n")
+        (box.fake / "log").write_text("")
+        box.flag("fsck-fat", code)
+        result = box.script("esp-check", env={"AUDYN_ESP_DEVICE": str(device)})
+        check(f"esp-check never fails (FAT{kind}, {dirt}, {code})", result.returncode == 0, result.stderr)
+        return f"fsck.fat -a {device}" in box.log()
+
+    check("esp: a clean one is left alone", not checked(32, 0) and not checked(16, 0))
+    check("esp: one that was not put away is checked", checked(32, 1) and checked(16, 1) and checked(32, 3))
+    check("esp: and one that is no FAT", checked(0, 0, code="8"))
+    check("esp: never one that is mounted", not checked(32, 1, mounted=True))
+    device.unlink()
+    check("esp: nor one that isn't there", box.script("esp-check", env={"AUDYN_ESP_DEVICE": str(device)}).returncode == 0)
+
+
 def health(make, check):
     def fails(name, words, prepare, good=False, expect_reboot=True):
         box = two_versions(make)
@@ -287,7 +417,8 @@ def good_by_hand(make, check):
 
 def damaged_notice(make, check):
     for name, text in (("zeroed", "\0" * 80), ("without a slot", "version=3\nat=2026-11-22T20:00:00Z\nreason=x\n"), ("without a time", "slot=A\nreason=x\n"),
-                       ("with another time", "slot=A\nat=yesterday\nreason=x\n"), ("of another slot", "slot=C\nat=2026-11-22T20:00:00Z\nreason=x\n")):
+                       ("with another time", "slot=A\nat=yesterday\nreason=x\n"), ("with a day that there isn't", "slot=A\nat=2026-02-30T20:00:00Z\nreason=x\n"),
+                       ("with an hour that there isn't", "slot=A\nat=2026-02-20T25:00:00Z\nreason=x\n"), ("of another slot", "slot=C\nat=2026-11-22T20:00:00Z\nreason=x\n")):
         box = two_versions(make)
         (box.root / "disk/boot/fallback").write_text(text)
         box.boot("B", "2")
@@ -328,6 +459,10 @@ def run(make, check, _skip):
     fallen_back(make, check)
     flickers(make, check)
     record(make, check)
+    in_place(make, check)
+    early(make, check)
+    damaged_release(make, check)
+    esp(make, check)
     health(make, check)
     good_by_hand(make, check)
     damaged_notice(make, check)

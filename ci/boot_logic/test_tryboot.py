@@ -78,6 +78,27 @@ def interface(make, check):
     box.boot("B", "2")
     backend(box, "set-state", "B", "good")
     check("pi: a damaged autoboot.txt is written anew", (box.root / "efi/autoboot.txt").read_text() == AUTOBOOT.format(3, 2))
+    record, autoboot = box.root / "efi/audyn/tryboot", box.root / "efi/autoboot.txt"
+    before = record.stat().st_ino
+    backend(box, "set-primary", "A")
+    check("pi: the record is one sector and written in place", record.stat().st_ino == before and record.stat().st_size == 512 and said("get-primary") == "A")
+    autoboot.write_text("# as somebody liked it\n" + AUTOBOOT.format(3, 2))
+    before = autoboot.stat().st_ino
+    box.boot("A", "1")
+    backend(box, "set-state", "A", "good")
+    text = autoboot.read_text()
+    check("pi: so is an autoboot.txt that is longer", autoboot.stat().st_ino == before and text.rstrip("\n") + "\n" == AUTOBOOT.format(2, 3), text)
+    autoboot.write_text("#" * 600 + "\n" + AUTOBOOT.format(2, 3))
+    backend(box, "set-primary", "B")
+    box.boot("B", "2")
+    backend(box, "set-state", "B", "good")
+    check("pi: one longer than a sector is made anew", autoboot.read_text() == AUTOBOOT.format(3, 2))
+    check("pi: nothing else lies beside them", sorted(path.name for path in (box.root / "efi").rglob("*") if path.is_file()) == ["autoboot.txt", "tryboot"])
+    before = {path: path.read_bytes() for path in (record, autoboot)}
+    box.boot("B", "2", run=False)
+    box.script("boot-report", "early")
+    check("pi: early decides on the trial and writes nothing", before == {path: path.read_bytes() for path in (record, autoboot)}
+          and (box.root / "run/audyn/boot/trial").exists())
 
 
 def trial(make, check):
