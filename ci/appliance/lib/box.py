@@ -271,15 +271,21 @@ def recorders_of(status):
 
 
 class Recording:
-    """A fetched file, judged: `problems` is empty if every sample is in its place or named in the ledger."""
+    """A fetched file, judged: `problems` is empty if every sample is in its place or named in the ledger.
 
-    def __init__(self, path, stream, with_judges=True):
+    `ahead` says how many frames its header may count that are not there: a second and what it is written by, for a file that
+    was open when the power went and that the engine has not seen since. It is judged by what is there."""
+
+    def __init__(self, path, stream, with_judges=True, ahead=0):
         self.path, self.problems, self.frames, self.position, self.lost = Path(path), [], 0, None, 0
+        self.ahead = 0
         try:
             wav = Wav(path)
         except (ValueError, OSError, AttributeError) as error:
             self.problems.append(f"cannot be opened: {error}")
             return
+        if wav.stored < wav.frames <= wav.stored + ahead:
+            self.ahead, wav.frames, with_judges = wav.frames - wav.stored, wav.stored, False
         self.frames = wav.frames
         if wav.stored < wav.frames:
             self.problems.append(f"the header says {wav.frames} frames, {wav.stored} are there")

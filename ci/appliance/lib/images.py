@@ -38,11 +38,12 @@ while :; do sleep 1000; done
 END
 chmod 755 usr/sbin/init
 """,
-    # It starts whole, but its systemd is stopped in its tracks: the watchdog that systemd fed starves.
+    # It starts, but its systemd is stopped in its tracks while the health check still looks on: the watchdog that systemd fed
+    # starves. (After multi-user.target would be after the check, and the version a good one.)
     "hangs-late": """mkdir -p usr/lib/systemd/system/multi-user.target.wants
 cat >usr/lib/systemd/system/test-hang.service <<'END'
 [Unit]
-After=multi-user.target
+After=audyn-engine.service audyn-webd.socket
 [Service]
 Type=oneshot
 ExecStart=/bin/sh -c 'echo "audyn test: systemd is stopped" >/dev/console; kill -SEGV 1'

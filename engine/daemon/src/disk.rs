@@ -5,10 +5,12 @@
 //!
 //! # Procedures
 //!
-//! *Open*: 1. directories; 2. audio file under a new name (a taken name gets the next tie-break); 3. its ledger.
+//! *Open*: 1. directories; 2. audio file under a new name (a taken name gets the next tie-break); 3. its ledger; 4. the list
+//! of open files (`unfinished`); only then the first sample.
 //! *Flush*: 1. samples; 2. the header that counts them (both in `media`).
 //! *Close*: 1. flush; 2. the ledger's last line; 3. if configured, fdatasync of both and of their directory.
-//! A crash after any of these steps leaves a file that is right for what it holds.
+//! A crash after any of these steps leaves a file that is right for what it holds; after a power cut its header may count up to
+//! a second that the disk never got, which the next engine puts right before it records.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -24,6 +26,7 @@ use audyn_units::{Mono, Nanos, Timestamp};
 
 use crate::recording::Recording;
 use crate::shared::Notice;
+use crate::unfinished::Unfinished;
 
 /// Time between two turns.
 const PERIOD: Nanos = Nanos::from_millis(40);
@@ -44,8 +47,13 @@ pub(crate) struct Disk {
 
 impl Disk {
     /// Starts the thread. `notices` gets what happens; notices that find no room there are dropped. With `safe` files are
-    /// made safe by it, about once a second and when they are closed.
-    pub(crate) fn start(notices: SyncSender<Notice>, safe: Option<MakeSafe>) -> Result<Self, SysError> {
+    /// made safe by it, about once a second and when they are closed. With `state` the open ones are listed in that directory,
+    /// and those that are listed there from before are mended.
+    pub(crate) fn start(
+        notices: SyncSender<Notice>,
+        safe: Option<MakeSafe>,
+        state: Option<PathBuf>,
+    ) -> Result<Self, SysError> {
         let mut grid = Grid::new(PERIOD)?;
         let (recordings, inbox) = channel();
         let stop = Arc::new(AtomicBool::new(false));
@@ -54,10 +62,11 @@ impl Disk {
             .name("audyn-disk".to_owned())
             .spawn(move || {
                 let syncer = safe.map(Syncer::start);
+                let mut list = state.map(|state| Unfinished::read(&state));
                 let mut open = Vec::new();
                 while !stopped.load(Acquire) {
                     clock::sleep_until(grid.next_after(clock::mono_now()).at);
-                    turn(&mut open, &inbox, &notices, syncer.as_ref());
+                    turn(&mut open, &inbox, &notices, syncer.as_ref(), list.as_mut());
                 }
                 // Workers have ended by now, so this drains what they left.
                 open.extend(inbox.try_iter());
@@ -69,6 +78,11 @@ impl Disk {
                             syncer.sync_before_end(path);
                         }
                     }
+                }
+                let waits = syncer.is_some();
+                drop(syncer); // waits until the disk has it all
+                if let Some(list) = list.as_mut().filter(|_| waits) {
+                    list.end();
                 }
             })
             .map_err(|source| SysError::Thread { source })?;
@@ -96,11 +110,18 @@ fn turn(
     inbox: &Inbox<Recording>,
     notices: &SyncSender<Notice>,
     syncer: Option<&Syncer>,
+    list: Option<&mut Unfinished>,
 ) {
     open.extend(inbox.try_iter());
     for recording in open.iter_mut() {
+        recording.work(clock::mono_now(), notices);
+    }
+    if let Some(list) = list {
+        list.turn(clock::mono_now(), open.iter().filter_map(Recording::file));
+    }
+    for recording in open.iter_mut() {
         let now = clock::mono_now();
-        recording.work(now, notices);
+        recording.listed();
         recording.flush(now, FLUSH_AFTER, notices);
         for path in recording.due_to_sync(now, SYNC_AFTER) {
             if let Some(syncer) = syncer
@@ -218,7 +239,7 @@ mod tests {
             let _ = tell.send((path.to_owned(), closed));
             Ok(())
         });
-        (Disk::start(notices, Some(safe)).unwrap(), told, news)
+        (Disk::start(notices, Some(safe), None).unwrap(), told, news)
     }
 
     /// The file, its ledger and their directory.
@@ -286,7 +307,9 @@ mod tests {
         let (notices, _news) = sync_channel(64);
         let mut open = Vec::new();
         recordings.send(recording).unwrap();
-        turn(&mut open, &inbox, &notices, Some(&syncer));
+        // The first opens its file.
+        turn(&mut open, &inbox, &notices, Some(&syncer), None);
+        turn(&mut open, &inbox, &notices, Some(&syncer), None);
         assert_eq!(open.len(), 1, "its file is closed, and yet it is not let go");
         assert_eq!(audyn_media::WavReader::open(&path).unwrap().info().frames, FrameCount(48));
 
@@ -294,7 +317,7 @@ mod tests {
         let deadline = std::time::Instant::now() + NEVER_COMES;
         while !open.is_empty() {
             assert!(std::time::Instant::now() < deadline, "it is never let go");
-            turn(&mut open, &inbox, &notices, Some(&syncer));
+            turn(&mut open, &inbox, &notices, Some(&syncer), None);
         }
         drop(syncer);
         let told = told.try_iter().filter(|(path, _)| path != Path::new("another"));

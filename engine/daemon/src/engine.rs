@@ -49,6 +49,8 @@ pub struct EngineOptions {
     pub sync_every_second: bool,
     /// The directory whose volume is watched.
     pub archive_root: PathBuf,
+    /// Where open files are listed, so that the next engine mends what a power cut leaves of them.
+    pub state: Option<PathBuf>,
 }
 
 /// One recorder, as the engine runs it.
@@ -150,7 +152,7 @@ impl Engine {
             (0..cpus.saturating_sub(1).clamp(1, 4)).map(|n| Worker::start(n, period)).collect();
         let (sender, notices): (SyncSender<Notice>, _) = sync_channel(NOTICES);
         let safe = options.sync_every_second.then(|| Box::new(make_safe) as MakeSafe);
-        let disk = Disk::start(sender, safe)?;
+        let disk = Disk::start(sender, safe, options.state.clone())?;
         let volume = Volume::watch(options.archive_root.clone())?;
         Ok(Self {
             capture,
@@ -645,6 +647,7 @@ mod tests {
                 "id": "a", "name": "a", "address": "127.0.0.1", "port": 0, "packet_frames": packet_frames,
             }));
             let options = EngineOptions {
+                state: None,
                 capture_period: Nanos::from_millis(period),
                 fifo_priority: None,
                 lock_memory: false,

@@ -2,10 +2,11 @@
 //!
 //! Owns: the lines and their order. The first is the header (`LedgerHeader`), then come gaps, events, and at the end
 //! `{"closed":true,…}`. Lines are only ever appended, each by one write, so a crash leaves whole lines. A gap that is still
-//! open has `"open":true`; the line with the same position that follows it has the final length.
+//! open has `"open":true`; the line with the same position that follows it has the final length. A power cut may tear the
+//! last line; the next engine takes what is left of it away.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use audyn_core::flow::{FlowEvent, Gap, GapCause};
@@ -64,6 +65,32 @@ pub(crate) struct Ledger {
 /// Where the ledger of an audio file lies.
 pub(crate) fn path_of(audio: &Path) -> PathBuf {
     audio.with_extension("gaps.jsonl")
+}
+
+/// Mends the ledger of `audio`, which an earlier engine left: a torn last line goes, and if the header of `audio` counted more
+/// than the `frames` that are there, by `lost`, a line says so.
+pub(crate) fn mend(audio: &Path, shortened: Option<(FrameCount, FrameCount)>) -> io::Result<()> {
+    #[derive(serde::Deserialize)]
+    struct Beginning {
+        first_position: FrameIndex,
+    }
+    let mut file = OpenOptions::new().read(true).append(true).open(path_of(audio))?;
+    let mut text = Vec::new();
+    file.read_to_end(&mut text)?;
+    let whole = text.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
+    if whole < text.len() {
+        file.set_len(whole as u64)?;
+    }
+    if let Some((frames, lost)) = shortened {
+        let first = text[..whole].split(|&byte| byte == b'\n').next().unwrap_or_default();
+        let beginning: Beginning = serde_json::from_slice(first)?;
+        let detail =
+            format!("after a power cut: the last {lost} had not reached the disk; the file ends here");
+        let mut ledger = Ledger { file };
+        ledger.line(&EventLine { position: beginning.first_position + frames, event: "mended", detail })?;
+        file = ledger.file;
+    }
+    file.sync_data()
 }
 
 impl Ledger {

@@ -31,6 +31,7 @@ mod shared;
 mod snapshot;
 mod store;
 mod tap;
+mod unfinished;
 mod volume;
 mod worker;
 

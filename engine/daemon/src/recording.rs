@@ -43,6 +43,10 @@ pub(crate) struct Recording {
     last_try: Timestamp<Mono>,
     last_flush: Timestamp<Mono>,
     last_sync: Timestamp<Mono>,
+    /// The open file is in no list yet by which it would be mended after a power cut: nothing is written to it before.
+    unlisted: bool,
+    /// The engine ends.
+    finishing: bool,
     /// Closed files and their directories, which shall survive a power cut.
     to_sync: Vec<PathBuf>,
     finished: bool,
@@ -73,6 +77,8 @@ impl Recording {
             last_try: NEVER,
             last_flush: NEVER,
             last_sync: NEVER,
+            unlisted: false,
+            finishing: false,
             to_sync: Vec::new(),
             finished: false,
             shared,
@@ -92,7 +98,7 @@ impl Recording {
         // Asked before the ring is emptied, or the last commands could be missed.
         let gone = self.end.commands.is_abandoned();
         loop {
-            if self.wants_file.is_some() && !self.try_open(now, notices) {
+            if self.wants_file.is_some() && !self.try_open(now, notices) || self.unlisted {
                 break;
             }
             let Ok(command) = self.end.commands.pop() else {
@@ -107,6 +113,16 @@ impl Recording {
             }
         }
         self.tell(notices);
+    }
+
+    /// The file that is being written.
+    pub(crate) fn file(&self) -> Option<(&Path, WavSpec)> {
+        self.segment.as_ref().map(|segment| (segment.path(), self.spec))
+    }
+
+    /// Takes note that the open file is listed, or that nobody lists.
+    pub(crate) fn listed(&mut self) {
+        self.unlisted = false;
     }
 
     /// Writes what is buffered if the last time is `after` ago.
@@ -127,8 +143,9 @@ impl Recording {
         let mut due = std::mem::take(&mut self.to_sync);
         if let Some(segment) = self.segment.as_ref().filter(|_| now - self.last_sync >= after) {
             self.last_sync = now;
-            due.push(segment.path().to_owned());
+            // The ledger first: silence in the file that no ledger names would pass for audio.
             due.push(ledger::path_of(segment.path()));
+            due.push(segment.path().to_owned());
         }
         due
     }
@@ -140,6 +157,8 @@ impl Recording {
 
     /// Ends without the feed's word: the engine ends. What is in the rings is written first.
     pub(crate) fn finish(&mut self, now: Timestamp<Mono>, notices: &SyncSender<Notice>) {
+        self.finishing = true;
+        self.unlisted = false;
         self.work(now, notices);
         if !self.finished {
             self.end(None, notices);
@@ -209,6 +228,8 @@ impl Recording {
             Ok(segment) => {
                 let path = segment.path().to_owned();
                 self.segment = Some(segment);
+                // At its end the engine lists no more: it waits for the disk itself.
+                self.unlisted = !self.finishing;
                 self.wants_file = None;
                 self.last_flush = now;
                 {

@@ -3,7 +3,7 @@
 //! Owns: the engine and its configuration together, so that what is on disk and what runs agree. Never: a socket.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use audyn_api::{
     Event, GlobalConfig, RecorderConfig, RecorderId, RecorderState, Refusal, Reply, Request, SelfTestReport,
@@ -74,7 +74,7 @@ impl Service {
     pub fn start(store: ConfigStore) -> Result<Self, EngineError> {
         let document = store.document();
         let running = document.global.clone();
-        let mut engine = Engine::start(options(&running))?;
+        let mut engine = Engine::start(options(&running, store.directory()))?;
         for warning in engine.warnings() {
             tracing::warn!("{warning}");
         }
@@ -360,7 +360,7 @@ fn needs_restart(old: &GlobalConfig, new: &GlobalConfig) -> bool {
     GlobalConfig { active_recorders: new.active_recorders, ..old.clone() } != *new
 }
 
-fn options(global: &GlobalConfig) -> EngineOptions {
+fn options(global: &GlobalConfig, state: &Path) -> EngineOptions {
     EngineOptions {
         capture_period: Nanos::from_micros(i64::from(global.capture_period_micros)),
         fifo_priority: (global.fifo_priority > 0).then_some(global.fifo_priority),
@@ -368,5 +368,6 @@ fn options(global: &GlobalConfig) -> EngineOptions {
         receive_buffer: global.receive_buffer_bytes as usize,
         sync_every_second: global.sync_every_second,
         archive_root: global.archive_root.clone().into(),
+        state: Some(state.to_owned()),
     }
 }

@@ -92,6 +92,11 @@ impl ConfigStore {
         Ok(store)
     }
 
+    /// Where the files lie.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
     /// What is in force.
     pub fn document(&self) -> &ConfigDocument {
         &self.document

@@ -13,4 +13,4 @@ pub mod wav;
 
 pub use error::MediaError;
 pub use spec::{PcmDepth, WavSpec};
-pub use wav::{FileStore, Store, WavInfo, WavReader, WavWriter};
+pub use wav::{FileStore, Mended, Store, WavInfo, WavReader, WavWriter, mend};

@@ -109,6 +109,7 @@ fn record(
         Naming::Archive { root, .. } => root.clone(),
     };
     let mut engine = Engine::start(EngineOptions {
+        state: None,
         capture_period: Nanos::from_millis(4),
         fifo_priority: Some(50),
         // For a recording from a terminal; a service has the right to it.

@@ -43,7 +43,13 @@ pub(crate) fn recorder(id: &str, source: &SourceConfig, root: &Path) -> Recorder
 }
 
 pub(crate) fn engine(root: &Path) -> Engine {
+    engine_with(root, None)
+}
+
+/// One that lists its open files in the directory `state`.
+pub(crate) fn engine_with(root: &Path, state: Option<PathBuf>) -> Engine {
     Engine::start(EngineOptions {
+        state,
         capture_period: Nanos::from_millis(4),
         fifo_priority: None,
         lock_memory: false,

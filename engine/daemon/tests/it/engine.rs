@@ -35,6 +35,36 @@ fn two_groups_on_one_port_never_meet() {
 }
 
 #[test]
+fn what_a_power_cut_left_of_a_recording_is_mended_by_the_next_engine() {
+    let dir = tempfile::tempdir().unwrap();
+    let list = dir.path().join("unfinished.jsonl");
+    let source = source("cut", address(8));
+    let start = || {
+        let mut engine = engine_with(dir.path(), Some(dir.path().to_owned()));
+        engine.configure(vec![recorder("cut", &source, dir.path())], std::slice::from_ref(&source));
+        engine.record("cut", None).unwrap();
+        engine
+    };
+    let mut engine = start();
+    Stream::new(8, address(8)).send(100);
+    until_written(&mut engine, "cut", 4_800);
+    let path = recordings(&dir.path().join("cut")).remove(0);
+    let listed = std::fs::read(&list).unwrap();
+    assert!(String::from_utf8_lossy(&listed).contains(path.to_str().unwrap()), "an open file is listed");
+    drop(engine);
+    assert_eq!(std::fs::read(&list).unwrap(), listed, "this engine does not wait for the disk");
+
+    // What the disk had: the header, and not all that it counts.
+    let file = std::fs::OpenOptions::new().write(true).open(&path).unwrap();
+    file.set_len(80 + 1_000 * 6 + 1).unwrap();
+    let _engine = start();
+    until("a header that counts what is there", || {
+        audyn_media::WavInfo::open(&path).is_ok_and(|info| info.declared == FrameCount(1_000))
+    });
+    assert!(samples(&path) == signal(8, 0, 1_000));
+}
+
+#[test]
 fn recorders_share_a_flow_and_choose_channels() {
     let dir = tempfile::tempdir().unwrap();
     let to = address(3);

@@ -21,7 +21,9 @@
 //!
 //! # What a power cut may do
 //! Without a sync the kernel orders its own writes, and after a power cut the header may count frames that
-//! never reached the disk. [`WavInfo`] takes the smaller of the header and the file's size.
+//! never reached the disk: the header is written over in place each 120 ms, and the disk gets it before the file's
+//! new size or after it, as it likes. [`WavInfo`] takes the smaller of the header and the file's size, and [`mend`] makes
+//! the header say so, which the engine has done to each file that was open before it records anything else.
 //!
 //! # Rejected designs
 //! *Rewriting the size fields one by one*: a kill between two leaves a header that contradicts itself.
@@ -30,10 +32,12 @@
 
 mod convert;
 pub mod header;
+mod mend;
 mod reader;
 mod store;
 mod writer;
 
+pub use mend::{Mended, mend};
 pub use reader::{WavInfo, WavReader};
 pub use store::{FileStore, Store};
 pub use writer::WavWriter;

@@ -1,0 +1,281 @@
+//! Which files are being written, on the disk: what a power cut may have left of them is mended at the next start.
+//!
+//! Owns: `unfinished.jsonl` in the state directory, one file a line, and the mending of what an earlier engine left in it.
+//! Never: opens a file that this engine writes; shortens a recording.
+//!
+//! # Procedures
+//!
+//! *List*, when a file has been opened and before its header counts a frame: 1. write `unfinished.jsonl.new`, all that is
+//! open, and what was closed less than a minute ago (the disk need not have it yet); 2. fsync; 3. rename; 4. fsync the directory.
+//! *Mend*, for each line that an earlier engine left: 1. the header counts what is there; 2. fdatasync; 3. the ledger loses a
+//! torn line and says so; 4. the line goes with the next listing. A crash after any of these finds the line again, and nothing left to mend.
+//!
+//! A file whose directory isn't there may be on a volume that comes later: its line stays, and is tried again.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use audyn_media::{MediaError, PcmDepth, WavSpec};
+use audyn_units::{ChannelCount, Mono, Nanos, SampleRate, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::ledger;
+
+/// The list's name in the state directory.
+const NAME: &str = "unfinished.jsonl";
+
+/// A closed file stays listed for this long: twice what the kernel takes to write it by itself.
+const SETTLED: Nanos = Nanos::from_secs(60);
+
+/// Time between two tries to mend what was not there.
+const RETRY: Nanos = Nanos::from_secs(2);
+
+/// Lines of an earlier engine that are kept at most.
+const MOST: usize = 1_024;
+
+/// A line.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Line {
+    path: PathBuf,
+    rate: SampleRate,
+    channels: ChannelCount,
+    bits: u16,
+}
+
+impl Line {
+    fn new(path: &Path, spec: WavSpec) -> Self {
+        Self { path: path.to_owned(), rate: spec.rate, channels: spec.channels, bits: spec.depth.bits() }
+    }
+
+    fn spec(&self) -> Option<WavSpec> {
+        let depth = [PcmDepth::Pcm16, PcmDepth::Pcm24].into_iter().find(|d| d.bits() == self.bits)?;
+        Some(WavSpec { rate: self.rate, channels: self.channels, depth })
+    }
+}
+
+#[derive(Debug)]
+struct Listed {
+    line: Line,
+    /// When it was closed.
+    closed: Option<Timestamp<Mono>>,
+}
+
+/// The list of one engine.
+#[derive(Debug)]
+pub(crate) struct Unfinished {
+    directory: PathBuf,
+    /// What an earlier engine was writing, and is not mended yet.
+    earlier: Vec<Line>,
+    last_try: Option<Timestamp<Mono>>,
+    listed: Vec<Listed>,
+    /// The list on the disk is another.
+    changed: bool,
+}
+
+impl Unfinished {
+    /// Reads what an earlier engine left. A line that can't be read is left out: a cut could only have torn a list that was
+    /// not renamed yet.
+    pub(crate) fn read(directory: &Path) -> Self {
+        let text = std::fs::read(directory.join(NAME)).unwrap_or_default();
+        let lines = text.split(|&byte| byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok());
+        let earlier: Vec<Line> = lines.take(MOST).collect();
+        let changed = !earlier.is_empty();
+        Self { directory: directory.to_owned(), earlier, last_try: None, listed: Vec::new(), changed }
+    }
+
+    /// Mends what can be mended, and lists what is open now. Waits for the disk where something changed.
+    pub(crate) fn turn<'a>(
+        &mut self,
+        now: Timestamp<Mono>,
+        open: impl Iterator<Item = (&'a Path, WavSpec)> + Clone,
+    ) {
+        if !self.earlier.is_empty() && self.last_try.is_none_or(|last| now - last >= RETRY) {
+            self.last_try = Some(now);
+            let before = self.earlier.len();
+            self.earlier.retain(|line| !is_done_with(line));
+            self.changed |= self.earlier.len() != before;
+        }
+        for listed in &mut self.listed {
+            if listed.closed.is_none() && !open.clone().any(|(path, _)| path == listed.line.path) {
+                listed.closed = Some(now);
+            }
+        }
+        let before = self.listed.len();
+        self.listed.retain(|listed| listed.closed.is_none_or(|closed| now - closed < SETTLED));
+        self.changed |= self.listed.len() != before;
+        for (path, spec) in open {
+            if !self.listed.iter().any(|listed| listed.closed.is_none() && listed.line.path == path) {
+                self.listed.push(Listed { line: Line::new(path, spec), closed: None });
+                self.changed = true;
+            }
+        }
+        self.save();
+    }
+
+    /// All files are closed and the disk has them.
+    pub(crate) fn end(&mut self) {
+        self.changed |= !self.listed.is_empty();
+        self.listed.clear();
+        self.save();
+    }
+
+    fn save(&mut self) {
+        if !std::mem::take(&mut self.changed) {
+            return;
+        }
+        let lines = self.earlier.iter().chain(self.listed.iter().map(|listed| &listed.line));
+        if let Err(error) = replace(&self.directory, lines) {
+            tracing::warn!(
+                %error,
+                "the list of open files cannot be written; after a power cut a header may count a second that is not there"
+            );
+        }
+    }
+}
+
+/// The list procedure.
+fn replace<'a>(directory: &Path, lines: impl Iterator<Item = &'a Line>) -> io::Result<()> {
+    let mut text = Vec::new();
+    for line in lines {
+        serde_json::to_writer(&mut text, line)?;
+        text.push(b'\n');
+    }
+    let new = directory.join(format!("{NAME}.new"));
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).open(&new)?;
+    file.write_all(&text)?;
+    file.sync_all()?;
+    std::fs::rename(&new, directory.join(NAME))?;
+    File::open(directory)?.sync_all()
+}
+
+/// Mends a file of an earlier engine. False if it is to be tried again.
+fn is_done_with(line: &Line) -> bool {
+    let path = line.path.display();
+    let Some(spec) = line.spec() else { return true };
+    match audyn_media::mend(&line.path, spec) {
+        Ok(mended) => {
+            let shortened =
+                mended.map(|mended| (mended.frames, mended.declared.saturating_sub(mended.frames)));
+            if let Some((frames, lost)) = shortened {
+                tracing::warn!(
+                    %path,
+                    "the power went, or the disk, while this was recorded: its last {lost} had not reached the disk; its \
+                     header counts the {frames} that are there"
+                );
+            }
+            if let Err(error) = ledger::mend(&line.path, shortened) {
+                tracing::warn!(%path, %error, "its ledger is not mended");
+            }
+            true
+        }
+        // Its volume is not there yet; or it was deleted.
+        Err(MediaError::Read { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+            line.path.parent().is_some_and(Path::is_dir)
+        }
+        Err(error @ MediaError::NotWav { .. }) => {
+            tracing::warn!(%error, "it was being written when the engine ended; it is left as it is");
+            true
+        }
+        Err(error) => {
+            tracing::warn!(%error, "a recording that a crash has cut is not mended yet");
+            false
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use audyn_media::{WavReader, WavWriter};
+    use audyn_units::FrameCount;
+
+    use super::*;
+
+    const SPEC: WavSpec =
+        WavSpec { rate: SampleRate::HZ_48000, channels: ChannelCount::MONO, depth: PcmDepth::Pcm24 };
+
+    fn at(seconds: i64) -> Timestamp<Mono> {
+        Timestamp::from_nanos(seconds * 1_000_000_000)
+    }
+
+    fn lines(state: &Path) -> Vec<String> {
+        let text = std::fs::read_to_string(state.join(NAME)).unwrap_or_default();
+        text.lines()
+            .map(|line| serde_json::from_str::<Line>(line).unwrap())
+            .map(|l| l.path.display().to_string())
+            .collect()
+    }
+
+    /// A recording of 100 frames of which a cut has left 60, and its ledger with a torn last line.
+    fn cut(dir: &Path) -> PathBuf {
+        let path = dir.join("a.wav");
+        let mut writer = WavWriter::create(&path, SPEC).unwrap();
+        writer.append(&[256; 100]).unwrap();
+        writer.close().unwrap();
+        OpenOptions::new().write(true).open(&path).unwrap().set_len(80 + 60 * 3).unwrap();
+        let header = r#"{"audyn_ledger":1,"first_position":1000}"#;
+        std::fs::write(ledger::path_of(&path), format!("{header}\n{{\"position\":10")).unwrap();
+        path
+    }
+
+    #[test]
+    fn what_is_open_is_listed_and_what_is_closed_for_another_minute() {
+        let state = tempfile::tempdir().unwrap();
+        let mut list = Unfinished::read(state.path());
+        let (a, b) = (Path::new("/r/a.wav"), Path::new("/r/b.wav"));
+        list.turn(at(0), [(a, SPEC)].into_iter());
+        assert_eq!(lines(state.path()), ["/r/a.wav"]);
+        list.turn(at(1), [(b, SPEC)].into_iter());
+        assert_eq!(lines(state.path()), ["/r/a.wav", "/r/b.wav"]);
+        list.turn(at(60), [(b, SPEC)].into_iter());
+        assert_eq!(lines(state.path()).len(), 2);
+        list.turn(at(61), [(b, SPEC)].into_iter());
+        assert_eq!(lines(state.path()), ["/r/b.wav"]);
+        list.end();
+        assert_eq!(lines(state.path()), [""; 0]);
+    }
+
+    #[test]
+    fn what_a_cut_has_left_is_mended_once_its_volume_is_there() {
+        let state = tempfile::tempdir().unwrap();
+        let volume = state.path().join("volume");
+        let mut list = Unfinished::read(state.path());
+        list.turn(at(0), [(volume.join("a.wav").as_path(), SPEC)].into_iter());
+
+        let mut list = Unfinished::read(state.path());
+        list.turn(at(0), std::iter::empty());
+        assert_eq!(lines(state.path()).len(), 1, "the volume may come");
+        std::fs::create_dir(&volume).unwrap();
+        let path = cut(&volume);
+        list.turn(at(1), std::iter::empty());
+        assert_eq!(
+            WavReader::open(&path).unwrap().info().declared,
+            FrameCount(100),
+            "not each turn asks the disk"
+        );
+        list.turn(at(2), std::iter::empty());
+        assert_eq!(WavReader::open(&path).unwrap().info().declared, FrameCount(60));
+        assert_eq!(lines(state.path()), [""; 0]);
+        let told = std::fs::read_to_string(ledger::path_of(&path)).unwrap();
+        let last = told.lines().last().unwrap();
+        assert!(
+            last.contains("\"mended\"") && last.contains("\"position\":1060") && last.contains("40 frames"),
+            "{told}"
+        );
+        assert_eq!(told.lines().count(), 2, "the torn line has gone: {told}");
+    }
+
+    #[test]
+    fn what_was_deleted_or_is_anothers_is_let_go() {
+        let state = tempfile::tempdir().unwrap();
+        let (gone, other) = (state.path().join("gone.wav"), state.path().join("other.wav"));
+        std::fs::write(&other, [b'x'; 200]).unwrap();
+        let mut list = Unfinished::read(state.path());
+        list.turn(at(0), [(gone.as_path(), SPEC), (other.as_path(), SPEC)].into_iter());
+        let mut list = Unfinished::read(state.path());
+        list.turn(at(0), std::iter::empty());
+        assert_eq!(lines(state.path()), [""; 0]);
+        assert_eq!(std::fs::read(&other).unwrap(), [b'x'; 200]);
+    }
+}
