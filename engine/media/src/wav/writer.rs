@@ -1,7 +1,7 @@
 //! Writes a WAV file. See the module's page for the procedures.
 //!
 //! ```text
-//!            append, append_silence              flush: data, then header
+//!            append, append_silence       flush, flush_blocks: data, then header
 //!  [clean] ─────────────────────────▶ [buffered] ─────────────────────────▶ [clean]
 //!                                       ▲    │ error: the file keeps the length of the last good flush,
 //!                                       └────┘ what is not written stays buffered, at its place
@@ -23,6 +23,9 @@ const FLUSH_BYTES: usize = 256 * 1024;
 
 /// Bytes that wait in memory while the disk refuses them: a minute of 48 kHz stereo in 24 bit.
 const BACKLOG_BYTES: usize = 16 * 1024 * 1024;
+
+/// What a file system writes at once, and a disk whole or not at all.
+const BLOCK: u64 = 4_096;
 
 /// Silence from this length on becomes a hole in the file, which costs no memory and no disk.
 const HOLE_BYTES: u64 = 64 * 1024;
@@ -113,7 +116,7 @@ impl<S: Store> WavWriter<S> {
         self.converter.seed(seed);
     }
 
-    /// Takes whole frames: interleaved, left-justified. Does no I/O but when 256 KiB wait; then it flushes.
+    /// Takes whole frames: interleaved, left-justified. Does no I/O but when 256 KiB wait; then it flushes their whole blocks.
     ///
     /// # Errors
     /// [`MediaError::Write`]: the samples are taken and wait in memory, the flush is to be tried again.
@@ -154,11 +157,32 @@ impl<S: Store> WavWriter<S> {
     /// [`MediaError::Write`]: the file is valid with the length of the last good flush, nothing is lost yet,
     /// and the next flush goes on where this one stopped.
     pub fn flush(&mut self) -> Result<(), MediaError> {
-        self.try_flush().map_err(|source| MediaError::Write {
-            path: self.path.clone(),
-            valid: self.counted_frames(),
-            source,
-        })
+        self.try_flush(self.end).map_err(|source| self.unwritten(source))
+    }
+
+    /// Writes what is buffered up to the last whole block of 4 KiB, then the header that counts the whole frames of it. For a
+    /// recording that goes on: no block but the first, which holds the header, is ever written twice, and so none that the
+    /// file's size vouches for after a power cut can lack its end (see the module's page).
+    ///
+    /// # Errors
+    /// As [`flush`](Self::flush).
+    pub fn flush_blocks(&mut self) -> Result<(), MediaError> {
+        let whole = (header::LEN as u64 + self.end) / BLOCK * BLOCK;
+        match whole.checked_sub(header::LEN as u64) {
+            Some(to) if self.whole_frames(to) > self.counted => {
+                self.try_flush(to).map_err(|source| self.unwritten(source))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn unwritten(&self, source: io::Error) -> MediaError {
+        MediaError::Write { path: self.path.clone(), valid: self.counted_frames(), source }
+    }
+
+    /// The bytes of the whole frames among the first `bytes` of the data.
+    fn whole_frames(&self, bytes: u64) -> u64 {
+        bytes - bytes % self.spec.frame_bytes() as u64
     }
 
     /// Flushes, and returns when the file and its name would survive a power cut. Takes as long as the disk does.
@@ -175,7 +199,7 @@ impl<S: Store> WavWriter<S> {
     /// # Errors
     /// [`MediaError::Close`]: what was still buffered is lost. To be able to try again, flush before closing.
     pub fn close(mut self) -> Result<(), MediaError> {
-        let Err(source) = self.try_flush() else { return Ok(()) };
+        let Err(source) = self.try_flush(self.end) else { return Ok(()) };
         let (path, valid, lost) = (self.path.clone(), self.counted_frames(), self.buffered_frames());
         self.end = self.counted; // or `drop` would try the disk once more
         Err(MediaError::Close { path, valid, lost, source })
@@ -224,7 +248,7 @@ impl<S: Store> WavWriter<S> {
         if self.buffer.is_empty() || self.buffer.len() - self.sent + bytes <= BACKLOG_BYTES {
             return Ok(());
         }
-        self.try_flush().map_err(|source| MediaError::Backlog {
+        self.try_flush(self.end).map_err(|source| MediaError::Backlog {
             path: self.path.clone(),
             valid: self.counted_frames(),
             buffered: self.buffered_frames(),
@@ -242,20 +266,21 @@ impl<S: Store> WavWriter<S> {
     }
 
     fn flush_if_full(&mut self) -> Result<(), MediaError> {
-        if self.end - self.counted < FLUSH_BYTES as u64 { Ok(()) } else { self.flush() }
+        if self.end - self.counted < FLUSH_BYTES as u64 { Ok(()) } else { self.flush_blocks() }
     }
 
-    fn try_flush(&mut self) -> io::Result<()> {
-        if !self.needs_flush() {
+    /// Writes the data before the byte `to`, then the header that counts the whole frames of it.
+    fn try_flush(&mut self, to: u64) -> io::Result<()> {
+        if self.counted >= self.whole_frames(to) {
             return Ok(());
         }
         // The pad byte after odd data travels with the last samples and the next samples overwrite it.
-        let padded = self.end + (self.end & 1);
+        let padded = if to == self.end { to + (to & 1) } else { to };
         let data_len = self.buffer.len();
-        if padded != self.end {
+        if padded != to {
             self.buffer.push(0);
         }
-        let written = self.write_extents(padded);
+        let written = self.write_extents(to, padded);
         self.buffer.truncate(data_len);
         self.drop_sent();
         written?;
@@ -264,18 +289,20 @@ impl<S: Store> WavWriter<S> {
             self.store.set_len(header::LEN as u64 + padded)?;
             self.reach = header::LEN as u64 + padded;
         }
-        let frames = self.frames();
+        let counted = self.whole_frames(to);
+        let frames = self.to_frames(counted);
         write_header(&mut self.store, self.spec, frames)?;
-        self.counted = self.end;
+        self.counted = counted;
         Ok(())
     }
 
-    fn write_extents(&mut self, padded: u64) -> io::Result<()> {
-        while let Some(extent) = self.extents.front_mut() {
-            let pad = usize::from(extent.at + extent.len as u64 == self.end && padded != self.end);
-            while extent.len > 0 {
+    fn write_extents(&mut self, to: u64, padded: u64) -> io::Result<()> {
+        while let Some(extent) = self.extents.front_mut().filter(|extent| extent.at < to) {
+            let pad = usize::from(extent.at + extent.len as u64 == to && padded != to);
+            while extent.len > 0 && extent.at < to {
                 let offset = header::LEN as u64 + extent.at;
-                let bytes = &self.buffer[self.sent..self.sent + extent.len + pad];
+                let due = extent.len.min(usize::try_from(to - extent.at).unwrap_or(usize::MAX));
+                let bytes = &self.buffer[self.sent..self.sent + due + pad];
                 let n = match self.store.write_at(bytes, offset) {
                     Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                     Ok(n) => n,
@@ -283,12 +310,14 @@ impl<S: Store> WavWriter<S> {
                     Err(e) => return Err(e),
                 };
                 self.reach = self.reach.max(offset + n as u64);
-                let samples = n.min(extent.len); // the rest was the pad byte
+                let samples = n.min(due); // the rest was the pad byte
                 self.sent += samples;
                 extent.at += samples as u64;
                 extent.len -= samples;
             }
-            self.extents.pop_front();
+            if extent.len == 0 {
+                self.extents.pop_front();
+            }
         }
         Ok(())
     }
@@ -307,7 +336,7 @@ impl<S: Store> WavWriter<S> {
 impl<S: Store> Drop for WavWriter<S> {
     fn drop(&mut self) {
         // Nobody is left to tell; the file is valid with what it has.
-        let _ = self.try_flush();
+        let _ = self.try_flush(self.end);
     }
 }
 

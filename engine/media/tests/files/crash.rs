@@ -33,11 +33,14 @@ fn recorded(spec: WavSpec, blocks: &[i64]) -> (Vec<Op>, Flushes, Vec<i32>) {
             writer.append(&new).unwrap();
             samples.extend(new);
         }
-        writer.flush().unwrap();
         frames += n;
-        if promised.last() != Some(&frames) {
-            promised.push(frames);
+        // What an append has flushed by itself, in whole blocks; then the rest.
+        for told in [(writer.frames().0, writer.buffered_frames().0), (frames, 0)] {
+            if promised.last() != Some(&(told.0 - told.1)) {
+                promised.push(told.0 - told.1);
+            }
         }
+        writer.flush().unwrap();
     }
     writer.close().unwrap();
     let headers = store.log.iter().enumerate().filter(|(_, op)| matches!(op, Op::Write { offset: 0, .. }));
@@ -111,6 +114,43 @@ fn a_cut_around_4_gib_leaves_riff_or_rf64_but_never_a_mixture() {
         forms.push(found.rf64);
     }
     assert!(forms.is_sorted() && forms.contains(&true) && forms.contains(&false));
+}
+
+#[test]
+fn while_a_recording_goes_on_no_block_but_the_first_is_written_twice() {
+    for (channels, depth) in
+        [(1, PcmDepth::Pcm24), (2, PcmDepth::Pcm24), (1, PcmDepth::Pcm16), (7, PcmDepth::Pcm24)]
+    {
+        let spec = spec(channels, depth);
+        let mut store = LogStore::default();
+        let mut writer = WavWriter::on_store(&mut store, "blocks.wav", spec).unwrap();
+        writer.set_source_depth(spec.depth);
+        let (mut samples, mut lagging) = (Vec::new(), 0);
+        for n in (0..200).map(|i| (i * 37) % 1_500) {
+            let new = index_signal(spec.depth, samples.len(), n * spec.channels.get());
+            writer.append(&new).unwrap();
+            samples.extend(new);
+            writer.flush_blocks().unwrap();
+            lagging = lagging.max(writer.buffered_frames().0 as usize * spec.frame_bytes());
+        }
+        assert!(lagging < 4_096 + spec.frame_bytes(), "less than a block waits: {lagging}");
+        writer.append_silence(FrameCount(100_001)).unwrap();
+        writer.flush_blocks().unwrap();
+        writer.append(&samples).unwrap();
+        writer.flush_blocks().unwrap();
+        writer.close().unwrap();
+        let data = store.log.iter().filter_map(|op| match op {
+            Op::Write { offset, bytes } if *offset > 0 => Some((*offset, *offset + bytes.len() as u64)),
+            _ => None,
+        });
+        let data: Vec<_> = data.collect();
+        for pair in data.windows(2) {
+            assert!(pair[0].1 <= pair[1].0, "nothing is written over: {pair:?}");
+            assert!(pair[1].0 / 4_096 > (pair[0].1 - 1) / 4_096, "nothing is added to a block: {pair:?}");
+        }
+        let silence = vec![0; 100_001 * spec.channels.get()];
+        assert!(replayed(&store, spec) == [samples.clone(), silence, samples].concat());
+    }
 }
 
 #[test]
