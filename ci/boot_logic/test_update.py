@@ -16,6 +16,8 @@ RAUC_SAYS = {
     "no signature": ("failed to parse signature", "damaged or was cut short"),
     "plain": ("Bundle format 'plain' not allowed", "not in the verity format"),
     "something else": ("first line\nThe moon is full", "The moon is full"),
+    "damaged within": ("LastError: Installation error: Failed updating slot rootfs.0: Input/output error\nInstalling `x` failed", "is damaged, or a disk is"),
+    "anything else": ("LastError: Installation error: the moon is full\nInstalling `x` failed", "can't be installed: Installation error: the moon is full."),
 }
 
 
