@@ -38,15 +38,16 @@ while :; do sleep 1000; done
 END
 chmod 755 usr/sbin/init
 """,
-    # It starts, but its systemd is stopped in its tracks while the health check still looks on: the watchdog that systemd fed
-    # starves. (After multi-user.target would be after the check, and the version a good one.)
+    # It starts, but while the health check still looks on, a process of the highest priority takes the CPU and never gives it
+    # back: systemd, which feeds the watchdog, doesn't run any more. (After multi-user.target would be after the check, and the
+    # version a good one.)
     "hangs-late": """mkdir -p usr/lib/systemd/system/multi-user.target.wants
 cat >usr/lib/systemd/system/test-hang.service <<'END'
 [Unit]
 After=audyn-engine.service audyn-webd.socket
 [Service]
 Type=oneshot
-ExecStart=/bin/sh -c 'echo "audyn test: systemd is stopped" >/dev/console; kill -SEGV 1'
+ExecStart=/bin/sh -c 'echo "audyn test: nothing runs any more" >/dev/console; echo -1 >/proc/sys/kernel/sched_rt_runtime_us; exec taskset 1 chrt -f 99 sh -c "while :; do :; done"'
 END
 ln -s ../test-hang.service usr/lib/systemd/system/multi-user.target.wants/test-hang.service
 """,
