@@ -180,7 +180,7 @@ def time_gate(verdict, box):
     check("no grandmaster", judged(state="LISTENING"), "+", "no grandmaster")
     check("a card's clock that is not settled", judged(state="UNCALIBRATED"), "+", "not yet settled")
     check("without a card's clock there is nothing to settle", judged(state="UNCALIBRATED", stamping="software"), "-", "is believed")
-    check("a time 72 years ahead is not believed", judged(offset="-2272100000.5"), "+", "72 years after")
+    check("a time 72 years ahead is not believed", judged(offset="-2280000000.5"), "+", "72 years after")
     check("a time 56 years back is not believed", judged(offset="1795000000.5"), "+", "days before")
     check("a time 5 years ahead is: this box may have no battery, and has lain in a cupboard", judged(offset="-157800000.5"), "-", "is believed")
     check("what was not measured is not", judged(offset=""), "+", "not been measured")
