@@ -144,6 +144,7 @@ def recordings(make, check):
     box.boot("A", "1")
     check("recordings: nothing known and one: that one, from now on", choose(box) == [f"recordings-disk-{second[0]}"]
           and second[0] in (box.root / "disk/recordings-disk").read_text())
+    check("recordings: and a person is told that it is in use from now on", "from now on" in said(box, "recordings-adopted"), said(box, "recordings-adopted"))
     (box.root / "disk/recordings-disk").write_text("partuuid=$(touch /tmp/x)\n")
     gone(box, "sdc")
     box.boot("A", "1")

@@ -91,6 +91,13 @@ def updates(make, check):
     refused("rollback to it", box.script("audyn-update", "rollback"), "no version that was ever good")
 
     box = two_versions(make)
+    for args in (("mark-good", "now"), ("acknowledge", "all"), ("status", "--json"), ("fly",), (), ("install", "-x")):
+        result = box.script("audyn-update", *args)
+        check(f"audyn-update {' '.join(args)}: one sentence, then usage", result.returncode == 64 and result.stderr.startswith("audyn-update: ") and result.stdout == "", result.stderr)
+    for args in (("mark-good", "--help"), ("acknowledge", "-h"), ("rollback", "--help")):
+        result = box.script("audyn-update", *args)
+        check(f"audyn-update {' '.join(args)}: help, and nothing else", result.returncode == 0 and "audyn-update install FILE" in result.stdout and not box.rebooted(), result.stdout)
+    check("acknowledge without a notice says so", "no notice" in box.script("audyn-update", "acknowledge").stderr)
     for args in (("--norestart",), ("--no-restart", "now"), ("A",)):
         check(f"rollback {' '.join(args)}: usage, nothing happens", box.script("audyn-update", "rollback", *args).returncode == 64
               and not box.rebooted() and box.env()["ORDER"] == "B A")
