@@ -12,14 +12,16 @@ def run(t):
     writelog.prove(t.check, t.work)
     made = t.shared.get("install") or install_once(t)
     media = t.images.media("cut", {"v2.raucb": t.images.bundle("2.0.0")})
-    shares = WHOLE if t.whole else CI
+    kinds = t.kinds or (["zeroed", "full"] if t.whole else [])
+    shares = [int(kind) / 100 for kind in kinds if kind.isdigit()] if t.kinds else WHOLE if t.whole else CI
     if not t.whole:
         t.skip("cuts at 0, 10 … 40, 60 … 100 %, boot environments zeroed, state partition full", "CI does one cut; ci/appliance/run cut_install")
     for share in shares:
         cut_at(t, made, media, share)
-    if t.whole:
+    if "zeroed" in kinds:
         environment_zeroed(t, made["image"], ["grubenv"])
         environment_zeroed(t, made["image"], ["grubenv", "grubenv.bak"])
+    if "full" in kinds:
         state_full(t, made["image"], media)
 
 
