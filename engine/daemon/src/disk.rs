@@ -6,11 +6,11 @@
 //! # Procedures
 //!
 //! *Open*: 1. directories; 2. audio file under a new name (a taken name gets the next tie-break); 3. its ledger; 4. the list
-//! of open files (`unfinished`); only then the first sample.
+//! of open files (`unfinished`, which another thread writes); only then a header that counts a frame.
 //! *Flush*: 1. samples; 2. the header that counts them (both in `media`).
 //! *Close*: 1. flush; 2. the ledger's last line; 3. if configured, fdatasync of both and of their directory.
 //! A crash after any of these steps leaves a file that is right for what it holds; after a power cut its header may count up to
-//! a second that the disk never got, which the next engine puts right before it records.
+//! a second that the disk never got, which the next engine puts right at its start.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -26,7 +26,7 @@ use audyn_units::{Mono, Nanos, Timestamp};
 
 use crate::recording::Recording;
 use crate::shared::Notice;
-use crate::unfinished::Unfinished;
+use crate::unfinished::Listing;
 
 /// Time between two turns.
 const PERIOD: Nanos = Nanos::from_millis(40);
@@ -62,7 +62,11 @@ impl Disk {
             .name("audyn-disk".to_owned())
             .spawn(move || {
                 let syncer = safe.map(Syncer::start);
-                let mut list = state.map(|state| Unfinished::read(&state));
+                let mut list = state.and_then(|state| {
+                    Listing::start(state)
+                        .map_err(|error| tracing::warn!(%error, "no thread lists the open files; what a power cut leaves is not mended"))
+                        .ok()
+                });
                 let mut open = Vec::new();
                 while !stopped.load(Acquire) {
                     clock::sleep_until(grid.next_after(clock::mono_now()).at);
@@ -79,10 +83,10 @@ impl Disk {
                         }
                     }
                 }
-                let waits = syncer.is_some();
+                let waited = syncer.is_some();
                 drop(syncer); // waits until the disk has it all
-                if let Some(list) = list.as_mut().filter(|_| waits) {
-                    list.end();
+                if let Some(list) = list {
+                    list.end(waited);
                 }
             })
             .map_err(|source| SysError::Thread { source })?;
@@ -110,18 +114,18 @@ fn turn(
     inbox: &Inbox<Recording>,
     notices: &SyncSender<Notice>,
     syncer: Option<&Syncer>,
-    list: Option<&mut Unfinished>,
+    list: Option<&mut Listing>,
 ) {
     open.extend(inbox.try_iter());
     for recording in open.iter_mut() {
         recording.work(clock::mono_now(), notices);
     }
-    if let Some(list) = list {
-        list.turn(clock::mono_now(), open.iter().filter_map(Recording::file));
-    }
+    let listed = list.is_none_or(|list| list.tell(open.iter().filter_map(Recording::file)));
     for recording in open.iter_mut() {
         let now = clock::mono_now();
-        recording.listed();
+        if listed {
+            recording.listed();
+        }
         recording.flush(now, FLUSH_AFTER, notices);
         for path in recording.due_to_sync(now, SYNC_AFTER) {
             if let Some(syncer) = syncer
@@ -307,8 +311,6 @@ mod tests {
         let (notices, _news) = sync_channel(64);
         let mut open = Vec::new();
         recordings.send(recording).unwrap();
-        // The first opens its file.
-        turn(&mut open, &inbox, &notices, Some(&syncer), None);
         turn(&mut open, &inbox, &notices, Some(&syncer), None);
         assert_eq!(open.len(), 1, "its file is closed, and yet it is not let go");
         assert_eq!(audyn_media::WavReader::open(&path).unwrap().info().frames, FrameCount(48));

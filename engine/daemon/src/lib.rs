@@ -13,6 +13,7 @@ mod closing;
 mod delete;
 mod disk;
 mod door;
+mod durable;
 mod engine;
 mod error;
 mod feed;

@@ -43,10 +43,8 @@ pub(crate) struct Recording {
     last_try: Timestamp<Mono>,
     last_flush: Timestamp<Mono>,
     last_sync: Timestamp<Mono>,
-    /// The open file is in no list yet by which it would be mended after a power cut: nothing is written to it before.
+    /// The open file is in no list yet by which it would be mended after a power cut: it isn't flushed before.
     unlisted: bool,
-    /// The engine ends.
-    finishing: bool,
     /// Closed files and their directories, which shall survive a power cut.
     to_sync: Vec<PathBuf>,
     finished: bool,
@@ -78,7 +76,6 @@ impl Recording {
             last_flush: NEVER,
             last_sync: NEVER,
             unlisted: false,
-            finishing: false,
             to_sync: Vec::new(),
             finished: false,
             shared,
@@ -98,7 +95,7 @@ impl Recording {
         // Asked before the ring is emptied, or the last commands could be missed.
         let gone = self.end.commands.is_abandoned();
         loop {
-            if self.wants_file.is_some() && !self.try_open(now, notices) || self.unlisted {
+            if self.wants_file.is_some() && !self.try_open(now, notices) {
                 break;
             }
             let Ok(command) = self.end.commands.pop() else {
@@ -127,7 +124,7 @@ impl Recording {
 
     /// Writes what is buffered if the last time is `after` ago.
     pub(crate) fn flush(&mut self, now: Timestamp<Mono>, after: Nanos, notices: &SyncSender<Notice>) {
-        if now - self.last_flush < after {
+        if self.unlisted || now - self.last_flush < after {
             return;
         }
         self.last_flush = now;
@@ -157,8 +154,6 @@ impl Recording {
 
     /// Ends without the feed's word: the engine ends. What is in the rings is written first.
     pub(crate) fn finish(&mut self, now: Timestamp<Mono>, notices: &SyncSender<Notice>) {
-        self.finishing = true;
-        self.unlisted = false;
         self.work(now, notices);
         if !self.finished {
             self.end(None, notices);
@@ -228,8 +223,7 @@ impl Recording {
             Ok(segment) => {
                 let path = segment.path().to_owned();
                 self.segment = Some(segment);
-                // At its end the engine lists no more: it waits for the disk itself.
-                self.unlisted = !self.finishing;
+                self.unlisted = true;
                 self.wants_file = None;
                 self.last_flush = now;
                 {

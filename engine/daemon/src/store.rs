@@ -11,7 +11,7 @@
 //! revision of a former run is never taken for one of this.
 
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use audyn_api::frame;
@@ -20,6 +20,7 @@ use audyn_units::ChannelCount;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::durable;
 use crate::engine::RecorderSpec;
 use crate::error::EngineError;
 use crate::naming::Naming;
@@ -166,9 +167,9 @@ impl ConfigStore {
 
     fn save(&self, name: &str, document: &ConfigDocument) -> Result<(), EngineError> {
         let saved = match name {
-            "global.json" => replace(&self.directory, name, &document.global),
-            "recorders.json" => replace(&self.directory, name, &document.recorders),
-            _ => replace(&self.directory, name, &document.sources),
+            "global.json" => save(&self.directory, name, &document.global),
+            "recorders.json" => save(&self.directory, name, &document.recorders),
+            _ => save(&self.directory, name, &document.sources),
         };
         saved.map_err(|error| EngineError::ConfigFile {
             path: self.directory.join(name),
@@ -372,15 +373,10 @@ fn read<T: DeserializeOwned>(directory: &Path, name: &str) -> Result<Option<T>, 
 }
 
 /// The save procedure.
-fn replace(directory: &Path, name: &str, value: &impl Serialize) -> io::Result<()> {
+fn save(directory: &Path, name: &str, value: &impl Serialize) -> io::Result<()> {
     let mut bytes = serde_json::to_vec_pretty(value)?;
     bytes.push(b'\n');
-    let new = directory.join(format!("{name}.new"));
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).open(&new)?;
-    file.write_all(&bytes)?;
-    file.sync_all()?;
-    std::fs::rename(&new, directory.join(name))?;
-    File::open(directory)?.sync_all()
+    durable::replace(directory, name, &bytes)
 }
 
 #[cfg(test)]

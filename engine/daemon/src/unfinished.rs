@@ -1,26 +1,36 @@
 //! Which files are being written, on the disk: what a power cut may have left of them is mended at the next start.
 //!
 //! Owns: `unfinished.jsonl` in the state directory, one file a line, and the mending of what an earlier engine left in it.
-//! Never: opens a file that this engine writes; shortens a recording.
+//! Never: opens a file that this engine writes; shortens a recording; keeps the disk writer waiting: it has a thread of its own, since
+//! an fsync may take seconds.
 //!
 //! # Procedures
 //!
-//! *List*, when a file has been opened and before its header counts a frame: 1. write `unfinished.jsonl.new`, all that is
+//! *List*, when a file has been opened, and before the disk writer has its header count a frame (it waits no longer than its buffer
+//! of 256 KiB: audio goes before): 1. write `unfinished.jsonl.new`, all that is
 //! open, and what was closed less than a minute ago (the disk need not have it yet); 2. fsync; 3. rename; 4. fsync the directory.
 //! *Mend*, for each line that an earlier engine left: 1. the header counts what is there; 2. fdatasync; 3. the ledger loses a
 //! torn line and says so; 4. the line goes with the next listing. A crash after any of these finds the line again, and nothing left to mend.
 //!
 //! A file whose directory isn't there may be on a volume that comes later: its line stays, and is tried again.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{
+    AtomicU64,
+    Ordering::{Acquire, Release},
+};
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::thread::JoinHandle;
+use std::time::Duration;
 
 use audyn_media::{MediaError, PcmDepth, WavSpec};
+use audyn_sys::clock;
 use audyn_units::{ChannelCount, Mono, Nanos, SampleRate, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::ledger;
+use crate::{durable, ledger};
 
 /// The list's name in the state directory.
 const NAME: &str = "unfinished.jsonl";
@@ -30,6 +40,9 @@ const SETTLED: Nanos = Nanos::from_secs(60);
 
 /// Time between two tries to mend what was not there.
 const RETRY: Nanos = Nanos::from_secs(2);
+
+/// The thread looks again after this long, also when nothing was opened or closed.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// Lines of an earlier engine that are kept at most.
 const MOST: usize = 1_024;
@@ -62,9 +75,71 @@ struct Listed {
     closed: Option<Timestamp<Mono>>,
 }
 
+/// A file and its format.
+type Open = (PathBuf, WavSpec);
+
+/// The thread that lists and mends, as the disk writer sees it.
+#[derive(Debug)]
+pub(crate) struct Listing {
+    /// Dropped to end the thread.
+    sets: Option<Sender<Vec<Open>>>,
+    /// What it was told last, and how often it was told.
+    last: Vec<Open>,
+    told: u64,
+    /// How much of that is on the disk.
+    done: Arc<AtomicU64>,
+    thread: JoinHandle<Unfinished>,
+}
+
+impl Listing {
+    /// Starts the thread; it begins with what an earlier engine left.
+    pub(crate) fn start(directory: PathBuf) -> io::Result<Self> {
+        let (sets, inbox) = channel::<Vec<Open>>();
+        let done = Arc::new(AtomicU64::new(0));
+        let listed = Arc::clone(&done);
+        let thread = std::thread::Builder::new().name("audyn-list".to_owned()).spawn(move || {
+            let mut list = Unfinished::read(&directory);
+            let (mut open, mut heard) = (Vec::new(), 0);
+            loop {
+                list.turn(clock::mono_now(), open.iter().map(|(path, spec): &Open| (path.as_path(), *spec)));
+                listed.store(heard, Release);
+                match inbox.recv_timeout(LOOK_AGAIN) {
+                    Ok(set) => (open, heard) = (set, heard + 1),
+                    Err(RecvTimeoutError::Timeout) => {}
+                    Err(RecvTimeoutError::Disconnected) => return list,
+                }
+            }
+        })?;
+        Ok(Self { sets: Some(sets), last: Vec::new(), told: 0, done, thread })
+    }
+
+    /// Tells what is open. Waits for nothing; says whether the disk knows.
+    pub(crate) fn tell<'a>(&mut self, open: impl Iterator<Item = (&'a Path, WavSpec)> + Clone) -> bool {
+        let same = |((path, spec), last): ((&Path, WavSpec), &Open)| path == last.0 && spec == last.1;
+        if open.clone().count() != self.last.len() || !open.clone().zip(&self.last).all(same) {
+            self.last = open.map(|(path, spec)| (path.to_owned(), spec)).collect();
+            self.told += 1;
+            if let Some(sets) = &self.sets {
+                let _ = sets.send(self.last.clone()); // a thread that has died has said why
+            }
+        }
+        self.done.load(Acquire) == self.told || self.thread.is_finished()
+    }
+
+    /// Ends the thread; `safe` says that all files are closed and the disk has them.
+    pub(crate) fn end(mut self, safe: bool) {
+        self.sets = None;
+        if let Ok(mut list) = self.thread.join()
+            && safe
+        {
+            list.end();
+        }
+    }
+}
+
 /// The list of one engine.
 #[derive(Debug)]
-pub(crate) struct Unfinished {
+struct Unfinished {
     directory: PathBuf,
     /// What an earlier engine was writing, and is not mended yet.
     earlier: Vec<Line>,
@@ -72,25 +147,30 @@ pub(crate) struct Unfinished {
     listed: Vec<Listed>,
     /// The list on the disk is another.
     changed: bool,
+    /// It could not be written; said once.
+    failing: bool,
 }
 
 impl Unfinished {
     /// Reads what an earlier engine left. A line that can't be read is left out: a cut could only have torn a list that was
     /// not renamed yet.
-    pub(crate) fn read(directory: &Path) -> Self {
+    fn read(directory: &Path) -> Self {
         let text = std::fs::read(directory.join(NAME)).unwrap_or_default();
         let lines = text.split(|&byte| byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok());
         let earlier: Vec<Line> = lines.take(MOST).collect();
         let changed = !earlier.is_empty();
-        Self { directory: directory.to_owned(), earlier, last_try: None, listed: Vec::new(), changed }
+        Self {
+            directory: directory.to_owned(),
+            earlier,
+            last_try: None,
+            listed: Vec::new(),
+            changed,
+            failing: false,
+        }
     }
 
     /// Mends what can be mended, and lists what is open now. Waits for the disk where something changed.
-    pub(crate) fn turn<'a>(
-        &mut self,
-        now: Timestamp<Mono>,
-        open: impl Iterator<Item = (&'a Path, WavSpec)> + Clone,
-    ) {
+    fn turn<'a>(&mut self, now: Timestamp<Mono>, open: impl Iterator<Item = (&'a Path, WavSpec)> + Clone) {
         if !self.earlier.is_empty() && self.last_try.is_none_or(|last| now - last >= RETRY) {
             self.last_try = Some(now);
             let before = self.earlier.len();
@@ -115,18 +195,23 @@ impl Unfinished {
     }
 
     /// All files are closed and the disk has them.
-    pub(crate) fn end(&mut self) {
+    fn end(&mut self) {
         self.changed |= !self.listed.is_empty();
         self.listed.clear();
         self.save();
     }
 
     fn save(&mut self) {
-        if !std::mem::take(&mut self.changed) {
+        if !self.changed {
             return;
         }
         let lines = self.earlier.iter().chain(self.listed.iter().map(|listed| &listed.line));
-        if let Err(error) = replace(&self.directory, lines) {
+        let saved = list(&self.directory, lines);
+        self.changed = saved.is_err();
+        let failed_before = std::mem::replace(&mut self.failing, saved.is_err());
+        if let Err(error) = saved
+            && !failed_before
+        {
             tracing::warn!(
                 %error,
                 "the list of open files cannot be written; after a power cut a header may count a second that is not there"
@@ -136,18 +221,13 @@ impl Unfinished {
 }
 
 /// The list procedure.
-fn replace<'a>(directory: &Path, lines: impl Iterator<Item = &'a Line>) -> io::Result<()> {
+fn list<'a>(directory: &Path, lines: impl Iterator<Item = &'a Line>) -> io::Result<()> {
     let mut text = Vec::new();
     for line in lines {
         serde_json::to_writer(&mut text, line)?;
         text.push(b'\n');
     }
-    let new = directory.join(format!("{NAME}.new"));
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).open(&new)?;
-    file.write_all(&text)?;
-    file.sync_all()?;
-    std::fs::rename(&new, directory.join(NAME))?;
-    File::open(directory)?.sync_all()
+    durable::replace(directory, NAME, &text)
 }
 
 /// Mends a file of an earlier engine. False if it is to be tried again.
@@ -187,6 +267,8 @@ fn is_done_with(line: &Line) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::OpenOptions;
+
     use audyn_media::{WavReader, WavWriter};
     use audyn_units::FrameCount;
 
@@ -234,6 +316,23 @@ mod tests {
         assert_eq!(lines(state.path()), ["/r/b.wav"]);
         list.end();
         assert_eq!(lines(state.path()), [""; 0]);
+    }
+
+    #[test]
+    fn the_thread_says_when_the_disk_knows() {
+        let state = tempfile::tempdir().unwrap();
+        let path = Path::new("/r/a.wav");
+        let mut listing = Listing::start(state.path().to_owned()).unwrap();
+        let deadline = std::time::Instant::now() + Duration::from_secs(60); // only for what never comes
+        while !listing.tell([(path, SPEC)].into_iter()) {
+            assert!(std::time::Instant::now() < deadline, "it never says so");
+            std::thread::yield_now();
+        }
+        assert_eq!(lines(state.path()), ["/r/a.wav"]);
+        listing.end(false);
+        assert_eq!(lines(state.path()), ["/r/a.wav"], "the disk may not have it all");
+        Listing::start(state.path().to_owned()).unwrap().end(true);
+        assert_eq!(lines(state.path()), ["/r/a.wav"], "an earlier engine's, whose volume is not there");
     }
 
     #[test]

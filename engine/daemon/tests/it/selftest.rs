@@ -46,7 +46,13 @@ async fn the_engine_hears_itself_beside_a_recording_that_goes_on() {
     assert_eq!(client.request(Request::Config).await.unwrap(), before);
     client.request(Request::Stop(id("a"))).await.unwrap();
     let recorder = snapshot(&mut client).await.recorders.remove(0);
-    assert_eq!((recorder.gaps, recorder.frames_filled.0), (0, 0));
+    let ledger = engine.dir.path().join("archive").join(&file).with_extension("gaps.jsonl");
+    assert_eq!(
+        (recorder.gaps, recorder.frames_filled.0),
+        (0, 0),
+        "{}",
+        std::fs::read_to_string(ledger).unwrap()
+    );
     let got = common::samples(&engine.dir.path().join("archive").join(file));
     let first = crate::socket::common_first(&got);
     assert!(got == common::signal(1, first, got.len() as u64 / 2), "the recording is what was sent");

@@ -23,8 +23,8 @@
 //! # What a power cut may do
 //! Without a sync the kernel orders its own writes. Two things were seen on ext4 in its default mode (`data=ordered`):
 //! - The header, written over in place each 120 ms, reaches the disk before the file's new size. It then counts frames that are
-//!   not there. [`WavInfo`] takes the smaller of the two, and [`mend`] makes the header say so, which the engine has done to each
-//!   file that was open before it records anything else.
+//!   not there. [`WavInfo`] takes the smaller of the two, and [`mend`] makes the header say so, which the engine has done at its
+//!   start to each file that was open.
 //! - The size vouches for a block's end that is zeros on the disk: the block had been written when it was half full, and what was
 //!   appended to it is no newly allocated data that the journal would wait for. So a block is written only once it is full, but the
 //!   first, where header and samples reach the disk together, and the last of a file that is closed.
