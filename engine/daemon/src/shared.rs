@@ -3,12 +3,13 @@
 //! Owns: counters that one thread writes and others read. The capture thread touches only atomics; workers only
 //! try for a lock and go on without.
 
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64};
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicI64, AtomicU8, AtomicU32, AtomicU64};
 use std::sync::{Arc, Mutex};
 
 use audyn_core::flow::{FlowCounters, Gap};
 use audyn_core::meter::Levels;
-use audyn_units::{FrameCount, FrameIndex, Ssrc, Timestamp, Utc};
+use audyn_units::{ClockQuality, FrameCount, FrameIndex, Ssrc, Timestamp, Utc};
 
 /// The capture thread's counters.
 #[derive(Debug, Default)]
@@ -27,6 +28,40 @@ pub(crate) struct CaptureShared {
     pub(crate) realtime: AtomicBool,
     /// The thread shall end.
     pub(crate) stop: AtomicBool,
+}
+
+/// What is known of the machine's clock, told by control about once a second and read by workers at each turn.
+#[derive(Debug)]
+pub(crate) struct ClockShared {
+    /// Place of the quality in [`ClockQuality::ALL`].
+    quality: AtomicU8,
+    /// TAI − UTC in seconds; 0 while nobody has told it.
+    tai_offset: AtomicI32,
+}
+
+impl Default for ClockShared {
+    fn default() -> Self {
+        Self { quality: AtomicU8::new(ClockQuality::ALL.len() as u8 - 1), tai_offset: AtomicI32::new(0) }
+    }
+}
+
+impl ClockShared {
+    /// Tells what is known now.
+    pub(crate) fn tell(&self, quality: ClockQuality, tai_offset: Option<i32>) {
+        let place = ClockQuality::ALL.iter().position(|&each| each == quality);
+        self.quality.store(place.expect("every quality is among all of them") as u8, Relaxed);
+        self.tai_offset.store(tai_offset.unwrap_or(0), Relaxed);
+    }
+
+    /// How well TAI is known.
+    pub(crate) fn quality(&self) -> ClockQuality {
+        ClockQuality::ALL[usize::from(self.quality.load(Relaxed))]
+    }
+
+    /// TAI − UTC in seconds, if somebody told it.
+    pub(crate) fn tai_offset(&self) -> Option<i32> {
+        Some(self.tai_offset.load(Relaxed)).filter(|&offset| offset != 0)
+    }
 }
 
 /// One flow, between capture thread, worker and control.

@@ -139,6 +139,50 @@ impl<'de, C: Clock> serde::Deserialize<'de> for Timestamp<C> {
     }
 }
 
+/// How well the machine knows TAI: what stands behind an instant that was read from its clock. Best first.
+///
+/// Stated wherever a position or a name was taken from the clock; never guessed upwards.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "kebab-case"))]
+pub enum ClockQuality {
+    /// A PTP grandmaster is followed, and the offset from UTC is known.
+    PtpLocked,
+    /// A PTP grandmaster was followed and is gone; the clock runs on by itself.
+    PtpFreeRunning,
+    /// The system clock is synchronised by NTP or the like.
+    Ntp,
+    /// Nothing is known to set the clock.
+    #[default]
+    None,
+}
+
+impl ClockQuality {
+    /// Every quality, best first.
+    pub const ALL: [Self; 4] = [Self::PtpLocked, Self::PtpFreeRunning, Self::Ntp, Self::None];
+
+    /// The name in the files and on the wire.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::PtpLocked => "ptp-locked",
+            Self::PtpFreeRunning => "ptp-free-running",
+            Self::Ntp => "ntp",
+            Self::None => "none",
+        }
+    }
+}
+
+impl fmt::Display for ClockQuality {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::PtpLocked => "locked to PTP",
+            Self::PtpFreeRunning => "free-running after PTP",
+            Self::Ntp => "synchronised by NTP",
+            Self::None => "not synchronised",
+        })
+    }
+}
+
 /// A signed span of time in nanoseconds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
