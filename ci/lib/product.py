@@ -60,9 +60,10 @@ def ledger(wav):
 
 
 def write_state(state, archive, flows):
-    """The engine's configuration: a source and a recorder for each flow {id, group, port}, named after it."""
-    sources = [{"id": flow["id"], "name": flow["id"], "address": flow["group"], "port": flow["port"], "interface": "lo"}
-               for flow in flows]
+    """The engine's configuration: a source and a recorder for each flow {id, group, port}, named after it; `source` of a flow
+    holds what else its source says."""
+    sources = [{"id": flow["id"], "name": flow["id"], "address": flow["group"], "port": flow["port"], "interface": "lo",
+                **flow.get("source", {})} for flow in flows]
     recorders = [{"id": flow["id"], "name": flow["id"], "source_id": flow["id"]} for flow in flows]
     documents = {"global": {"archive_root": str(archive), "active_recorders": max(6, len(flows))}, "sources": sources,
                  "recorders": recorders}

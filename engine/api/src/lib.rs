@@ -22,6 +22,7 @@
 #[cfg(feature = "client")]
 pub mod client;
 pub mod config;
+mod diagnosis;
 pub mod frame;
 mod message;
 mod selftest;
@@ -31,6 +32,7 @@ pub use config::{
     ArchiveClock, ArchiveConfig, ConfigDocument, FormatConfig, GlobalConfig, Layout, RecorderConfig,
     RecorderId, SourceConfig, SourceId,
 };
+pub use diagnosis::{Diagnosis, SilenceCause};
 pub use message::{
     ClientFrame, DeletedFile, Event, Refusal, RefusalKind, Reply, Request, ServerFrame, Subscription,
 };
@@ -41,7 +43,7 @@ pub use snapshot::{
 };
 
 /// The version of this contract. Client and engine must have the same one.
-pub const VERSION: u16 = 1;
+pub const VERSION: u16 = 2;
 
 /// What a client's first frame starts with, so that a stranger's bytes are recognised as such.
 pub const MAGIC: [u8; 4] = *b"AUDN";

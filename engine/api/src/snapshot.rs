@@ -6,6 +6,7 @@ use audyn_units::{Dbfs, FrameCount, FrameIndex, Ssrc, Timestamp, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::config::{RecorderId, SourceId};
+use crate::diagnosis::Diagnosis;
 
 /// The state of the whole engine at an instant.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -96,6 +97,8 @@ pub struct FlowSnapshot {
     pub receive_buffer_bytes: u64,
     /// Why the flow failed, in a sentence.
     pub error: Option<String>,
+    /// Why no audio comes, if none does.
+    pub diagnosis: Option<Diagnosis>,
 }
 
 /// What was counted on a flow since it was opened. Packets unless the name says otherwise.

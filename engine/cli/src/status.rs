@@ -87,6 +87,10 @@ fn describe(snapshot: &Snapshot) -> String {
     }
     for flow in &snapshot.flows {
         let _ = writeln!(text, "{}", flow_line(flow));
+        if let Some(diagnosis) = &flow.diagnosis {
+            let cause = format!("{:?}", diagnosis.cause).to_lowercase();
+            let _ = writeln!(text, "    {cause}: {}", diagnosis.sentence);
+        }
     }
     for warning in &snapshot.warnings {
         let _ = writeln!(text, "warning: {warning}");
@@ -137,6 +141,7 @@ fn flow_line(flow: &FlowSnapshot) -> String {
 
 #[cfg(test)]
 mod tests {
+    use audyn_api::{Diagnosis, SilenceCause};
     use audyn_units::{FrameCount, Timestamp};
 
     use super::*;
@@ -158,6 +163,13 @@ mod tests {
         let snapshot = Snapshot {
             at: Timestamp::from_nanos(3_720_000_000_000),
             recorders: vec![recorder],
+            flows: vec![FlowSnapshot {
+                diagnosis: Some(Diagnosis {
+                    cause: SilenceCause::Link,
+                    sentence: "interface eth0 has no link; check the cable".into(),
+                }),
+                ..FlowSnapshot::default()
+            }],
             ..Snapshot::default()
         };
         let text = describe(&snapshot);
@@ -166,5 +178,6 @@ mod tests {
             text.contains("ERROR     1.0 s, lost 0.001 s in 1 gaps, studio-a/x.wav\n    the disk is full"),
             "{text}"
         );
+        assert!(text.ends_with("    link: interface eth0 has no link; check the cable\n"), "{text}");
     }
 }

@@ -1,7 +1,8 @@
 //! The capture thread: moves datagrams from the kernel into slots, and nothing else.
 //!
 //! Owns: every flow's socket, on an absolute time grid. Never, after start: parses, allocates, locks, logs or waits on
-//! anything but its tick. What is full is counted. A flow that ends is handed back to be dropped elsewhere.
+//! anything but its tick. What is full is counted. A flow that ends is handed back to be dropped elsewhere, and so is a
+//! socket that another took the place of, once it is empty.
 //!
 //! ```text
 //!  tick ─► ports that come and go ─► for each port: take back slots, drain the socket into slots,
@@ -46,6 +47,8 @@ pub(crate) struct Filled {
 pub(crate) struct CapturePort {
     pub(crate) flow: u32,
     socket: FlowSocket,
+    /// The socket that `socket` took the place of, until what waited there is taken.
+    former: Option<FlowSocket>,
     slab: Arc<Slab>,
     free: Vec<Slot>,
     returned: Consumer<Slot>,
@@ -78,6 +81,7 @@ pub(crate) fn connect(
     let capture = CapturePort {
         flow,
         socket,
+        former: None,
         slab: Arc::clone(&slab),
         free,
         returned: returned_out,
@@ -94,6 +98,16 @@ pub(crate) fn connect(
 enum Change {
     Add(Box<CapturePort>),
     Remove(u32),
+    /// Read this flow from another socket, after what waits in the one before.
+    Replace(u32, FlowSocket),
+}
+
+/// What the capture thread has done with, to be dropped by others: closing a socket takes time.
+enum Retired {
+    #[expect(dead_code, reason = "held to be dropped")]
+    Port(Box<CapturePort>),
+    #[expect(dead_code, reason = "held to be dropped")]
+    Socket(FlowSocket),
 }
 
 /// What the capture thread asked for, and got.
@@ -130,7 +144,7 @@ pub(crate) struct Capture {
     pub(crate) shared: Arc<CaptureShared>,
     pub(crate) granted: Granted,
     changes: Producer<Change>,
-    retired: Consumer<Box<CapturePort>>,
+    retired: Consumer<Retired>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -175,6 +189,13 @@ impl Capture {
         self.changes.push(Change::Remove(flow)).is_ok()
     }
 
+    /// Goes on with a flow on another socket; what waits in the one before is taken first. False if there are too many changes
+    /// at once, and then the new socket is closed.
+    pub(crate) fn replace(&mut self, flow: u32, socket: FlowSocket) -> bool {
+        self.sweep();
+        self.changes.push(Change::Replace(flow, socket)).is_ok()
+    }
+
     /// Drops what the thread handed back.
     pub(crate) fn sweep(&mut self) {
         while self.retired.pop().is_ok() {}
@@ -195,7 +216,7 @@ fn run(
     mut grid: Grid,
     shared: &CaptureShared,
     mut incoming: Consumer<Change>,
-    mut outgoing: Producer<Box<CapturePort>>,
+    mut outgoing: Producer<Retired>,
 ) {
     // Not capture yet: what follows is all that the thread ever allocates.
     let mut receiver = BatchReceiver::new(BATCH);
@@ -210,36 +231,69 @@ fn run(
         shared.worst_lateness.fetch_max(lateness, Relaxed);
         shared.missed_ticks.fetch_add(tick.missed, Relaxed);
 
-        while let Ok(change) = incoming.pop() {
+        while let Ok(change) = incoming.peek() {
+            if let Change::Replace(flow, _) = change
+                && ports.iter().any(|port| port.flow == *flow && port.former.is_some())
+            {
+                // One exchange a turn: what waits in the socket before must not be forgotten.
+                break;
+            }
+            let Ok(change) = incoming.pop() else { break };
             match change {
                 Change::Add(port) => ports.push(port),
                 Change::Remove(flow) => {
                     if let Some(at) = ports.iter().position(|port| port.flow == flow) {
                         // The ring holds more than there are ports; and if not, the drop happens here.
-                        let _ = outgoing.push(ports.swap_remove(at));
+                        let _ = outgoing.push(Retired::Port(ports.swap_remove(at)));
                     }
                 }
+                Change::Replace(flow, socket) => match ports.iter_mut().find(|port| port.flow == flow) {
+                    Some(port) => port.former = Some(std::mem::replace(&mut port.socket, socket)),
+                    None => {
+                        let _ = outgoing.push(Retired::Socket(socket));
+                    }
+                },
             }
         }
         for port in &mut ports {
-            drain(port, &mut receiver, &clocks, shared);
+            let CapturePort { former, .. } = &mut **port;
+            if let Some(socket) = former.take() {
+                if drain(port, Some(&socket), &mut receiver, &clocks, shared) {
+                    // What waits in the new one came since it was opened.
+                    port.emptied = Timestamp::ZERO;
+                    let _ = outgoing.push(Retired::Socket(socket));
+                } else {
+                    port.former = Some(socket);
+                    continue;
+                }
+            }
+            drain(port, None, &mut receiver, &clocks, shared);
         }
         shared.turns.fetch_add(1, Release);
     }
 }
 
-/// Takes all that the kernel holds for one flow, as far as slots reach.
-fn drain(port: &mut CapturePort, receiver: &mut BatchReceiver, clocks: &ClockPair, shared: &CaptureShared) {
+/// Takes all that the kernel holds for one flow, as far as slots reach, from its socket or from the one that was before.
+/// Tells whether that is empty.
+fn drain(
+    port: &mut CapturePort,
+    from: Option<&FlowSocket>,
+    receiver: &mut BatchReceiver,
+    clocks: &ClockPair,
+    shared: &CaptureShared,
+) -> bool {
     while let Ok(slot) = port.returned.pop() {
         port.free.push(slot);
     }
     let CapturePort { socket, slab, free, filled, shared: flow, emptied, last_arrival, .. } = port;
+    let former = from.is_some();
+    let socket = from.unwrap_or(socket);
     let mut taken = 0;
-    loop {
+    let empty = loop {
         if free.is_empty() {
             // What waits in the kernel keeps its receive time; nothing is lost until its buffer is full.
             shared.slots_exhausted.fetch_add(1, Relaxed);
-            break;
+            break false;
         }
         let asked = free.len().min(receiver.batch());
         let result = receiver.recv_into(socket.as_fd(), slab, free, |slot, datagram| {
@@ -263,18 +317,24 @@ fn drain(port: &mut CapturePort, receiver: &mut BatchReceiver, clocks: &ClockPai
                 taken += count as u64;
                 if count < asked {
                     *emptied = clocks.at;
-                    flow.captured_until.store(clocks.at.as_nanos(), Release);
-                    break;
+                    if !former {
+                        flow.captured_until.store(clocks.at.as_nanos(), Release);
+                    }
+                    break true;
                 }
             }
             Err(error) => {
                 flow.socket_errno.store(error.raw_os_error().unwrap_or(-1).unsigned_abs(), Relaxed);
-                flow.captured_until.store(clocks.at.as_nanos(), Release);
-                break;
+                if !former {
+                    flow.captured_until.store(clocks.at.as_nanos(), Release);
+                }
+                // The call has cleared the error; what waits is asked for at the next turn.
+                break false;
             }
         }
-    }
+    };
     shared.datagrams.fetch_add(taken, Relaxed);
+    empty
 }
 
 /// The arrival of a datagram, from what the kernel's clock told. That is the clock of the day, and when it is set while the
@@ -293,7 +353,56 @@ fn plausible(
 
 #[cfg(test)]
 mod tests {
+    use audyn_sys::FlowSocketConfig;
+
     use super::*;
+
+    fn socket() -> FlowSocket {
+        let address = IpAddr::from([127, 0, 0, 1]);
+        let config =
+            FlowSocketConfig { address, port: 0, interface: None, source: None, receive_buffer: 1 << 20 };
+        FlowSocket::open(&config).unwrap()
+    }
+
+    #[test]
+    fn an_exchanged_socket_loses_nothing_of_what_waits_in_either() {
+        let sender = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        let send = |to: std::net::SocketAddr, from: u8, count: u8| {
+            for n in from..from + count {
+                sender.send_to(&[n], to).unwrap();
+            }
+        };
+        // Few slots, so that the first is not emptied in one turn; and a second exchange before it is.
+        let (first, second, third) = (socket(), socket(), socket());
+        let (one, two, three) = (first.local_address(), second.local_address(), third.local_address());
+        send(one, 0, 50);
+        let shared = Arc::default();
+        let (port, mut worker) = connect(7, first, 4, &shared).unwrap();
+        let rights = RealtimeRequest { fifo_priority: None, cpu: None, lock_memory: false };
+        let mut capture = Capture::start(Nanos::from_millis(1), rights).unwrap();
+        assert!(capture.add(port));
+        send(two, 50, 50);
+        send(three, 100, 50);
+        assert!(capture.replace(7, second) && capture.replace(7, third));
+        let mut seen = Vec::new();
+        let mut arrival = Timestamp::ZERO;
+        let deadline = clock::mono_now() + Nanos::from_secs(60);
+        while seen.len() < 150 && clock::mono_now() < deadline {
+            while let Ok(filled) = worker.filled.pop() {
+                assert!(filled.arrival >= arrival, "arrivals keep their order");
+                arrival = filled.arrival;
+                seen.push(worker.slab.bytes(&filled.slot)[0]);
+                worker.returned.push(filled.slot).unwrap();
+            }
+            std::thread::yield_now();
+        }
+        assert_eq!(seen, (0..150).collect::<Vec<u8>>());
+        // The sockets that were exchanged are closed once they are handed back.
+        while capture.changes.slots() < MAX_FLOWS * 2 || std::net::UdpSocket::bind(two).is_err() {
+            assert!(clock::mono_now() < deadline);
+            capture.sweep();
+        }
+    }
 
     #[test]
     fn a_step_of_the_clock_moves_no_arrival_out_of_its_turn() {

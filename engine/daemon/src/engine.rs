@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Acquire};
 use std::sync::mpsc::{Receiver as Inbox, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use audyn_api::{FormatConfig, SourceConfig, SourceId};
+use audyn_api::{FormatConfig, SilenceCause, SourceConfig, SourceId};
 use audyn_core::channels::ChannelMap;
 use audyn_core::flow::{FlowFormat, Receiver};
 use audyn_media::{PcmDepth, WavSpec};
@@ -17,10 +17,12 @@ use audyn_units::{Encoding, FrameCount, FrameIndex, Mono, Nanos, Timestamp, Utc}
 
 use crate::capture::{self, Capture, MAX_FLOWS};
 use crate::closing::{Closing, OpenFiles};
+use crate::diagnosis::{Recent, Trouble, cause_of};
 use crate::disk::{Disk, MakeSafe};
 use crate::error::EngineError;
 use crate::feed::{self, Cutting, Done};
 use crate::naming::Naming;
+use crate::network::{Hold, Network, interface_ref};
 use crate::recording::{Recording, RecordingPlan, make_safe};
 use crate::selftest::Testing;
 use crate::shared::{CaptureShared, FlowShared, Notice, RecordingStatus, SharedLevels, SharedRecording};
@@ -71,14 +73,20 @@ pub struct RecorderSpec {
 }
 
 pub(crate) struct FlowEntry {
-    id: u32,
+    pub(crate) id: u32,
     pub(crate) source: SourceConfig,
     pub(crate) shared: Arc<FlowShared>,
     /// Which worker owns it; none while its socket is not open.
     worker: Option<usize>,
     pub(crate) granted: usize,
-    pub(crate) error: Option<String>,
-    last_try: Timestamp<Mono>,
+    /// Why its socket is not open.
+    pub(crate) failure: Option<Trouble>,
+    pub(crate) last_try: Timestamp<Mono>,
+    /// Its socket's place on the network.
+    pub(crate) hold: Option<Hold>,
+    /// What is wrong with its place on the network now.
+    pub(crate) trouble: Option<Trouble>,
+    pub(crate) recent: Recent,
 }
 
 pub(crate) struct RecorderEntry {
@@ -99,13 +107,14 @@ pub(crate) struct RecorderEntry {
 /// The running engine. Dropping it stops capture, then closes every file.
 pub struct Engine {
     // In the order in which they must end: no more datagrams, no more samples, then the files.
-    capture: Capture,
+    pub(crate) capture: Capture,
     workers: Vec<Worker>,
     disk: Disk,
     pub(crate) volume: Volume,
     open_files: OpenFiles,
     pub(crate) options: EngineOptions,
-    flows: Vec<FlowEntry>,
+    pub(crate) network: Network,
+    pub(crate) flows: Vec<FlowEntry>,
     recorders: Vec<RecorderEntry>,
     notices: Inbox<Notice>,
     pub(crate) next_flow: u32,
@@ -161,6 +170,7 @@ impl Engine {
             volume,
             open_files: OpenFiles::default(),
             options,
+            network: Network::watch(),
             flows: Vec::new(),
             recorders: Vec::new(),
             notices,
@@ -214,11 +224,12 @@ impl Engine {
             })
             .cloned()
             .collect();
-        let (keep, close): (Vec<_>, Vec<_>) = std::mem::take(&mut self.flows)
+        let (keep, mut close): (Vec<_>, Vec<_>) = std::mem::take(&mut self.flows)
             .into_iter()
             .partition(|flow| wanted.iter().any(|source| same_flow(&flow.source, source)));
         self.flows = keep;
-        for flow in &close {
+        for flow in &mut close {
+            flow.hold = None;
             self.close_flow(flow);
         }
         if !close.is_empty() {
@@ -255,7 +266,7 @@ impl Engine {
         let now = clock::mono_now();
         for at in 0..self.flows.len() {
             let flow = &self.flows[at];
-            if flow.worker.is_none() && (flow.error.is_none() || now - flow.last_try >= RETRY) {
+            if flow.worker.is_none() && (flow.failure.is_none() || now - flow.last_try >= RETRY) {
                 self.open_flow(at, now);
             }
         }
@@ -416,15 +427,20 @@ impl Engine {
                 let worker = self.add_flow(id, order, port);
                 let flow = &mut self.flows[at];
                 flow.worker = worker;
-                flow.error = worker.is_none().then(|| "the capture thread is busy; trying again".to_owned());
+                flow.failure = worker
+                    .is_none()
+                    .then(|| (SilenceCause::Join, "the capture thread is busy; trying again".to_owned()));
+                if flow.failure.is_some() {
+                    flow.hold = None;
+                }
             }
             Err(error) => {
-                let error = error.to_string();
-                if flow.error.as_ref() != Some(&error) {
+                let failure = (cause_of(&error), error.to_string());
+                if flow.failure.as_ref() != Some(&failure) {
                     // The snapshot carries it; whoever shows that says it louder.
                     tracing::info!(source = %flow.source.id, "{error}");
                 }
-                flow.error = Some(error);
+                flow.failure = Some(failure);
             }
         }
     }
@@ -528,8 +544,11 @@ impl FlowEntry {
             shared: Arc::default(),
             worker: None,
             granted: 0,
-            error: None,
+            failure: None,
             last_try: Timestamp::ZERO,
+            hold: None,
+            trouble: None,
+            recent: Recent::default(),
         }
     }
 
@@ -538,17 +557,14 @@ impl FlowEntry {
         options: &EngineOptions,
     ) -> Result<(Box<capture::CapturePort>, capture::WorkerPort, Box<Receiver>), EngineError> {
         let source = &self.source;
-        let interface = source.interface.as_deref().map(|name| match name.parse() {
-            Ok(interface) => interface,
-            Err(never) => match never {},
-        });
-        let socket = FlowSocket::open(&FlowSocketConfig {
+        let config = FlowSocketConfig {
             address: source.address,
             port: source.port,
-            interface,
+            interface: source.interface.as_deref().map(interface_ref),
             source: source.source_filter,
             receive_buffer: options.receive_buffer,
-        })?;
+        };
+        let socket = FlowSocket::open(&config)?;
         if socket.granted() < options.receive_buffer {
             tracing::warn!(
                 source = %source.id, asked = options.receive_buffer, granted = socket.granted(),
@@ -556,6 +572,7 @@ impl FlowEntry {
             );
         }
         self.granted = socket.granted();
+        self.hold = Some(Hold::of(&socket, &config)?);
         let format = FlowFormat {
             encoding: source.encoding,
             rate: source.rate,

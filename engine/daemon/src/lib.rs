@@ -11,6 +11,7 @@
 mod capture;
 mod closing;
 mod delete;
+mod diagnosis;
 mod disk;
 mod door;
 mod durable;
@@ -20,6 +21,7 @@ mod feed;
 pub mod journal;
 mod ledger;
 mod naming;
+mod network;
 mod outbox;
 mod policy;
 mod printer;

@@ -148,6 +148,7 @@ impl Server {
             since_snapshot += 1;
             let due = since_snapshot >= SNAPSHOT_EVERY;
             let news = self.with(|service| {
+                service.watch_network();
                 if due {
                     service.reconcile();
                 }

@@ -117,6 +117,11 @@ impl Service {
         self.engine.reconcile();
     }
 
+    /// Often: keeps the flows in their places while the network changes.
+    pub fn watch_network(&mut self) {
+        self.engine.watch_network();
+    }
+
     /// What subscribers of the state get now; `due` if a second has passed since the last snapshot.
     pub fn news(&mut self, due: bool) -> Vec<Event> {
         let mut events = Vec::new();

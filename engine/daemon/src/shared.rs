@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 
 use audyn_core::flow::{FlowCounters, Gap};
 use audyn_core::meter::Levels;
-use audyn_units::{ClockQuality, FrameCount, FrameIndex, Ssrc, Timestamp, Utc};
+use audyn_units::{ClockQuality, FrameCount, FrameIndex, Nanos, Ssrc, Timestamp, Utc};
 
 /// The capture thread's counters.
 #[derive(Debug, Default)]
@@ -87,6 +87,8 @@ pub(crate) struct FlowStatus {
     pub(crate) packet_frames: Option<u32>,
     pub(crate) sender: Option<std::net::IpAddr>,
     pub(crate) receiving: bool,
+    /// For how long each sample that came has been zero.
+    pub(crate) quiet: Nanos,
 }
 
 /// A recorder's levels: written by its worker 30 times a second, read by control.

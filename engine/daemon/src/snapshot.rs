@@ -9,6 +9,7 @@ use audyn_api::{
 use audyn_core::flow;
 use audyn_sys::clock;
 
+use crate::diagnosis::Facts;
 use crate::engine::{Engine, FlowEntry, RecorderEntry, lock};
 use crate::shared::FlowStatus;
 
@@ -66,13 +67,13 @@ impl Engine {
         // What the disk refused a recording that has ended is told by its end, not for ever.
         let disk_error = status.error.filter(|_| entry.wanted);
         errors.extend(disk_error.clone());
-        if let (Some(flow), Some(seen)) = (flow, &flow_snapshot)
+        if let Some(seen) = &flow_snapshot
             && entry.spec.enabled
         {
-            errors.extend(complaint(&flow.source, seen));
+            errors.extend(seen.diagnosis.iter().map(|diagnosis| diagnosis.sentence.clone()));
         }
         let broken =
-            entry.error.is_some() || disk_error.is_some() || flow.is_some_and(|flow| flow.error.is_some());
+            entry.error.is_some() || disk_error.is_some() || flow.is_some_and(|flow| flow.failure.is_some());
         let state = match (entry.wanted, broken) {
             (true, true) => RecorderState::Error,
             (true, false) => RecorderState::Recording,
@@ -112,42 +113,9 @@ fn channel_names(source: &SourceConfig, picks: &[u8]) -> Vec<String> {
     picks.iter().map(name).collect()
 }
 
-/// Why a flow gives nothing, in a sentence, if it doesn't.
-fn complaint(source: &SourceConfig, flow: &FlowSnapshot) -> Option<String> {
-    let c = &flow.counters;
-    match flow.state {
-        FlowState::Failed => flow.error.clone(),
-        FlowState::Receiving => None,
-        FlowState::Silent => {
-            Some(format!("nothing comes from {} any more; check the sender and the network", flow.address))
-        }
-        FlowState::Waiting if c.wrong_payload_type > 0 => Some(format!(
-            "packets come to {}, but none with payload type {}; set the payload type that the sender uses",
-            flow.address,
-            source.payload_type.get()
-        )),
-        FlowState::Waiting if c.wrong_size > 0 => Some(format!(
-            "packets come to {}, but they do not hold whole frames of {} channels {}; check channels and encoding",
-            flow.address, source.channels, source.encoding
-        )),
-        FlowState::Waiting if c.foreign_source > 0 => Some(format!(
-            "packets come to {}, but their timestamps do not go on by their length in frames of {} channels {}; check \
-             channels and encoding",
-            flow.address, source.channels, source.encoding
-        )),
-        FlowState::Waiting if c.too_short + c.bad_version + c.malformed + c.oversized > 0 => {
-            Some(format!("packets come to {}, but they are not RTP; check address and port", flow.address))
-        }
-        FlowState::Waiting => Some(format!(
-            "nothing has come to {} yet; check that the sender is on and that the interface is the right one",
-            flow.address
-        )),
-    }
-}
-
 fn flow_snapshot(flow: &FlowEntry) -> FlowSnapshot {
     let status = lock(&flow.shared.status).clone();
-    let state = if flow.error.is_some() {
+    let state = if flow.failure.is_some() {
         FlowState::Failed
     } else if status.ssrc.is_none() {
         FlowState::Waiting
@@ -156,6 +124,17 @@ fn flow_snapshot(flow: &FlowEntry) -> FlowSnapshot {
     } else {
         FlowState::Silent
     };
+    let facts = Facts {
+        source: &flow.source,
+        failure: flow.failure.as_ref(),
+        trouble: flow.trouble.as_ref(),
+        receiving: status.receiving,
+        known: status.ssrc.is_some(),
+        counters: &status.counters,
+        recent: &flow.recent,
+        quiet: status.quiet,
+    };
+    let diagnosis = facts.diagnose();
     FlowSnapshot {
         source: Some(flow.source.id.clone()),
         address: std::net::SocketAddr::new(flow.source.address, flow.source.port).to_string(),
@@ -166,7 +145,12 @@ fn flow_snapshot(flow: &FlowEntry) -> FlowSnapshot {
         position: status.position,
         counters: counters(&status, flow.shared.kernel_dropped.load(Relaxed)),
         receive_buffer_bytes: flow.granted as u64,
-        error: flow.error.clone().or_else(|| socket_error(flow.shared.socket_errno.load(Relaxed))),
+        error: flow
+            .failure
+            .as_ref()
+            .map(|(_, sentence)| sentence.clone())
+            .or_else(|| socket_error(flow.shared.socket_errno.load(Relaxed))),
+        diagnosis,
     }
 }
 

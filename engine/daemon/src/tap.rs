@@ -84,10 +84,13 @@ pub(crate) struct Taps<'a> {
     pub(crate) anchor: TimeAnchor,
     /// Cause of the gap that the flow stands in; kept by the flow, since a recording may begin within it.
     pub(crate) cause: &'a mut GapCause,
+    /// Set when a sample comes that is not zero.
+    pub(crate) heard: &'a mut bool,
 }
 
 impl FlowSink for Taps<'_> {
     fn audio(&mut self, at: FrameIndex, samples: &[i32]) {
+        *self.heard = *self.heard || samples.iter().any(|&sample| sample != 0);
         for tap in &mut *self.taps {
             tap.audio(at, samples, &self.anchor);
         }

@@ -15,7 +15,7 @@ use std::thread::JoinHandle;
 use audyn_core::flow::{GapCause, Receiver};
 use audyn_core::segment::TimeAnchor;
 use audyn_sys::{ClockPair, Grid, SysError, clock};
-use audyn_units::{Nanos, Timestamp};
+use audyn_units::{Mono, Nanos, Timestamp};
 
 use crate::capture::WorkerPort;
 use crate::feed::{Done, Feed};
@@ -48,6 +48,8 @@ struct FlowWorker {
     sender: Option<IpAddr>,
     /// Cause of the gap that the flow stands in, if it stands in one.
     cause: GapCause,
+    /// When a sample last came that was not zero, or nothing came at all.
+    heard: Timestamp<Mono>,
 }
 
 /// The handle of a running worker. Dropping it ends the thread.
@@ -115,6 +117,7 @@ fn obey(flows: &mut Vec<FlowWorker>, order: Order) {
             ending: Vec::new(),
             sender: None,
             cause: GapCause::Loss,
+            heard: clock::mono_now(),
         }),
         Order::RemoveFlow { flow } => {
             if let Some(at) = find(flows, flow) {
@@ -170,9 +173,10 @@ impl FlowWorker {
         let captured = Timestamp::from_nanos(self.port.shared.captured_until.load(Acquire));
         let now = clocks.at;
         let mut anchor = self.anchor(clocks);
+        let mut heard = false;
 
         while let Ok(filled) = self.port.filled.pop() {
-            let mut sink = Taps { taps: &mut self.taps, anchor, cause: &mut self.cause };
+            let mut sink = Taps { taps: &mut self.taps, anchor, cause: &mut self.cause, heard: &mut heard };
             if filled.truncated {
                 self.receiver.on_oversized();
             } else {
@@ -191,11 +195,14 @@ impl FlowWorker {
                 "the ring holds as many as there are slots"
             );
         }
-        let mut sink = Taps { taps: &mut self.taps, anchor, cause: &mut self.cause };
+        let mut sink = Taps { taps: &mut self.taps, anchor, cause: &mut self.cause, heard: &mut heard };
         self.receiver.on_time(captured, &mut sink);
 
         let head = self.receiver.position();
         let receiving = self.receiver.is_receiving(now);
+        if heard || !receiving {
+            self.heard = now;
+        }
         for tap in &mut self.taps {
             tap.turn(now, receiving, head, Some(&anchor));
         }
@@ -215,7 +222,7 @@ impl FlowWorker {
         }
     }
 
-    fn publish(&self, now: Timestamp<audyn_units::Mono>) {
+    fn publish(&self, now: Timestamp<Mono>) {
         // A reader that holds the lock costs one reading; the next comes with the next turn.
         if let Ok(mut status) = self.port.shared.status.try_lock() {
             let source = self.receiver.sender();
@@ -226,6 +233,7 @@ impl FlowWorker {
                 packet_frames: source.map(|(_, frames)| frames),
                 sender: self.sender,
                 receiving: self.receiver.is_receiving(now),
+                quiet: now - self.heard,
             };
         }
     }

@@ -124,6 +124,14 @@ pub enum SysError {
         /// What the system said.
         source: io::Error,
     },
+    /// The kernel doesn't tell what happens on the network.
+    #[error(
+        "changes of the network are seen a second late ({source}): allow AF_NETLINK in the service's sandbox"
+    )]
+    Watch {
+        /// What the system said.
+        source: io::Error,
+    },
 
     /// SCHED_FIFO was refused.
     #[error("no real-time priority {priority} for this thread ({source}): {remedy}")]

@@ -24,6 +24,8 @@ pub struct InterfaceInfo {
     pub addresses: Vec<IpAddr>,
     /// It is switched on (IFF_UP); says nothing of the cable.
     pub up: bool,
+    /// Its link carries (IFF_RUNNING): the cable is in, and the other end is there.
+    pub running: bool,
     /// It says that it can multicast. `lo` doesn't say so, and yet can, see [`crate::FlowSocket`].
     pub multicast: bool,
     /// It is the machine's own loopback.
@@ -42,7 +44,11 @@ impl InterfaceInfo {
 impl fmt::Display for InterfaceInfo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let addresses: Vec<String> = self.addresses.iter().map(ToString::to_string).collect();
-        let state = if self.up { "" } else { ", down" };
+        let state = match (self.up, self.running) {
+            (false, _) => ", down",
+            (true, false) => ", no link",
+            (true, true) => "",
+        };
         match addresses.is_empty() {
             true => write!(f, "{} (no address{state})", self.name),
             false => write!(f, "{} ({}{state})", self.name, addresses.join(", ")),
@@ -89,13 +95,18 @@ impl InterfaceRef {
     /// [`SysError::NoSuchInterface`] lists those that exist; [`SysError::Interfaces`] if they can't be read.
     pub fn find(&self) -> Result<InterfaceInfo, SysError> {
         let all = interfaces()?;
-        let found = all.iter().find(|info| match self {
-            Self::Name(name) => info.name == *name,
-            Self::Address(address) => info.addresses.contains(address),
-        });
-        found
+        self.among(&all)
             .cloned()
             .ok_or_else(|| SysError::NoSuchInterface { wanted: self.to_string(), known: known(&all) })
+    }
+
+    /// The interface that is meant, among those read before.
+    #[must_use]
+    pub fn among<'a>(&self, all: &'a [InterfaceInfo]) -> Option<&'a InterfaceInfo> {
+        all.iter().find(|info| match self {
+            Self::Name(name) => info.name == *name,
+            Self::Address(address) => info.addresses.contains(address),
+        })
     }
 }
 
@@ -119,6 +130,7 @@ pub fn interfaces() -> Result<Vec<InterfaceInfo>, SysError> {
             index,
             addresses: Vec::new(),
             up: flags.contains(InterfaceFlags::IFF_UP),
+            running: flags.contains(InterfaceFlags::IFF_RUNNING),
             multicast: flags.contains(InterfaceFlags::IFF_MULTICAST),
             loopback: flags.contains(InterfaceFlags::IFF_LOOPBACK),
         });
@@ -184,6 +196,7 @@ mod tests {
                 "fd00::1".parse().unwrap(),
             ],
             up: false,
+            running: false,
             multicast: true,
             loopback: false,
         };

@@ -1,7 +1,7 @@
 //! What only the operating system can do, behind a safe and small interface.
 //!
 //! Owns: the memory that datagrams land in ([`Slab`], [`Slot`]), the batched receive ([`BatchReceiver`]), the
-//! socket of a flow ([`FlowSocket`]), the rights of a real-time thread ([`realtime`]) and the clocks ([`clock`]).
+//! socket of a flow ([`FlowSocket`]) and its place on the network ([`Membership`], [`NetworkWatch`]), the rights of a real-time thread ([`realtime`]) and the clocks ([`clock`]).
 //! Never: knowledge of RTP, of recorders or of files; a thread of its own; a log line; an allocation in what
 //! the capture thread calls each turn ([`BatchReceiver::recv_into`], [`clock`]).
 //!
@@ -27,6 +27,7 @@
 pub mod clock;
 mod error;
 mod interfaces;
+mod membership;
 pub mod realtime;
 #[expect(
     unsafe_code,
@@ -39,11 +40,14 @@ mod socket;
 #[cfg(test)]
 #[cfg(not(miri))] // system calls
 mod tests;
+mod watch;
 
 pub use clock::{ClockPair, Grid, Tick};
 pub use error::SysError;
 pub use interfaces::{InterfaceInfo, InterfaceRef, interfaces};
+pub use membership::{Membership, Memberships, Rejoined};
 pub use realtime::{RealtimeRequest, ThreadId, ThreadState};
 pub use recv::{BatchReceiver, Datagram};
 pub use slab::{Slab, Slot};
 pub use socket::{FlowSocket, FlowSocketConfig};
+pub use watch::{NetworkNews, NetworkWatch};

@@ -1,7 +1,7 @@
 //! The socket of a flow: bound, joined and ready for [`crate::BatchReceiver`].
 //!
 //! Owns: the order and the choice of the options, and the sentence for each way in which it fails.
-//! Never: receives, or changes after it is open: to move or to rejoin a flow, drop it and open another.
+//! Never: receives, or changes by itself: [`Membership`] joins anew, beside whoever receives.
 //!
 //! One group, one socket: it is bound to the *group's* address, so that the kernel hands it nothing of another
 //! group on the same port, and IP_MULTICAST_ALL is off, so that it hears only what it joined itself, on the
@@ -15,9 +15,8 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use nix::sys::socket::{setsockopt, sockopt};
 use socket2::{Domain, InterfaceIndexOrAddress, SockAddr, Socket, Type};
 
-use crate::SysError;
-
 use crate::interfaces::{InterfaceInfo, InterfaceRef, interfaces, is_link_local_v6, known};
+use crate::{Membership, SysError};
 
 /// What a flow's socket is to hear.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,6 +50,8 @@ pub struct FlowSocket {
     local: SocketAddr,
     granted: usize,
     forced: bool,
+    /// Where it joined; 0 where neither the configuration nor routing says so.
+    index: u32,
 }
 
 impl FlowSocket {
@@ -81,12 +82,26 @@ impl FlowSocket {
                 .map_err(|error| failed(&format!("hold a socket to interface {}", interface.name), error))?;
         }
         socket.bind(&local.into()).map_err(|error| bind_failed(local, error))?;
+        let index = match &interface {
+            Some(interface) => interface.index,
+            None if group => routed(config.address),
+            None => 0,
+        };
         if group {
-            let index = interface.as_ref().map_or(0, |interface| interface.index);
             join(&socket, config, index).map_err(|error| join_failed(config, interface.as_ref(), error))?;
         }
         let local = socket.local_addr().ok().and_then(|bound| bound.as_socket()).unwrap_or(local);
-        Ok(Self { socket, local, granted, forced })
+        Ok(Self { socket, local, granted, forced, index })
+    }
+
+    /// A hold on its place on the network, for whoever watches over it while another thread reads the socket.
+    /// `config` is what it was opened with.
+    ///
+    /// # Errors
+    /// [`SysError::Socket`] without a free descriptor.
+    pub fn membership(&self, config: FlowSocketConfig) -> Result<Membership, SysError> {
+        let socket = self.socket.try_clone().map_err(|error| failed("hold a flow's socket twice", error))?;
+        Ok(Membership::new(socket, config, self.local, self.index))
     }
 
     /// The address that it is bound to: the group's, or one of this machine.
@@ -207,8 +222,20 @@ fn set_receive_buffer(socket: &Socket, bytes: usize) -> io::Result<(usize, bool)
     Ok((socket.recv_buffer_size()? / 2, forced))
 }
 
+/// The interface to which routing sends a group, which is where the kernel joins it if none is named: the one that has the
+/// address from which a datagram to the group would leave. 0 if there is none; nothing is sent.
+fn routed(group: IpAddr) -> u32 {
+    let asked = || -> io::Result<Option<IpAddr>> {
+        let probe = Socket::new(Domain::for_address(SocketAddr::new(group, 9)), Type::DGRAM.cloexec(), None)?;
+        probe.connect(&SocketAddr::new(group, 9).into())?;
+        Ok(probe.local_addr()?.as_socket().map(|own| own.ip()))
+    };
+    let own = asked().ok().flatten().map(|own| InterfaceRef::Address(own).find());
+    own.and_then(Result::ok).map_or(0, |interface| interface.index)
+}
+
 /// Joins by the interface's index; 0 is the routing table's choice.
-fn join(socket: &Socket, config: &FlowSocketConfig, index: u32) -> io::Result<()> {
+pub(crate) fn join(socket: &Socket, config: &FlowSocketConfig, index: u32) -> io::Result<()> {
     match (config.address, config.source) {
         (group, Some(source)) => join_source(socket, group, source, index),
         (IpAddr::V4(group), None) => {

@@ -11,8 +11,8 @@ use audyn_units::Nanos;
 use socket2::{Domain, Socket, Type};
 
 use crate::{
-    BatchReceiver, ClockPair, Datagram, FlowSocket, FlowSocketConfig, InterfaceRef, Slab, Slot, SysError,
-    clock, interfaces,
+    BatchReceiver, ClockPair, Datagram, FlowSocket, FlowSocketConfig, InterfaceRef, Memberships, Rejoined,
+    Slab, Slot, SysError, clock, interfaces,
 };
 
 const SLOT: usize = 256;
@@ -271,6 +271,70 @@ fn a_source_filter_hears_its_sender_only() {
     let mut bench = Bench::new(4, 4);
     assert_eq!(bench.collect(&socket, 1), [b"wanted"]);
     assert_eq!(bench.got[0].1.source.ip(), wanted);
+}
+
+#[test]
+fn a_lost_membership_is_seen_and_joining_anew_keeps_what_waits() {
+    for source in [None, Some(LOCALHOST)] {
+        let group = if source.is_some() { "239.83.21.10" } else { "239.83.21.11" };
+        let config = FlowSocketConfig { source, ..config(group, free_port()) };
+        let socket = FlowSocket::open(&config).unwrap();
+        let mut place = socket.membership(config.clone()).unwrap();
+        let lo = loopback().find().unwrap();
+        assert!(place.is_in(&Memberships::read().unwrap()));
+        assert_eq!(place.interface(&interfaces().unwrap()), Some(&lo));
+        let sender = sender(LOCALHOST);
+        sender.send_to(b"before", socket.local_address()).unwrap();
+
+        // What a kernel does that takes IP off the interface; here by leaving on the same socket.
+        let group = Ipv4Addr::from_bits(u32::from_be_bytes(match config.address {
+            IpAddr::V4(v4) => v4.octets(),
+            IpAddr::V6(_) => unreachable!("the groups above are of IPv4"),
+        }));
+        let on = socket2::InterfaceIndexOrAddress::Index(lo.index);
+        socket2::SockRef::from(&socket).leave_multicast_v4_n(&group, &on).unwrap();
+        assert!(!place.is_in(&Memberships::read().unwrap()));
+        sender.send_to(b"between", socket.local_address()).unwrap();
+
+        for mark in [b"after", b"again"] {
+            assert_eq!(place.rejoin(&lo).unwrap(), Rejoined::Same);
+            assert!(place.is_in(&Memberships::read().unwrap()));
+            sender.send_to(mark, socket.local_address()).unwrap();
+        }
+        let bytes = Bench::new(4, 4).collect(&socket, 3);
+        assert_eq!(bytes, [b"before".to_vec(), b"after".to_vec(), b"again".to_vec()]);
+    }
+}
+
+#[test]
+fn without_a_named_interface_the_one_of_the_route_is_known_or_none() {
+    let config = FlowSocketConfig { interface: None, ..config("239.83.21.12", free_port()) };
+    match FlowSocket::open(&config) {
+        Ok(socket) => {
+            let place = socket.membership(config).unwrap();
+            let all = interfaces().unwrap();
+            println!("path: joined on {:?}", place.interface(&all));
+            assert!(place.is_in(&Memberships::read().unwrap()));
+        }
+        Err(error) => println!("path: {error}"),
+    }
+}
+
+#[test]
+fn unicast_needs_another_socket_only_where_its_address_changed() {
+    let lo = loopback().find().unwrap();
+    let moved = crate::InterfaceInfo { addresses: vec![[127, 0, 0, 9].into()], ..lo.clone() };
+    let fixed = config("127.0.0.1", 0);
+    let any = FlowSocketConfig {
+        address: Ipv4Addr::UNSPECIFIED.into(),
+        interface: Some(loopback()),
+        ..config("127.0.0.1", 0)
+    };
+    for (config, wanted) in [(fixed, Rejoined::Same), (any, Rejoined::NeedsAnother)] {
+        let mut place = FlowSocket::open(&config).unwrap().membership(config).unwrap();
+        assert_eq!(place.rejoin(&lo).unwrap(), Rejoined::Same);
+        assert_eq!(place.rejoin(&moved).unwrap(), wanted);
+    }
 }
 
 #[test]

@@ -2,10 +2,10 @@
 
 use audyn_api::{
     ArchiveCheck, ArchiveClock, ArchiveConfig, CaptureRights, CaptureStats, ChannelLevel, ClientFrame,
-    ConfigDocument, DeletedFile, DiskState, Event, FlowCounters, FlowSnapshot, FlowState, FormatConfig,
-    GapCause, GapEntry, GlobalConfig, Layout, LevelsFrame, MAGIC, RecorderConfig, RecorderId, RecorderLevels,
-    RecorderSnapshot, RecorderState, Refusal, RefusalKind, Reply, Request, SelfTestReport, ServerFrame,
-    Snapshot, SourceConfig, SourceId, Subscription, VERSION,
+    ConfigDocument, DeletedFile, Diagnosis, DiskState, Event, FlowCounters, FlowSnapshot, FlowState,
+    FormatConfig, GapCause, GapEntry, GlobalConfig, Layout, LevelsFrame, MAGIC, RecorderConfig, RecorderId,
+    RecorderLevels, RecorderSnapshot, RecorderState, Refusal, RefusalKind, Reply, Request, SelfTestReport,
+    ServerFrame, SilenceCause, Snapshot, SourceConfig, SourceId, Subscription, VERSION,
 };
 use audyn_units::{
     ChannelCount, Dbfs, Encoding, FrameCount, FrameIndex, PayloadType, SampleRate, Ssrc, Timestamp,
@@ -117,6 +117,10 @@ pub(crate) fn snapshot() -> Snapshot {
             counters: counters(),
             receive_buffer_bytes: 8_388_608,
             error: Some("none, really".to_owned()),
+            diagnosis: Some(Diagnosis {
+                cause: SilenceCause::Level,
+                sentence: "each sample is zero; look at the desk".to_owned(),
+            }),
         }],
         recorders: vec![RecorderSnapshot {
             id: "studio-1".to_owned(),

@@ -156,6 +156,7 @@ fn record(
         let over = closed.load(Acquire);
         outcome.take(engine.notices());
         outcome.ended |= over;
+        engine.watch_network();
         let snapshot = engine.snapshot();
         if args.levels && Instant::now() >= next_levels {
             next_levels += levels_every;

@@ -1,0 +1,234 @@
+//! The network below the flows: each socket keeps its place while interfaces come, go and change.
+//!
+//! Owns: the watch on links and addresses, and per flow the hold on its socket ([`Hold`]): when it joins anew, and when
+//! another socket takes its place. Never: the capture thread's business: sockets are exchanged by a message to it, and
+//! the flow's receiver and recordings know nothing of it; what was missed is a gap like any other.
+//!
+//! ```text
+//!           interface gone, off, without link or address        all of it is back: join anew
+//!  [joined] ──────────────────────────────────────────► [broken] ───────────────────────────► [joined]
+//!     │ another number or address, or the kernel's list lacks the group: join anew, or exchange the socket
+//!     └──────────────────────────────────────────────────────────────────────────────────────► [joined]
+//! ```
+//!
+//! News comes by netlink; where that is refused, and beside it, everything is looked at once a second.
+
+use std::net::IpAddr;
+
+use audyn_api::SilenceCause;
+use audyn_sys::{
+    FlowSocket, FlowSocketConfig, InterfaceInfo, InterfaceRef, Membership, Memberships, NetworkNews,
+    NetworkWatch, Rejoined, SysError, clock, interfaces,
+};
+use audyn_units::{Mono, Nanos, Timestamp};
+
+use crate::diagnosis::{Trouble, cause_of};
+use crate::engine::Engine;
+use crate::error::EngineError;
+
+/// Time between two looks without news.
+const LOOK: Nanos = Nanos::from_secs(1);
+
+/// Time between two tries to join where the kernel does not take it.
+const RETRY: Nanos = Nanos::from_secs(2);
+
+/// What is known of the network.
+#[derive(Debug)]
+pub(crate) struct Network {
+    watch: Option<NetworkWatch>,
+    last_look: Timestamp<Mono>,
+}
+
+impl Network {
+    /// Subscribes to news; without it the network is looked at once a second.
+    pub(crate) fn watch() -> Self {
+        let watch = NetworkWatch::open().inspect_err(|error| tracing::warn!("{error}")).ok();
+        Self { watch, last_look: Timestamp::ZERO }
+    }
+
+    fn news(&mut self) -> Vec<NetworkNews> {
+        let Some(watch) = &self.watch else { return Vec::new() };
+        watch.news().unwrap_or_else(|source| {
+            tracing::warn!("{}", SysError::Watch { source });
+            self.watch = None;
+            Vec::new()
+        })
+    }
+}
+
+/// A flow's socket and its place on the network.
+#[derive(Debug)]
+pub(crate) struct Hold {
+    membership: Membership,
+    config: FlowSocketConfig,
+    /// Its interface's address when it joined.
+    own: Option<IpAddr>,
+    /// It was without link, address or interface since it joined.
+    broken: bool,
+    last_try: Timestamp<Mono>,
+}
+
+/// What a look at a flow came to.
+enum Finding {
+    Well,
+    Wrong(Trouble),
+    /// It has to join anew, on this interface.
+    Join(InterfaceInfo),
+}
+
+impl Hold {
+    /// Takes hold of a socket that is about to be read.
+    pub(crate) fn of(socket: &FlowSocket, config: &FlowSocketConfig) -> Result<Self, SysError> {
+        let membership = socket.membership(config.clone())?;
+        let all = interfaces().unwrap_or_default();
+        let own = membership.interface(&all).and_then(|info| info.address_like(config.address));
+        Ok(Self { membership, config: config.clone(), own, broken: false, last_try: Timestamp::ZERO })
+    }
+
+    fn hear(&mut self, news: &[NetworkNews]) {
+        let at = self.membership.index();
+        self.broken |= news.iter().any(|news| match *news {
+            NetworkNews::Link { index, carries } => index == at && !carries,
+            NetworkNews::LinkGone { index } => index == at,
+            NetworkNews::Lost => true,
+            // An address that is told anew, by each renewal of a lease, changes nothing; another one is seen by looking.
+            NetworkNews::Address { .. } | NetworkNews::AddressGone { .. } => false,
+        });
+    }
+
+    fn look(&mut self, all: &[InterfaceInfo], joined: Option<&Memberships>, now: Timestamp<Mono>) -> Finding {
+        if self.config.interface.is_none() && self.membership.index() == 0 {
+            return Finding::Well;
+        }
+        let Some(interface) = self.membership.interface(all) else {
+            self.broken = true;
+            return Finding::Wrong(absent(self.config.interface.as_ref(), all));
+        };
+        if let Some(trouble) = unfit(interface, self.config.address) {
+            self.broken = true;
+            return Finding::Wrong(trouble);
+        }
+        let forgotten = joined.is_some_and(|joined| !self.membership.is_in(joined));
+        let own = interface.address_like(self.config.address);
+        let moved = interface.index != self.membership.index() && self.membership.index() != 0;
+        if !(self.broken || moved || forgotten || own != self.own) {
+            return Finding::Well;
+        }
+        // Nothing has happened, and yet the group is not on the list: it was joined, and that did not last.
+        if forgotten && !self.broken && !moved && now - self.last_try < RETRY {
+            let sentence = format!(
+                "the kernel does not keep {} joined on {}; it is joined again and again, so look into the system's log",
+                self.config.address, interface.name
+            );
+            return Finding::Wrong((SilenceCause::Join, sentence));
+        }
+        Finding::Join(interface.clone())
+    }
+
+    /// Joins anew; a socket that takes the place of this one is handed back.
+    fn join(&mut self, on: &InterfaceInfo, now: Timestamp<Mono>) -> Result<Option<FlowSocket>, SysError> {
+        self.last_try = now;
+        let another = match self.membership.rejoin(on)? {
+            Rejoined::Same => None,
+            Rejoined::NeedsAnother => {
+                let socket = FlowSocket::open(&self.config)?;
+                self.membership = socket.membership(self.config.clone())?;
+                Some(socket)
+            }
+        };
+        self.own = on.address_like(self.config.address);
+        self.broken = false;
+        Ok(another)
+    }
+}
+
+/// The sentence for an interface that is not there.
+pub(crate) fn absent(wanted: Option<&InterfaceRef>, all: &[InterfaceInfo]) -> Trouble {
+    let known = all.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    let wanted = wanted.map_or_else(|| "of this flow any more".to_owned(), ToString::to_string);
+    (SilenceCause::Link, SysError::NoSuchInterface { wanted, known }.to_string())
+}
+
+/// What keeps an interface from receiving.
+pub(crate) fn unfit(interface: &InterfaceInfo, like: IpAddr) -> Option<Trouble> {
+    let name = &interface.name;
+    if !interface.up {
+        return Some((SilenceCause::Link, format!("interface {name} is switched off; switch it on")));
+    }
+    if !interface.running {
+        let sentence = format!("interface {name} has no link; check the cable and the switch's port");
+        return Some((SilenceCause::Link, sentence));
+    }
+    if interface.address_like(like).is_none() {
+        let family = if like.is_ipv4() { "IPv4" } else { "IPv6" };
+        let error = SysError::NoInterfaceAddress { interface: name.clone(), family };
+        return Some((SilenceCause::Address, error.to_string()));
+    }
+    None
+}
+
+impl Engine {
+    /// Looks after the flows' places on the network. Call it often: while nothing happens it is one system call.
+    pub fn watch_network(&mut self) {
+        let news = self.network.news();
+        let now = clock::mono_now();
+        if news.is_empty() && now - self.network.last_look < LOOK {
+            return;
+        }
+        self.network.last_look = now;
+        self.look(&news, now);
+        if !news.is_empty() && self.flows.iter().any(|flow| flow.failure.is_some()) {
+            for flow in self.flows.iter_mut().filter(|flow| flow.failure.is_some()) {
+                flow.last_try = Timestamp::ZERO;
+            }
+            self.reconcile();
+        }
+    }
+
+    fn look(&mut self, news: &[NetworkNews], now: Timestamp<Mono>) {
+        let Ok(all) = interfaces() else { return };
+        let joined = Memberships::read().ok();
+        for flow in &mut self.flows {
+            if let Ok(status) = flow.shared.status.try_lock() {
+                flow.recent.note(status.counters);
+            }
+            let Some(hold) = &mut flow.hold else {
+                let named = flow.source.interface.as_deref().map(interface_ref);
+                flow.trouble = named.as_ref().and_then(|named| match named.among(&all) {
+                    Some(interface) => unfit(interface, flow.source.address),
+                    None => Some(absent(Some(named), &all)),
+                });
+                continue;
+            };
+            hold.hear(news);
+            flow.trouble = match hold.look(&all, joined.as_ref(), now) {
+                Finding::Well => None,
+                Finding::Wrong(trouble) => Some(trouble),
+                Finding::Join(interface) => match hold.join(&interface, now) {
+                    Ok(another) => {
+                        tracing::info!(source = %flow.source.id, interface = interface.name, "joined anew");
+                        if let Some(socket) = another
+                            && !self.capture.replace(flow.id, socket)
+                        {
+                            hold.broken = true;
+                        }
+                        None
+                    }
+                    Err(error) => {
+                        hold.broken = true;
+                        let error = EngineError::from(error);
+                        Some((cause_of(&error), error.to_string()))
+                    }
+                },
+            };
+        }
+    }
+}
+
+/// The interface that a configuration names.
+pub(crate) fn interface_ref(named: &str) -> InterfaceRef {
+    match named.parse() {
+        Ok(interface) => interface,
+        Err(never) => match never {},
+    }
+}
