@@ -5,6 +5,8 @@
 //! Exit codes: 0 done, 1 it went wrong while running, 2 it was asked for wrongly.
 #![forbid(unsafe_code)]
 
+mod analyze;
+mod capture;
 mod record;
 mod selftest;
 mod send;
@@ -34,6 +36,8 @@ struct Cli {
 enum Command {
     /// Record an AES67 stream to WAV, bit for bit.
     Record(Box<record::RecordArgs>),
+    /// Analyze the RTP audio in a capture: loss, jitter, gaps, redundancy.
+    Analyze(analyze::AnalyzeArgs),
     /// Tell what a running engine does.
     Status(status::StatusArgs),
     /// Let a running engine hear a signal of its own.
@@ -60,6 +64,9 @@ fn main() -> ExitCode {
     let result = match command {
         Command::Record(args) => {
             record::run(&args, json).map_err(|error| (error.exit_code(), error.to_string()))
+        }
+        Command::Analyze(args) => {
+            analyze::run(&args, json).map_err(|error| (error.exit_code(), error.to_string()))
         }
         Command::Status(args) => {
             status::run(&args, json).map_err(|error| (error.exit_code(), error.to_string()))

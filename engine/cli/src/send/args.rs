@@ -7,6 +7,7 @@ use audyn_core::sender::{Chance, PauseKind, Random};
 use audyn_units::{ChannelCount, Encoding, Nanos, PayloadType, SampleRate, SeqNo, Ssrc};
 use clap::{ArgGroup, Args};
 
+use crate::analyze::{Choice, choice};
 use crate::values::{self, At, Placed};
 
 const EXAMPLES: &str = "\
@@ -22,13 +23,39 @@ Examples:
   audyn send -m 239.1.2.3 --interface lo --index --packets 60000 --seed 5 \\
       --loss 1% --reorder 2% --duplicate 1% --pause 10s:3s --truth truth.json
       a minute with faults, and the record of what really left
+  audyn send -m 239.1.2.3 --interface eth0 --pcap trouble.pcapng --flow 2
+      the second stream of a capture, packet for packet, in its own time
 
 Exit codes: 0 sent, 1 the network or a file failed, 2 the options can't be meant.";
+
+/// Options about packets that are made here; those of a capture are made already.
+const MADE_HERE: [&str; 20] = [
+    "pt",
+    "ptime",
+    "spp",
+    "level",
+    "repeat",
+    "stream_id",
+    "truth",
+    "first_seq",
+    "first_timestamp",
+    "ssrc",
+    "seed",
+    "loss",
+    "burst",
+    "reorder",
+    "duplicate",
+    "lose_at",
+    "delay_at",
+    "duplicate_at",
+    "pause",
+    "jump",
+];
 
 /// Send an AES67 stream.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = EXAMPLES)]
-#[command(group = ArgGroup::new("signal").required(true).args(["tone", "file", "index"]))]
+#[command(group = ArgGroup::new("signal").required(true).args(["tone", "file", "index", "pcap"]))]
 pub(crate) struct SendArgs {
     /// Where to: a multicast group, or a receiver's address.
     #[arg(short = 'm', long, visible_alias = "to", value_name = "IP")]
@@ -83,6 +110,13 @@ pub(crate) struct SendArgs {
     /// The index signal's stream.
     #[arg(long, conflicts_with_all = ["tone", "file"], default_value_t = 0, value_name = "N")]
     pub(super) stream_id: u32,
+
+    /// Send the packets of a capture as they are, in the time in which they were captured.
+    #[arg(long, value_name = "PCAP", conflicts_with_all = MADE_HERE)]
+    pub(super) pcap: Option<PathBuf>,
+    /// The capture's stream, if it has several: its number in `audyn analyze`'s list, or its group and port.
+    #[arg(long, requires = "pcap", value_parser = choice, value_name = "N|IP[:PORT]")]
+    pub(super) flow: Option<Choice>,
 
     /// Stop after so many seconds; 500ms is taken, too.
     #[arg(long, conflicts_with = "packets", value_parser = values::duration, value_name = "SECONDS")]
@@ -140,10 +174,10 @@ pub(crate) struct SendArgs {
     #[arg(long, value_parser = values::pause, value_name = "AT:LEN[:KIND]", help_heading = "Faults")]
     pub(super) pause: Vec<Placed<(At, PauseKind)>>,
     /// Take another source identifier at AT [SSRC: by the seed]
-    #[arg(long, value_parser = values::ssrc_change, value_name = "AT[:SSRC]", help_heading = "Faults")]
+    #[arg(long, conflicts_with = "pcap", value_parser = values::ssrc_change, value_name = "AT[:SSRC]", help_heading = "Faults")]
     pub(super) ssrc_change: Vec<Placed<Option<Ssrc>>>,
     /// Let sequence numbers go on at N [N: 0]
-    #[arg(long, value_parser = values::sequence_reset, value_name = "AT[:N]", help_heading = "Faults")]
+    #[arg(long, conflicts_with = "pcap", value_parser = values::sequence_reset, value_name = "AT[:N]", help_heading = "Faults")]
     pub(super) sequence_reset: Vec<Placed<SeqNo>>,
     /// Let timestamps step by FRAMES, back if negative; the audio goes on.
     #[arg(long, value_parser = values::jump, value_name = "AT:FRAMES", help_heading = "Faults")]

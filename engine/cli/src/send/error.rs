@@ -5,6 +5,7 @@ use std::path::Path;
 
 use audyn_media::MediaError;
 
+use crate::capture::CaptureError;
 use crate::stop::SignalError;
 
 /// Why nothing is sent, or no more. Each is one sentence that says what to do.
@@ -16,6 +17,9 @@ pub(crate) enum SendError {
     /// The audio file can't be read.
     #[error("{0}; give a WAV file of 16 or 24 bit at 44100, 48000 or 96000 Hz")]
     File(#[from] MediaError),
+    /// The capture can't be read.
+    #[error(transparent)]
+    Capture(#[from] CaptureError),
     /// A file of ours can't be written.
     #[error("cannot write {path}: {reason}; give a place that is writable and has room")]
     Write { path: String, reason: String },
@@ -32,7 +36,11 @@ impl SendError {
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
             Self::Usage(_) => 2,
-            Self::File(_) | Self::Write { .. } | Self::Network { .. } | Self::Signals(_) => 1,
+            Self::File(_)
+            | Self::Capture(_)
+            | Self::Write { .. }
+            | Self::Network { .. }
+            | Self::Signals(_) => 1,
         }
     }
 

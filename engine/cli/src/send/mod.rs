@@ -11,6 +11,7 @@ mod args;
 mod error;
 mod pace;
 mod plan;
+mod replay;
 mod socket;
 mod source;
 
@@ -20,7 +21,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use audyn_core::sender::{Sender, Truth};
-use audyn_units::{Nanos, RtpTime, Ssrc};
+use audyn_units::{Nanos, RtpTime, SampleRate, Ssrc};
 use audyn_wire::sdp::Description;
 use serde::Serialize;
 
@@ -63,6 +64,9 @@ struct Summary {
 /// Sends until the end, Ctrl-C or SIGTERM.
 #[expect(clippy::needless_pass_by_value, reason = "the command's options end with the command")]
 pub(crate) fn run(args: SendArgs, json: bool) -> Result<(), SendError> {
+    if let Some(capture) = &args.pcap {
+        return replay::run(&args, capture, json);
+    }
     let Plan { config, mut source, destination, label } = plan::plan(&args)?;
     let mut sender = Sender::new(config.clone()).map_err(|error| SendError::Usage(error.to_string()))?;
     let line = Line::open(destination, args.interface.as_deref(), args.ttl, args.dscp)?;
@@ -84,7 +88,7 @@ pub(crate) fn run(args: SendArgs, json: bool) -> Result<(), SendError> {
         rate: config.format.rate,
         channels: config.format.channels,
         packet_frames: config.format.packet_frames,
-        media_clock_offset: media_clock_offset(&config, start_utc),
+        media_clock_offset: media_clock_offset(config.first_timestamp, config.format.rate, start_utc),
         // The schedule is the machine's own clock; no grandmaster is claimed that isn't followed.
         ref_clock: "local".into(),
         source_specific: false,
@@ -115,9 +119,9 @@ pub(crate) fn run(args: SendArgs, json: bool) -> Result<(), SendError> {
 }
 
 /// RTP timestamp less the clock's time, both in frames (RFC 7273 §5.2), for the machine's UTC as the clock.
-fn media_clock_offset(config: &audyn_core::sender::Config, start_utc: SystemTime) -> u32 {
-    let frames = nanos_since_epoch(start_utc) * u128::from(config.format.rate.hz()) / 1_000_000_000;
-    config.first_timestamp.0.wrapping_sub(frames as u32)
+fn media_clock_offset(first: RtpTime, rate: SampleRate, start_utc: SystemTime) -> u32 {
+    let frames = nanos_since_epoch(start_utc) * u128::from(rate.hz()) / 1_000_000_000;
+    first.0.wrapping_sub(frames as u32)
 }
 
 fn nanos_since_epoch(time: SystemTime) -> u128 {

@@ -53,7 +53,7 @@ pub(super) fn run(
 }
 
 /// Whether the time came before a signal did.
-fn sleep_until(due: Instant, stop: &Stop) -> bool {
+pub(super) fn sleep_until(due: Instant, stop: &Stop) -> bool {
     loop {
         if stop.is_set() {
             return false;

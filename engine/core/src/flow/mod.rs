@@ -41,6 +41,7 @@ mod arrival;
 mod candidate;
 mod history;
 mod receiver;
+pub mod stats;
 mod window;
 
 use audyn_units::{ChannelCount, Encoding, FrameCount, FrameIndex, Nanos, PayloadType, SampleRate, Ssrc};

@@ -1,0 +1,208 @@
+//! The report in words.
+
+use std::fmt::Write as _;
+
+use super::report::{AudioReport, FiguresReport, FlowReport, MergedReport, Report};
+
+/// Gaps that are printed one by one.
+const GAPS: usize = 20;
+
+/// Writing to a String cannot fail, so results of `write!` are let go here.
+pub(super) fn describe(report: &Report) -> String {
+    let mut text = String::new();
+    let _ = writeln!(
+        text,
+        "{}: {}, {} packets in {:.3} s from {}",
+        report.file,
+        report.format,
+        report.packets,
+        report.duration_ns as f64 / 1e9,
+        report.first_utc.as_deref().unwrap_or("no time at all"),
+    );
+    for remark in &report.remarks {
+        let _ = writeln!(text, "note: {remark}");
+    }
+    for flow in &report.flows {
+        describe_flow(&mut text, flow);
+    }
+    for merged in &report.merged {
+        describe_merged(&mut text, merged);
+    }
+    for refused in &report.refused {
+        let _ = writeln!(
+            text,
+            "\nnot analyzed: {}:{} from {}, {} datagrams: {}",
+            refused.address, refused.port, refused.source, refused.datagrams, refused.reason
+        );
+    }
+    text
+}
+
+fn describe_flow(text: &mut String, flow: &FlowReport) {
+    let leg = &flow.leg;
+    let all = &leg.since_start;
+    let _ = writeln!(
+        text,
+        "\nflow {}: {}:{} from {}:{}, SSRC {}, payload type {}",
+        flow.number,
+        flow.address,
+        flow.port,
+        flow.source,
+        flow.source_port,
+        flow.ssrc.as_deref().unwrap_or("unknown"),
+        flow.payload_type,
+    );
+    let guess = match flow.guessed.as_slice() {
+        [] => String::new(),
+        guessed => format!(" (guessed: {})", guessed.join(", ")),
+    };
+    let micros = f64::from(flow.packet_frames) * 1e6 / f64::from(flow.rate_hz);
+    let _ = writeln!(
+        text,
+        "  format       {} {} Hz, {} channels, {} frames ({micros:.0} µs) a packet{guess}",
+        flow.encoding, flow.rate_hz, flow.channels, flow.packet_frames
+    );
+    let _ = writeln!(
+        text,
+        "  packets      {} ({} bytes), lost {} of {} ({} frames), late {}, reordered {}, duplicated {}",
+        all.packets,
+        all.bytes,
+        all.lost,
+        leg.expected_packets,
+        all.lost_frames,
+        all.late,
+        all.reordered,
+        all.duplicated
+    );
+    let odd = [
+        (leg.restarts, "restarts of the counters"),
+        (leg.timestamp_jumps, "jumps of the timestamp"),
+        (leg.strays, "stray packets"),
+        (leg.foreign, "packets of another source meanwhile"),
+        (flow.cut_packets, "packets cut by the capture"),
+        (flow.refused.wrong_payload_type, "packets of another payload type"),
+        (flow.refused.wrong_size, "packets of no whole number of frames"),
+    ];
+    for (count, what) in odd.iter().filter(|(count, _)| *count > 0) {
+        let _ = writeln!(text, "               {count} {what}");
+    }
+    timing(text, all);
+    let _ = writeln!(
+        text,
+        "  network      DSCP {}, TTL {}",
+        list(leg.dscp.iter().map(|dscp| dscp_name(*dscp))),
+        match (leg.ttl_min, leg.ttl_max) {
+            (Some(least), Some(greatest)) if least != greatest => format!("{least} to {greatest}"),
+            (Some(ttl), _) => ttl.to_string(),
+            _ => "unknown".to_owned(),
+        }
+    );
+    match (leg.capture_clock, all.link_offset_min_ns, all.link_offset_max_ns) {
+        (Some(clock), Some(least), Some(greatest)) => {
+            let _ = writeln!(
+                text,
+                "  link offset  {} to {} ms, if the capture's clock counts {}",
+                millis(least),
+                millis(greatest),
+                clock.to_uppercase()
+            );
+        }
+        _ => {
+            let _ =
+                writeln!(text, "  link offset  unknown: the timestamps do not follow the capture's clock");
+        }
+    }
+    audio(text, &flow.audio, flow.rate_hz);
+}
+
+fn timing(text: &mut String, all: &FiguresReport) {
+    let _ = writeln!(
+        text,
+        "  jitter       mean {}, greatest {} ms (RFC 3550); TS-DF greatest {} ms in a second",
+        millis(all.jitter_mean_ns),
+        millis(all.jitter_max_ns),
+        all.ts_df_max_ns.map_or_else(|| "unknown".to_owned(), millis),
+    );
+    if let (Some(least), Some(greatest)) = (all.interval_min_ns, all.interval_max_ns) {
+        let _ = writeln!(
+            text,
+            "  intervals    {} to {} ms, mean {}",
+            millis(least),
+            millis(greatest),
+            millis(all.interval_mean_ns)
+        );
+    }
+}
+
+fn describe_merged(text: &mut String, merged: &MergedReport) {
+    let _ = writeln!(
+        text,
+        "\nflows {} carry the same (told by {}); merged as ST 2022-7 does:",
+        list(merged.flows.iter()),
+        merged.by
+    );
+    if let (Some(least), Some(greatest)) = (merged.skew_min_ns, merged.skew_max_ns) {
+        let _ = writeln!(
+            text,
+            "  skew         the second leg comes {} to {} ms after the first",
+            millis(least),
+            millis(greatest)
+        );
+    }
+    if merged.late > 0 {
+        let _ = writeln!(
+            text,
+            "  late         {} packets came when both legs' time for them had passed",
+            merged.late
+        );
+    }
+    audio(text, &merged.audio, merged.rate_hz);
+}
+
+fn audio(text: &mut String, audio: &AudioReport, rate_hz: u32) {
+    let seconds = |frames: u64| frames as f64 / f64::from(rate_hz);
+    let gaps = audio.gaps.len() as u64 + audio.gaps_not_listed;
+    let _ = writeln!(
+        text,
+        "  audio        {} frames ({:.3} s), of which {} filled with silence, in {gaps} gaps",
+        audio.frames,
+        seconds(audio.frames),
+        audio.filled_frames
+    );
+    for gap in audio.gaps.iter().take(GAPS) {
+        let cause = serde_json::to_string(&gap.cause).unwrap_or_default();
+        let _ = writeln!(
+            text,
+            "    gap at {:.3} s (frame {}): {} frames, {}{}",
+            seconds(gap.position.0),
+            gap.position.0,
+            gap.frames.0,
+            cause.trim_matches('"'),
+            if gap.estimated { ", estimated" } else { "" }
+        );
+    }
+    if gaps > GAPS as u64 {
+        let _ = writeln!(text, "    and {} more; --json lists them", gaps - GAPS as u64);
+    }
+    if let Some(wav) = &audio.wav {
+        let _ = writeln!(text, "  written to   {wav}");
+    }
+}
+
+fn millis(nanos: i64) -> String {
+    format!("{:.3}", nanos as f64 / 1e6)
+}
+
+fn list(of: impl Iterator<Item = impl std::fmt::Display>) -> String {
+    of.map(|one| one.to_string()).collect::<Vec<_>>().join(" and ")
+}
+
+/// The classes that AES67 §6.3 names, by name.
+fn dscp_name(dscp: u8) -> String {
+    match dscp {
+        46 => "46 (EF)".to_owned(),
+        34 => "34 (AF41)".to_owned(),
+        0 => "0 (best effort)".to_owned(),
+        other => other.to_string(),
+    }
+}
