@@ -317,14 +317,17 @@ impl Merged {
         let Ok(Packet { header, .. }) = Packet::parse(bytes) else { return };
         let place = (header.sequence.0, header.timestamp.0);
         let first = self.merger.flows[0];
-        match self.seen.remove(&place) {
-            Some((other, came)) if other != flow => {
+        match self.seen.get(&place).copied() {
+            // A copy on one leg: the first of them is what the other leg's is compared with.
+            Some((other, _)) if other == flow => {}
+            Some((_, came)) => {
+                self.seen.remove(&place);
                 let skew = if flow == first { came - at } else { at - came };
                 let (least, greatest) = self.skew.unwrap_or((skew, skew));
                 self.skew = Some((least.min(skew), greatest.max(skew)));
             }
-            _ => {
-                // What one leg lost waits here for ever; a few seconds' worth is enough to meet its twin.
+            None => {
+                // What one leg lost waits here for ever; what is older than any skew class is let go.
                 if self.seen.len() >= 65_536 {
                     self.seen.retain(|_, (_, came)| at - *came < 1_000_000_000);
                 }

@@ -288,25 +288,23 @@ fn remarks(survey: &Survey, received: &Received) -> Vec<String> {
     let mut all = Vec::new();
     let mut say = |count: u64, sentence: &str| {
         if count > 0 {
-            all.push(format!("{count} {sentence}"));
+            all.push(format!("{count} packet{} {sentence}", if count == 1 { "" } else { "s" }));
         }
     };
     say(
         about.cut,
-        "packets were cut when they were captured (a snap length); what is missing of their audio is silence here: capture \
-         with tcpdump -s 0",
+        "held only in part, cut by a snap length; what is missing of the audio is silence here: capture with tcpdump -s 0",
     );
     say(
         passed.fragments,
-        "pieces of fragmented IP packets were passed over; audio does not come in pieces, so see what sends packets that long",
+        "left out that came in fragments of IP; audio never does, so see what sends packets that long",
     );
-    say(passed.too_short, "packets were cut within their headers and passed over");
-    say(passed.unknown_link, "packets came from a kind of link that is not known here");
-    say(about.timeless, "packets carry no time and were passed over");
+    say(passed.too_short, "left out whose headers are not whole");
+    say(passed.unknown_link, "left out from a kind of link that is not known here");
+    say(about.timeless, "left out that carry no time");
     say(
         about.backward,
-        "packets are older than the one before them; several queues or machines captured, and small differences of arrival \
-         mean little",
+        "with a time before that of its forerunner; several queues captured, and small differences of arrival mean little",
     );
     if about.ends_early {
         all.push(

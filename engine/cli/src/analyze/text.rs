@@ -144,9 +144,9 @@ fn describe_merged(text: &mut String, merged: &MergedReport) {
     if let (Some(least), Some(greatest)) = (merged.skew_min_ns, merged.skew_max_ns) {
         let _ = writeln!(
             text,
-            "  skew         the second leg comes {} to {} ms after the first",
-            millis(least),
-            millis(greatest)
+            "  skew         the second leg comes {:.3} to {:.3} µs after the first",
+            least as f64 / 1e3,
+            greatest as f64 / 1e3
         );
     }
     if merged.late > 0 {

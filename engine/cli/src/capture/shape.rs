@@ -313,7 +313,7 @@ impl Track {
             }
         }
         // Far back is no straggler, but a source that began anew.
-        if steps >= 0 || steps < -1_000 {
+        if !(-1_000..0).contains(&steps) {
             (self.seq, self.timestamp, self.at) = (seq, timestamp, at);
         }
     }
@@ -440,10 +440,12 @@ mod tests {
             feed(&mut shapes, &Stream { ssrc, ..other }, (0..2_000).filter(two), fill[1]);
             shapes.shapes[0].twin(&shapes.shapes[1])
         };
-        let (all, odd, even): (fn(&u32) -> bool, fn(&u32) -> bool, fn(&u32) -> bool) =
-            (|_| true, |n| n % 2 == 1, |n| n % 2 == 0);
-        let (noise, more, silence): (fn(u32) -> u8, fn(u32) -> u8, fn(u32) -> u8) =
-            (|n| n as u8 | 1, |n| (n as u8 | 1).wrapping_mul(3), |_| 0);
+        let all: fn(&u32) -> bool = |_| true;
+        let odd: fn(&u32) -> bool = |n| n % 2 == 1;
+        let even: fn(&u32) -> bool = |n| n % 2 == 0;
+        let noise: fn(u32) -> u8 = |n| n as u8 | 1;
+        let more: fn(u32) -> u8 = |n| (n as u8 | 1).wrapping_mul(3);
+        let silence: fn(u32) -> u8 = |_| 0;
         assert_eq!(pair(all, all, 1, [noise, noise]), Some("payload"));
         assert_eq!(
             pair(all, all, 2, [noise, noise]),
