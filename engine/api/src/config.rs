@@ -90,6 +90,9 @@ pub struct GlobalConfig {
     pub fifo_priority: u8,
     /// Wait for the disk (fdatasync) about once a second; off leaves it to the kernel.
     pub sync_every_second: bool,
+    /// TAI − UTC in seconds (37 since 2017), 1 to 255, for a machine whose kernel nobody tells it. It changes with the next leap
+    /// second, so leave it out where PTP or chrony tells it.
+    pub tai_offset_seconds: Option<i32>,
 }
 
 impl Default for GlobalConfig {
@@ -101,6 +104,7 @@ impl Default for GlobalConfig {
             receive_buffer_bytes: 4_194_304,
             fifo_priority: 50,
             sync_every_second: true,
+            tai_offset_seconds: None,
         }
     }
 }
@@ -250,6 +254,9 @@ pub struct SourceConfig {
     /// Names of the flow's channels, in order; missing ones are numbered.
     #[serde(default)]
     pub channel_names: Vec<String>,
+    /// RTP timestamp less media clock (`a=mediaclk:direct=` of the SDP); none tries 0.
+    #[serde(default)]
+    pub media_clock_offset: Option<u32>,
 }
 
 fn rtp_port() -> u16 {

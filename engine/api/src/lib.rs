@@ -27,6 +27,7 @@ pub mod frame;
 mod message;
 mod selftest;
 mod snapshot;
+mod timing;
 
 pub use config::{
     ArchiveClock, ArchiveConfig, ConfigDocument, FormatConfig, GlobalConfig, Layout, RecorderConfig,
@@ -41,6 +42,7 @@ pub use snapshot::{
     CaptureStats, ChannelLevel, DiskState, FlowCounters, FlowSnapshot, FlowState, GapCause, GapEntry,
     LevelsFrame, RecorderLevels, RecorderSnapshot, RecorderState, Snapshot,
 };
+pub use timing::{FlowTiming, Placement};
 
 /// The version of this contract. Client and engine must have the same one.
 pub const VERSION: u16 = 2;

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::{RecorderId, SourceId};
 use crate::diagnosis::Diagnosis;
+use crate::timing::FlowTiming;
 
 /// The state of the whole engine at an instant.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -89,7 +90,7 @@ pub struct FlowSnapshot {
     pub sender: Option<IpAddr>,
     /// Frames in its packets, once known.
     pub packet_frames: Option<u16>,
-    /// Position of the next frame on the flow's timeline.
+    /// Position of the next frame: frames since the PTP epoch.
     pub position: FrameIndex,
     /// What has been counted.
     pub counters: FlowCounters,
@@ -99,6 +100,8 @@ pub struct FlowSnapshot {
     pub error: Option<String>,
     /// Why no audio comes, if none does.
     pub diagnosis: Option<Diagnosis>,
+    /// How it stands on the clock.
+    pub timing: FlowTiming,
 }
 
 /// What was counted on a flow since it was opened. Packets unless the name says otherwise.

@@ -6,7 +6,9 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use audyn_api::client::{Client, ClientError, DEFAULT_SOCKET};
-use audyn_api::{FlowSnapshot, RecorderSnapshot, RecorderState, Reply, Request, Snapshot};
+use audyn_api::{
+    FlowSnapshot, FlowTiming, Placement, RecorderSnapshot, RecorderState, Reply, Request, Snapshot,
+};
 use clap::Args;
 
 const EXAMPLES: &str = "\
@@ -91,6 +93,9 @@ fn describe(snapshot: &Snapshot) -> String {
             let cause = format!("{:?}", diagnosis.cause).to_lowercase();
             let _ = writeln!(text, "    {cause}: {}", diagnosis.sentence);
         }
+        if let Some(timing) = timing_line(&flow.timing) {
+            let _ = writeln!(text, "    {timing}");
+        }
     }
     for warning in &snapshot.warnings {
         let _ = writeln!(text, "warning: {warning}");
@@ -139,10 +144,47 @@ fn flow_line(flow: &FlowSnapshot) -> String {
     )
 }
 
+/// How a flow stands on the clock, in words; none before its first packet.
+fn timing_line(timing: &FlowTiming) -> Option<String> {
+    let mut line = match timing.placement? {
+        Placement::MediaClock => "placed by its media clock, exact".to_owned(),
+        Placement::Arrival => "placed by arrival, estimated".to_owned(),
+    };
+    let _ = write!(line, "; this machine's clock was {}", timing.quality);
+    if let Some(behind) = timing.behind_nanos {
+        let _ = write!(line, "; arrives {:.1} ms after its time", behind as f64 / 1e6);
+    }
+    if let Some(ppm) = timing.drift_ppm {
+        let _ = write!(
+            line,
+            "; the sender runs {:.1} ppm {}",
+            ppm.abs(),
+            if ppm < 0.0 { "slow" } else { "fast" }
+        );
+    }
+    Some(line)
+}
+
 #[cfg(test)]
 mod tests {
     use audyn_api::{Diagnosis, SilenceCause};
-    use audyn_units::{FrameCount, Timestamp};
+    use audyn_units::{ClockQuality, FrameCount, Timestamp};
+
+    #[test]
+    fn how_a_flow_stands_on_the_clock_is_told() {
+        let timing = FlowTiming {
+            placement: Some(Placement::Arrival),
+            quality: ClockQuality::None,
+            drift_ppm: Some(-12.34),
+            behind_nanos: Some(1_250_000),
+        };
+        assert_eq!(timing_line(&FlowTiming::default()), None);
+        assert_eq!(
+            timing_line(&timing).unwrap(),
+            "placed by arrival, estimated; this machine's clock was not synchronised; arrives 1.2 ms after its time; the sender \
+             runs 12.3 ppm slow"
+        );
+    }
 
     use super::*;
 

@@ -323,3 +323,33 @@ fn nobody_listening_stops_nothing() {
         ["--json", "send", "-m", "127.0.0.1", "-p", &port, "--tone", "440", "--spp", "6", "--packets", "50"];
     assert_eq!(json(&finish(audyn(&command).spawn().unwrap()))["packets_sent"], 50);
 }
+
+#[test]
+fn timestamps_are_the_media_clock_where_they_shall_be() {
+    let ear = Ear::loopback();
+    let dir = tempfile::tempdir().unwrap();
+    let sdp_file = dir.path().join("stream.sdp");
+    let port = ear.port();
+    let frames = || {
+        let utc = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+        // Where the kernel knows TAI − UTC, that goes before what is given by hand.
+        let offset = audyn_daemon::tai_minus_utc(Some(37)).unwrap().to_duration();
+        ((utc + offset).as_nanos() * 48_000 / 1_000_000_000) as u64
+    };
+    let before = frames();
+    let sdp_out = sdp_file.to_str().unwrap();
+    let arguments = ["send", "-m", "127.0.0.1", "-p", &port, "--index", "--packets", "2", "--media-clock"];
+    let options = ["--tai-offset", "37", "--sdp-out", sdp_out];
+    finish(audyn(&[&arguments[..], &options].concat()).spawn().unwrap());
+    let after = frames();
+    let heard = ear.stop();
+    let first = decode(Encoding::L24, &heard[0]).0.timestamp;
+    let since = u64::from(first.distance_from(RtpTime(before as u32)).unsigned_abs());
+    assert!(
+        since <= after - before,
+        "{since} frames after it was started, which ended after {}",
+        after - before
+    );
+    let session = sdp::Session::parse(std::fs::read(&sdp_file).unwrap()).unwrap();
+    assert_eq!(session.flow().unwrap().media_clock_offset, Some(0));
+}

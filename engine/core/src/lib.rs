@@ -7,6 +7,7 @@
 
 pub mod archive;
 pub mod channels;
+pub mod clock;
 pub mod flow;
 pub mod meter;
 pub mod segment;

@@ -14,6 +14,10 @@ pub struct TimeAnchor {
     pub utc: Timestamp<Utc>,
     /// Frames a second.
     pub rate: SampleRate,
+    /// The two belong together by arithmetic (the flow is placed by its media clock), not by what was seen to arrive.
+    pub exact: bool,
+    /// TAI − UTC by which `utc` was told, if it was known.
+    pub tai_offset: Option<Nanos>,
 }
 
 impl TimeAnchor {
@@ -51,11 +55,12 @@ impl Cut {
         Self { utc, position: anchor.position_of(utc) }
     }
 
-    /// Follows drift and clock while the cut is more than a second ahead of `head`; then it stands.
+    /// Follows drift and clock while the cut is more than a second ahead of `head`; then it stands. Where nothing drifts it follows
+    /// to the end: only a leap second moves it then.
     pub fn follow(&mut self, head: FrameIndex, anchor: &TimeAnchor) {
-        let second = FrameCount(u64::from(anchor.rate.hz()));
+        let second = FrameCount(if anchor.exact { 0 } else { u64::from(anchor.rate.hz()) });
         let moved = anchor.position_of(self.utc);
-        if self.position > head + second && moved > head + second {
+        if self.position >= head + second && moved >= head + second {
             self.position = moved;
         }
     }
@@ -70,7 +75,19 @@ mod tests {
             position: FrameIndex(position),
             utc: Timestamp::from_nanos(nanos),
             rate: SampleRate::HZ_48000,
+            exact: false,
+            tai_offset: None,
         }
+    }
+
+    #[test]
+    fn a_leap_second_moves_an_exact_cut_up_to_its_last_frame() {
+        let exact = |nanos| TimeAnchor { exact: true, ..anchor(0, nanos) };
+        let mut cut = Cut::at(Timestamp::from_nanos(10_000_000_000), &exact(0));
+        cut.follow(FrameIndex(479_999), &exact(-1_000_000_000));
+        assert_eq!(cut.position, FrameIndex(528_000), "a second was inserted");
+        cut.follow(FrameIndex(479_999), &exact(0));
+        assert_eq!(cut.position, FrameIndex(480_000), "and left out again");
     }
 
     #[test]

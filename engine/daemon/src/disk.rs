@@ -226,7 +226,13 @@ mod tests {
             spec: WavSpec { rate, channels: ChannelCount::MONO, depth: PcmDepth::Pcm24 },
             source_depth: PcmDepth::Pcm24,
         };
-        let anchor = TimeAnchor { position: FrameIndex(0), utc: Timestamp::from_nanos(1), rate };
+        let anchor = TimeAnchor {
+            position: FrameIndex(0),
+            utc: Timestamp::from_nanos(1),
+            rate,
+            exact: false,
+            tai_offset: None,
+        };
         feed.audio(FrameIndex(0), &[256; 48], &anchor);
         feed.turn(FrameIndex(48), Some(&anchor));
         (feed, Recording::new(plan, end, crate::shared::SharedRecording::default()))

@@ -13,7 +13,7 @@ use audyn_core::channels::ChannelMap;
 use audyn_core::flow::{FlowFormat, Receiver};
 use audyn_media::{PcmDepth, WavSpec};
 use audyn_sys::{FlowSocket, FlowSocketConfig, RealtimeRequest, clock, realtime};
-use audyn_units::{Encoding, FrameCount, FrameIndex, Mono, Nanos, Timestamp, Utc};
+use audyn_units::{ClockQuality, Encoding, FrameCount, FrameIndex, Mono, Nanos, Timestamp, Utc};
 
 use crate::capture::{self, Capture, MAX_FLOWS};
 use crate::closing::{Closing, OpenFiles};
@@ -25,7 +25,9 @@ use crate::naming::Naming;
 use crate::network::{Hold, Network, interface_ref};
 use crate::recording::{Recording, RecordingPlan, make_safe};
 use crate::selftest::Testing;
-use crate::shared::{CaptureShared, FlowShared, Notice, RecordingStatus, SharedLevels, SharedRecording};
+use crate::shared::{
+    CaptureShared, ClockShared, FlowShared, Notice, RecordingStatus, SharedLevels, SharedRecording,
+};
 use crate::tap::Tap;
 use crate::volume::Volume;
 use crate::worker::{Order, Worker};
@@ -51,6 +53,8 @@ pub struct EngineOptions {
     pub sync_every_second: bool,
     /// The directory whose volume is watched.
     pub archive_root: PathBuf,
+    /// TAI − UTC in seconds for a kernel that nobody has told it.
+    pub tai_offset: Option<i32>,
     /// Where open files are listed, so that the next engine mends what a power cut leaves of them.
     pub state: Option<PathBuf>,
 }
@@ -114,6 +118,7 @@ pub struct Engine {
     open_files: OpenFiles,
     pub(crate) options: EngineOptions,
     pub(crate) network: Network,
+    clock: Arc<ClockShared>,
     pub(crate) flows: Vec<FlowEntry>,
     recorders: Vec<RecorderEntry>,
     notices: Inbox<Notice>,
@@ -157,8 +162,10 @@ impl Engine {
         // Workers share out the flows; one of the CPUs is the capture thread's. An isolated one isn't among these.
         let cpus = std::thread::available_parallelism().map_or(1, usize::from) + usize::from(cpu.is_some());
         let period = options.capture_period * 2;
-        let workers: Result<Vec<Worker>, _> =
-            (0..cpus.saturating_sub(1).clamp(1, 4)).map(|n| Worker::start(n, period)).collect();
+        let clock = Arc::<ClockShared>::default();
+        let workers: Result<Vec<Worker>, _> = (0..cpus.saturating_sub(1).clamp(1, 4))
+            .map(|n| Worker::start(n, period, Arc::clone(&clock)))
+            .collect();
         let (sender, notices): (SyncSender<Notice>, _) = sync_channel(NOTICES);
         let safe = options.sync_every_second.then(|| Box::new(make_safe) as MakeSafe);
         let disk = Disk::start(sender, safe, options.state.clone())?;
@@ -171,6 +178,7 @@ impl Engine {
             open_files: OpenFiles::default(),
             options,
             network: Network::watch(),
+            clock,
             flows: Vec::new(),
             recorders: Vec::new(),
             notices,
@@ -263,6 +271,7 @@ impl Engine {
     pub fn reconcile(&mut self) {
         self.end_self_test();
         self.capture.sweep();
+        self.tell_clock();
         let now = clock::mono_now();
         for at in 0..self.flows.len() {
             let flow = &self.flows[at];
@@ -276,10 +285,21 @@ impl Engine {
         }
     }
 
+    /// Tells the workers what is known of the clock.
+    fn tell_clock(&self) {
+        self.clock.tell(ClockQuality::None, clock::tai_offset().or(self.options.tai_offset));
+    }
+
+    /// TAI − UTC, if somebody told it.
+    pub(crate) fn tai_minus_utc(&self) -> Option<Nanos> {
+        self.tell_clock();
+        self.clock.tai_minus_utc()
+    }
+
     /// Begins to record; already recording is no error. With a limit it ends by itself after so many frames.
     pub fn record(&mut self, id: &str, limit: Option<FrameCount>) -> Result<(), EngineError> {
         if let Some(naming) = self.would_record(id)? {
-            naming.check_writable()?;
+            naming.check_writable(self.tai_minus_utc())?;
             self.begin(id, limit)?;
         }
         Ok(())
@@ -579,9 +599,9 @@ impl FlowEntry {
             channels: source.channels,
             payload_type: source.payload_type,
         };
-        // Positions count frames since the epoch of UTC, so that two openings never share one.
-        let base = source.rate.frames_in(Nanos(clock::utc_now().as_nanos()));
-        let receiver = Box::new(Receiver::new(format, FrameIndex(base.0)));
+        // The worker tells the clock before the first packet, by which the first frame is placed.
+        let receiver = Receiver::new(format, FrameIndex(0)).with_media_clock(source.media_clock_offset);
+        let receiver = Box::new(receiver);
         let (port, worker) =
             capture::connect(self.id, socket, slots_for(options.capture_period), &self.shared)?;
         Ok((port, worker, receiver))
@@ -613,11 +633,13 @@ pub(crate) fn same_flow(one: &SourceConfig, other: &SourceConfig) -> bool {
         interface,
         source_filter,
         channel_names: _,
+        media_clock_offset,
     } = one;
     (id, address, port, payload_type, encoding)
         == (&other.id, &other.address, &other.port, &other.payload_type, &other.encoding)
         && (rate, channels, packet_frames) == (&other.rate, &other.channels, &other.packet_frames)
         && (interface, source_filter) == (&other.interface, &other.source_filter)
+        && *media_clock_offset == other.media_clock_offset
 }
 
 impl RecorderEntry {
@@ -670,6 +692,7 @@ mod tests {
                 lock_memory: false,
                 receive_buffer: 65_536,
                 sync_every_second: false,
+                tai_offset: None,
                 archive_root: PathBuf::new(),
             };
             let (_, port, _) = FlowEntry::new(0, source.unwrap()).open(&options).unwrap();

@@ -4,7 +4,7 @@
 //! find no room become silence of the same length, whose cause says so. Never: waits.
 //!
 //! ```text
-//!            first audio                     the cut's frame, or a step of the clock
+//!            first audio                     the cut's frame, or the flow is placed anew
 //!  [waiting] ───────────► [segment is open] ────────────────────────────────────────► [next segment is open] …
 //!                           │        ▲ a quarter of the ring is free again
 //!                  no room  └► [stalled: silence in place of audio]
@@ -15,7 +15,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::{Acquire, Release};
 
 use audyn_core::archive::ArchivePolicy;
-use audyn_core::flow::{FlowEvent, GapCause};
+use audyn_core::flow::{FlowEvent, GapCause, Placed};
 use audyn_core::segment::{Cut, TimeAnchor};
 use audyn_units::{FrameCount, FrameIndex, Nanos, SampleRate, Timestamp, Utc};
 use jiff::tz::TimeZone;
@@ -30,16 +30,21 @@ const COMMANDS: usize = 65_536;
 /// Room that ordinary commands leave for those that must get through.
 const RESERVE: usize = 64;
 
-/// A clock that differs by more than this from what the running segment implies has stepped.
-const STEP: Nanos = Nanos::from_secs(1);
+/// UTC that differs by more than this from what the running segment implies has been told anew: TAI−UTC was unknown before. A leap
+/// second is less.
+const STEP: Nanos = Nanos::from_millis(1_500);
 
 /// Called when a recording's last file is closed.
 pub(crate) type Done = Box<dyn FnOnce() + Send>;
 
 /// What the disk writer is to do, in order. Samples come by the ring beside.
 pub(crate) enum DiskCommand {
-    /// Close what is open and begin a file with the frame at `position`.
-    Open { position: FrameIndex, utc: Timestamp<Utc> },
+    /// Close what is open and begin a file.
+    Open(Opening),
+    /// Close what is open, since the flow was placed anew; another file may follow.
+    Ends(Placed),
+    /// Enter, when the open file is closed, by how many parts per million the sender runs fast.
+    Drift(f64),
     /// Take so many frames from the sample ring.
     Audio(FrameCount),
     /// Write so many frames of silence, and enter them with this cause.
@@ -50,6 +55,19 @@ pub(crate) enum DiskCommand {
     Event(FlowEvent),
     /// Close what is open; the recording has ended.
     Close(Option<Done>),
+}
+
+/// What a new file begins with.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Opening {
+    /// Its first frame.
+    pub(crate) position: FrameIndex,
+    /// The instant by which it is named.
+    pub(crate) utc: Timestamp<Utc>,
+    /// TAI − UTC, if it is known.
+    pub(crate) tai_offset: Option<Nanos>,
+    /// How the flow was placed; none if no clock was known.
+    pub(crate) placed: Option<Placed>,
 }
 
 /// How a recording is cut into files.
@@ -67,6 +85,9 @@ pub(crate) struct Feed {
     cutting: Option<Cutting>,
     cut: Option<Cut>,
     open: bool,
+    /// How the running stretch of the flow was placed.
+    placed: Option<Placed>,
+    drift: Option<f64>,
     /// Frames that no command has told of yet: in the sample ring, or silence with its cause.
     pending: FrameCount,
     pending_silence: Option<(FrameCount, GapCause)>,
@@ -110,6 +131,8 @@ pub(crate) fn connect(
         cutting,
         cut: None,
         open: false,
+        placed: None,
+        drift: None,
         pending: FrameCount::ZERO,
         pending_silence: None,
         stalled: false,
@@ -175,6 +198,24 @@ impl Feed {
         }
     }
 
+    /// Takes note that what follows stands elsewhere: the file that is open ends.
+    pub(crate) fn placed(&mut self, placed: &Placed) {
+        self.placed = Some(*placed);
+        if self.open && !self.has_ended() {
+            self.tell_pending();
+            self.tell_silence();
+            self.tell_drift();
+            self.push(DiskCommand::Ends(*placed));
+            self.open = false;
+            self.cut = None;
+        }
+    }
+
+    /// Takes note of how fast the sender runs.
+    pub(crate) fn drift(&mut self, ppm: Option<f64>) {
+        self.drift = ppm;
+    }
+
     /// Takes an event for the ledger.
     pub(crate) fn event(&mut self, event: FlowEvent) {
         if self.open && !self.has_ended() && self.commands.slots() > RESERVE {
@@ -201,6 +242,9 @@ impl Feed {
         self.tell_pending();
         if self.has_ended() {
             self.tell_silence();
+            if self.done.is_some() {
+                self.tell_drift();
+            }
             if let Some(done) = self.done.take()
                 && let Err(rtrb::PushError::Full(DiskCommand::Close(done))) =
                     self.commands.push(DiskCommand::Close(Some(done)))
@@ -244,7 +288,11 @@ impl Feed {
     }
 
     fn begin(&mut self, position: FrameIndex, utc: Timestamp<Utc>, anchor: &TimeAnchor) {
-        self.tell(DiskCommand::Open { position, utc });
+        self.tell_pending();
+        self.tell_silence();
+        self.tell_drift();
+        let (tai_offset, placed) = (anchor.tai_offset, self.placed);
+        self.push(DiskCommand::Open(Opening { position, utc, tai_offset, placed }));
         self.open = true;
         self.cut = self.next_cut(position, utc, anchor);
     }
@@ -252,8 +300,7 @@ impl Feed {
     /// Where the segment ends that began at `position`, which was meant to be `utc`.
     fn next_cut(&self, position: FrameIndex, utc: Timestamp<Utc>, anchor: &TimeAnchor) -> Option<Cut> {
         let cutting = self.cutting.as_ref()?;
-        let tai = audyn_sys::clock::tai_offset().map(|secs| Nanos::from_secs(i64::from(secs)));
-        let end = cutting.policy.next_boundary(utc, &cutting.zone, tai).ok()?;
+        let end = cutting.policy.next_boundary(utc, &cutting.zone, anchor.tai_offset).ok()?;
         let mut cut = Cut::at(end, anchor);
         // A segment of no length could never be left.
         cut.position = cut.position.max(position + FrameCount(1));
@@ -305,6 +352,13 @@ impl Feed {
         }
     }
 
+    /// What the open file's last line says.
+    fn tell_drift(&mut self) {
+        if let Some(ppm) = self.drift.filter(|_| self.open) {
+            self.push(DiskCommand::Drift(ppm));
+        }
+    }
+
     fn tell(&mut self, command: DiskCommand) {
         self.tell_pending();
         self.tell_silence();
@@ -333,6 +387,8 @@ mod tests {
             position: FrameIndex(0),
             utc: Timestamp::from_nanos(1_767_225_597_000_000_000),
             rate: RATE,
+            exact: false,
+            tai_offset: None,
         }
     }
 
@@ -341,9 +397,11 @@ mod tests {
         let mut told = Vec::new();
         while let Ok(command) = end.commands.pop() {
             told.push(match command {
-                DiskCommand::Open { position, utc } => {
+                DiskCommand::Open(Opening { position, utc, .. }) => {
                     format!("open {} {}", position.0, utc.as_nanos() / 1_000_000)
                 }
+                DiskCommand::Ends(placed) => format!("ends {} {:?}", placed.position.0, placed.why),
+                DiskCommand::Drift(ppm) => format!("drift {ppm}"),
                 DiskCommand::Audio(n) => {
                     end.samples.read_chunk(n.0 as usize).unwrap().commit_all();
                     format!("audio {}", n.0)
@@ -440,22 +498,81 @@ mod tests {
         );
     }
 
+    fn placed(position: u64, moved: i64, anchor: TimeAnchor) -> Placed {
+        Placed {
+            position: FrameIndex(position),
+            moved,
+            placement: audyn_core::flow::Placement::Arrival,
+            quality: audyn_units::ClockQuality::Ntp,
+            tai_offset: anchor.tai_offset,
+            why: audyn_core::flow::Why::ClockStepped(Nanos::from_secs(1)),
+            anchor,
+        }
+    }
+
     #[test]
-    fn a_step_of_the_clock_begins_a_file_that_is_named_by_it() {
+    fn a_flow_that_is_placed_anew_begins_a_file_that_is_named_by_it() {
         for hours in [-8_760, -3, 5, 8_760] {
             let cutting = Cutting { policy: ArchivePolicy::default(), zone: TimeZone::UTC };
             let (mut feed, mut end) = connect(RATE, 1, Some(cutting), None);
-            let early = TimeAnchor { utc: anchor().utc - Nanos::from_secs(1_000), ..anchor() };
-            let stepped = TimeAnchor { utc: early.utc + Nanos::from_secs(3_600) * hours, ..early };
-            let mut opened = Vec::new();
-            for second in 0..60 {
-                let anchor = if second < 10 { &early } else { &stepped };
-                feed.audio(FrameIndex(second * 48_000), &vec![1; 48_000], anchor);
-                feed.turn(FrameIndex((second + 1) * 48_000), Some(anchor));
-                opened.extend(drain(&mut end).into_iter().filter(|line| line.starts_with("open")));
-            }
-            let at = (1_767_224_597 + 3_600 * hours + 11) * 1_000;
-            assert_eq!(opened, ["open 0 1767224597000".to_owned(), format!("open 528000 {at}")], "{hours} h");
+            let early = TimeAnchor {
+                position: FrameIndex(2_000_000_000_000),
+                utc: anchor().utc - Nanos::from_secs(1_000),
+                ..anchor()
+            };
+            let moved = 3_600 * hours * 48_000;
+            let at = early.position.0.saturating_add_signed(moved) + 48_000;
+            let stepped = TimeAnchor {
+                position: FrameIndex(at),
+                utc: early.utc + Nanos::from_secs(3_600 * hours + 1),
+                ..early
+            };
+            feed.placed(&placed(early.position.0, 0, early));
+            feed.audio(early.position, &vec![1; 48_000], &early);
+            feed.drift(Some(1.5));
+            feed.turn(early.position + FrameCount(48_000), Some(&early));
+            feed.placed(&placed(at, moved, stepped));
+            feed.silence(FrameIndex(at), FrameCount(48), GapCause::Outage, &stepped);
+            feed.audio(FrameIndex(at + 48), &[1; 48], &stepped);
+            feed.end(None);
+            feed.turn(FrameIndex(at + 96), None);
+            let start = 1_767_224_597_000i64;
+            assert_eq!(
+                drain(&mut end),
+                [
+                    format!("open {} {start}", early.position.0),
+                    "audio 48000".to_owned(),
+                    "drift 1.5".to_owned(),
+                    format!("ends {at} ClockStepped(Nanos(1000000000))"),
+                    format!("open {at} {}", start + 3_600_000 * hours + 1_000),
+                    "silence 48 Outage".to_owned(),
+                    "audio 48".to_owned(),
+                    "drift 1.5".to_owned(),
+                    "close".to_owned(),
+                ],
+                "{hours} h"
+            );
         }
+    }
+
+    #[test]
+    fn a_leap_second_moves_the_cut_and_closes_nothing() {
+        // Placed by its media clock: position 0 is 23:59:57 of a day that gets a second more.
+        let cutting = Cutting { policy: ArchivePolicy::default(), zone: TimeZone::UTC };
+        let (mut feed, mut end) = connect(RATE, 1, Some(cutting), None);
+        let before = TimeAnchor { exact: true, tai_offset: Some(Nanos::from_secs(37)), ..anchor() };
+        let after = TimeAnchor {
+            utc: before.utc - Nanos::from_secs(1),
+            tai_offset: Some(Nanos::from_secs(38)),
+            ..before
+        };
+        let mut told = Vec::new();
+        for second in 0..6u64 {
+            let anchor = if second < 2 { &before } else { &after };
+            feed.audio(FrameIndex(second * 48_000), &vec![1; 48_000], anchor);
+            feed.turn(FrameIndex((second + 1) * 48_000), Some(anchor));
+            told.extend(drain(&mut end).into_iter().filter(|line| !line.starts_with("audio")));
+        }
+        assert_eq!(told, ["open 0 1767225597000", "open 192000 1767225600000"], "four seconds, not three");
     }
 }

@@ -1,7 +1,9 @@
 //! The gap ledger: beside each recording `NAME.wav` lies `NAME.gaps.jsonl`, one JSON object a line.
 //!
 //! Owns: the lines and their order. The first is the header (`LedgerHeader`), then come gaps, events, and at the end
-//! `{"closed":true,…}`. Lines are only ever appended, each by one write, so a crash leaves whole lines. A gap that is still
+//! `{"closed":true,…}`. Positions are frames since the PTP epoch, exact if the header says `"placed_by":"media-clock"`; the frames of
+//! one file follow one another, and where the flow had to be placed anew the file ends with a line `placed-anew`.
+//! Lines are only ever appended, each by one write, so a crash leaves whole lines. A gap that is still
 //! open has `"open":true`; the line with the same position that follows it has the final length. A power cut may tear the
 //! last line; the next engine takes what is left of it away.
 
@@ -9,12 +11,12 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
-use audyn_core::flow::{FlowEvent, Gap, GapCause};
-use audyn_units::{FrameCount, FrameIndex};
+use audyn_core::flow::{FlowEvent, Gap, GapCause, Placed, Placement, Why};
+use audyn_units::{ClockQuality, FrameCount, FrameIndex};
 use serde::Serialize;
 
 /// Version of the ledger's lines.
-pub(crate) const VERSION: u32 = 1;
+pub(crate) const VERSION: u32 = 2;
 
 /// The first line.
 #[derive(Debug, Clone, Serialize)]
@@ -23,13 +25,19 @@ pub(crate) struct LedgerHeader {
     pub(crate) recorder: String,
     /// Name of the audio file, beside the ledger.
     pub(crate) file: String,
-    /// Position of the file's first frame on the flow's timeline.
+    /// Position of the file's first frame: frames since the PTP epoch.
     pub(crate) first_position: FrameIndex,
-    /// When that frame arrived.
+    /// When that frame was due by its media clock, or arrived.
     pub(crate) start_utc: String,
     pub(crate) rate: u32,
     pub(crate) channels: u8,
     pub(crate) bits: u16,
+    /// How the position was found; none if the machine's clock was not known.
+    pub(crate) placed_by: Option<Placement>,
+    /// How good the machine's clock was then.
+    pub(crate) clock: Option<ClockQuality>,
+    /// TAI − UTC in seconds, by which `start_utc` was told; none where it was unknown and UTC stood in for TAI.
+    pub(crate) tai_minus_utc: Option<i64>,
 }
 
 #[derive(Serialize)]
@@ -54,6 +62,9 @@ struct ClosedLine {
     closed: bool,
     frames_written: FrameCount,
     frames_filled: FrameCount,
+    /// By how many parts per million the sender's clock ran faster than the machine's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    drift_ppm: Option<f64>,
 }
 
 /// The ledger of one open file.
@@ -114,6 +125,29 @@ impl Ledger {
         self.line(&EventLine { position, event: "cut-short", detail })
     }
 
+    /// Enters that the flow was placed anew, so that the file ends.
+    pub(crate) fn placed_anew(&mut self, position: FrameIndex, placed: &Placed) -> io::Result<()> {
+        let why = match placed.why {
+            Why::First => "the flow begins anew".to_owned(),
+            Why::ClockStepped(step) => {
+                format!("this machine's clock stepped by {:+.3} s and stood by it", step.as_secs_f64())
+            }
+            Why::MediaClockAgrees => {
+                "the sender's media clock agrees with this machine's clock by now".to_owned()
+            }
+            Why::SenderBroke => "the sender's timestamps broke".to_owned(),
+        };
+        let by = match placed.placement {
+            Placement::MediaClock => "by its media clock",
+            Placement::Arrival => "by arrival",
+        };
+        let detail = format!(
+            "{why}; the next file goes on at {}, {:+} frames from here, placed {by}",
+            placed.position, placed.moved
+        );
+        self.line(&EventLine { position, event: "placed-anew", detail })
+    }
+
     pub(crate) fn event(&mut self, position: FrameIndex, event: FlowEvent) -> io::Result<()> {
         let (event, detail) = match event {
             FlowEvent::Started { ssrc, packet_frames } => {
@@ -130,8 +164,15 @@ impl Ledger {
     }
 
     /// Ends the ledger of a file that is closed as it should be.
-    pub(crate) fn close(mut self, written: FrameCount, filled: FrameCount) -> io::Result<()> {
-        self.line(&ClosedLine { closed: true, frames_written: written, frames_filled: filled })
+    pub(crate) fn close(
+        mut self,
+        written: FrameCount,
+        filled: FrameCount,
+        drift_ppm: Option<f64>,
+    ) -> io::Result<()> {
+        // A tenth of a part per million is more than can be known.
+        let drift_ppm = drift_ppm.map(|ppm| (ppm * 10.0).round() / 10.0);
+        self.line(&ClosedLine { closed: true, frames_written: written, frames_filled: filled, drift_ppm })
     }
 
     fn line(&mut self, line: &impl Serialize) -> io::Result<()> {

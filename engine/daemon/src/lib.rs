@@ -41,7 +41,7 @@ mod worker;
 pub use engine::{CapturePulse, Engine, EngineOptions, RecorderSpec};
 pub use error::EngineError;
 pub use naming::Naming;
-pub use policy::local_zone;
+pub use policy::{local_zone, tai_minus_utc};
 pub use printer::{Printer, Printing};
 pub use service::{Answer, DiskWork, Service};
 pub use shared::Notice;

@@ -7,10 +7,11 @@ use std::path::{Path, PathBuf};
 
 use audyn_core::archive::{ArchivePolicy, tie_break};
 use audyn_media::{MediaError, WavSpec, WavWriter};
-use audyn_units::{Nanos, Timestamp, Utc};
+use audyn_units::Nanos;
 use jiff::tz::TimeZone;
 
 use crate::error::EngineError;
+use crate::feed::Opening;
 use crate::ledger;
 
 /// Names tried for one segment before it counts as impossible.
@@ -44,11 +45,12 @@ impl Naming {
         }
     }
 
-    /// Tries whether a name could be told and a file be made, and leaves none. An archive's directory is made.
+    /// Tries whether a name could be told, with TAI − UTC if it is known, and a file be made, and leaves none. An archive's directory is
+    /// made.
     ///
     /// # Errors
     /// [`EngineError::Archive`] if the archive clock is not known, [`EngineError::Conflict`] if the one file exists, [`EngineError::Unwritable`] if its directory takes none.
-    pub fn check_writable(&self) -> Result<(), EngineError> {
+    pub fn check_writable(&self, tai_offset: Option<Nanos>) -> Result<(), EngineError> {
         let directory = match self {
             Self::File(path) if path.exists() || ledger::path_of(path).exists() => {
                 let detail = format!(
@@ -62,7 +64,7 @@ impl Naming {
                 _ => Path::new("."),
             },
             Self::Archive { root, policy, zone } => {
-                policy.name(audyn_sys::clock::utc_now(), zone, tai_minus_utc(), "wav")?;
+                policy.name(audyn_sys::clock::utc_now(), zone, tai_offset, "wav")?;
                 root
             }
         };
@@ -76,16 +78,22 @@ impl Naming {
         std::fs::remove_file(&probe).map_err(unwritable)
     }
 
-    /// Makes the file of the segment that begins at `utc`; the error is a sentence.
-    pub(crate) fn create(&self, utc: Timestamp<Utc>, spec: WavSpec) -> Result<WavWriter, String> {
-        let (root, policy, zone) = match self {
-            Self::File(path) => return WavWriter::create(path, spec).map_err(|error| error.to_string()),
-            Self::Archive { root, policy, zone } => (root, policy, zone),
+    /// Makes the file of a segment; the error is a sentence. `first` says whether the recording has made none yet: one file
+    /// is a name of its own, and what must follow it (a flow that is placed anew) is numbered.
+    pub(crate) fn create(&self, opening: &Opening, first: bool, spec: WavSpec) -> Result<WavWriter, String> {
+        let (root, name) = match self {
+            Self::File(path) if first => {
+                return WavWriter::create(path, spec).map_err(|error| error.to_string());
+            }
+            Self::File(path) => (Path::new(""), path.to_string_lossy().into_owned()),
+            Self::Archive { root, policy, zone } => {
+                let name = policy.name(opening.utc, zone, opening.tai_offset, "wav");
+                (root.as_path(), name.map_err(|error| error.to_string())?)
+            }
         };
-        let name = policy.name(utc, zone, tai_minus_utc(), "wav").map_err(|error| error.to_string())?;
         for n in 1..=TIES {
             let path = root.join(tie_break(&name, n));
-            if let Some(parent) = path.parent() {
+            if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
                 std::fs::create_dir_all(parent).map_err(|error| {
                     format!(
                         "cannot make the directory {} ({error}); check that it is writable and on a mounted disk",
@@ -107,9 +115,4 @@ impl Naming {
             root.display()
         ))
     }
-}
-
-/// TAI−UTC, if somebody told the kernel.
-fn tai_minus_utc() -> Option<Nanos> {
-    audyn_sys::clock::tai_offset().map(|secs| Nanos::from_secs(i64::from(secs)))
 }

@@ -2,6 +2,7 @@
 
 use audyn_api::{ArchiveClock, ArchiveConfig, Layout};
 use audyn_core::archive::{self, ArchiveError, ArchivePolicy};
+use audyn_units::Nanos;
 use jiff::tz::TimeZone;
 
 /// The policy that a configuration means, checked.
@@ -25,4 +26,9 @@ pub(crate) fn of(config: &ArchiveConfig) -> Result<ArchivePolicy, ArchiveError> 
 /// The machine's time zone; UTC where none is set.
 pub fn local_zone() -> TimeZone {
     TimeZone::try_system().unwrap_or(TimeZone::UTC)
+}
+
+/// TAI − UTC: as the kernel was told, else as somebody gave it by hand, in seconds.
+pub fn tai_minus_utc(by_hand: Option<i32>) -> Option<Nanos> {
+    audyn_sys::clock::tai_offset().or(by_hand).map(|seconds| Nanos::from_secs(i64::from(seconds)))
 }

@@ -15,10 +15,10 @@ use std::sync::mpsc::SyncSender;
 use std::sync::{MutexGuard, PoisonError};
 
 use audyn_media::{MediaError, PcmDepth, WavSpec};
-use audyn_units::{FrameCount, FrameIndex, Mono, Nanos, Timestamp, Utc};
+use audyn_units::{FrameCount, Mono, Nanos, Timestamp, Utc};
 
 use crate::disk::NEVER;
-use crate::feed::{DiskCommand, Done, FeedEnd};
+use crate::feed::{DiskCommand, Done, FeedEnd, Opening};
 use crate::ledger::{self, Ledger, LedgerHeader};
 use crate::naming::Naming;
 use crate::segment::{Account, Segment};
@@ -37,7 +37,9 @@ pub(crate) struct Recording {
     /// All files that are closed.
     closed: Account,
     /// A file is wanted that begins with this frame at this instant.
-    wants_file: Option<(FrameIndex, Timestamp<Utc>)>,
+    wants_file: Option<Opening>,
+    /// No file has been made yet.
+    first: bool,
     /// Frames that found no file before the recording ended.
     unwritten: FrameCount,
     last_try: Timestamp<Mono>,
@@ -71,6 +73,7 @@ impl Recording {
             segment: None,
             closed: Account::default(),
             wants_file: None,
+            first: true,
             unwritten: FrameCount::ZERO,
             last_try: NEVER,
             last_flush: NEVER,
@@ -162,10 +165,21 @@ impl Recording {
 
     fn obey(&mut self, command: DiskCommand, notices: &SyncSender<Notice>) {
         match command {
-            DiskCommand::Open { position, utc } => {
+            DiskCommand::Open(opening) => {
                 self.close_segment(notices);
                 self.last_try = NEVER;
-                self.wants_file = Some((position, utc));
+                self.wants_file = Some(opening);
+            }
+            DiskCommand::Ends(placed) => {
+                if let Some(segment) = &mut self.segment {
+                    segment.ends(&placed);
+                }
+                self.close_segment(notices);
+            }
+            DiskCommand::Drift(ppm) => {
+                if let Some(segment) = &mut self.segment {
+                    segment.drifts(ppm);
+                }
             }
             DiskCommand::Audio(frames) => self.audio(frames),
             DiskCommand::Silence(frames, cause) => match &mut self.segment {
@@ -213,25 +227,27 @@ impl Recording {
     /// Tries to open the file that is wanted. False if the rings must wait. Once the recording ends there is nothing to
     /// wait for: what finds no file then is lost, and said.
     fn try_open(&mut self, now: Timestamp<Mono>, notices: &SyncSender<Notice>) -> bool {
-        let Some((position, utc)) = self.wants_file else { return true };
+        let Some(opening) = self.wants_file else { return true };
         let ending = self.end.is_ending();
         if now - self.last_try < RETRY && self.last_try != NEVER && !ending {
             return false;
         }
         self.last_try = now;
-        match self.open(position, utc) {
+        match self.open(&opening) {
             Ok(segment) => {
                 let path = segment.path().to_owned();
                 self.segment = Some(segment);
                 self.unlisted = true;
                 self.wants_file = None;
+                self.first = false;
                 self.last_flush = now;
                 {
                     let mut status = self.status();
                     status.file = Some(path.clone());
                     status.error = None;
                 }
-                let _ = notices.try_send(Notice::Opened { recorder: self.recorder.clone(), path, position });
+                let (recorder, position) = (self.recorder.clone(), opening.position);
+                let _ = notices.try_send(Notice::Opened { recorder, path, position });
                 true
             }
             Err(detail) => {
@@ -245,26 +261,29 @@ impl Recording {
     }
 
     /// The open procedure.
-    fn open(&self, position: FrameIndex, utc: Timestamp<Utc>) -> Result<Segment, String> {
-        let mut wav = self.naming.create(utc, self.spec)?;
+    fn open(&self, opening: &Opening) -> Result<Segment, String> {
+        let mut wav = self.naming.create(opening, self.first, self.spec)?;
         wav.set_source_depth(self.source_depth);
         let path = wav.path().to_owned();
         let header = LedgerHeader {
             audyn_ledger: ledger::VERSION,
             recorder: self.recorder.clone(),
             file: path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default(),
-            first_position: position,
-            start_utc: rfc3339(utc),
+            first_position: opening.position,
+            start_utc: rfc3339(opening.utc),
             rate: self.spec.rate.hz(),
             channels: self.spec.channels.into(),
             bits: self.spec.depth.bits(),
+            placed_by: opening.placed.map(|placed| placed.placement),
+            clock: opening.placed.map(|placed| placed.quality),
+            tai_minus_utc: opening.tai_offset.map(|offset| offset.0 / 1_000_000_000),
         };
         let ledger = Ledger::create(&path, &header)
             .map_err(|error| {
                 tracing::warn!(path = %path.display(), %error, "the gap ledger cannot be made; gaps are only counted");
             })
             .ok();
-        Ok(Segment::new(wav, ledger, position))
+        Ok(Segment::new(wav, ledger, opening.position))
     }
 
     /// The close procedure.
@@ -348,5 +367,90 @@ pub(crate) fn make_safe(path: &Path) -> std::io::Result<()> {
     match std::fs::File::open(path).and_then(|file| file.sync_data()) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
         other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use audyn_core::flow::{GapCause, Placed, Placement, Why};
+    use audyn_core::segment::TimeAnchor;
+    use audyn_units::{ChannelCount, ClockQuality, FrameIndex, SampleRate};
+
+    use super::*;
+    use crate::feed;
+
+    const RATE: SampleRate = SampleRate::HZ_48000;
+
+    fn placed(position: u64, moved: i64, placement: Placement, why: Why) -> Placed {
+        let seconds = (position / 48_000) as i64;
+        let offset = Nanos::from_secs(37);
+        let anchor = TimeAnchor {
+            position: FrameIndex(position),
+            utc: Timestamp::from_nanos(seconds * 1_000_000_000) - offset,
+            rate: RATE,
+            exact: placement == Placement::MediaClock,
+            tai_offset: Some(offset),
+        };
+        let (position, tai_offset) = (FrameIndex(position), Some(offset));
+        Placed { position, moved, placement, quality: ClockQuality::PtpLocked, tai_offset, why, anchor }
+    }
+
+    #[test]
+    fn a_flow_that_is_placed_anew_ends_its_file_and_both_ledgers_say_how_they_stand() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.wav");
+        let (mut feed, end) = feed::connect(RATE, 1, None, None);
+        let plan = RecordingPlan {
+            recorder: "a".to_owned(),
+            naming: Naming::File(path.clone()),
+            spec: WavSpec { rate: RATE, channels: ChannelCount::MONO, depth: PcmDepth::Pcm24 },
+            source_depth: PcmDepth::Pcm24,
+        };
+        let mut recording = Recording::new(plan, end, SharedRecording::default());
+        let (notices, news) = std::sync::mpsc::sync_channel(64);
+
+        let first = 1_783_000_000 * 48_000;
+        let one = placed(first, 0, Placement::Arrival, Why::First);
+        feed.placed(&one);
+        feed.audio(one.position, &[256; 48], &one.anchor);
+        feed.silence(one.position + FrameCount(48), FrameCount(5), GapCause::Loss, &one.anchor);
+        feed.drift(Some(-12.345));
+        let why = Why::ClockStepped(Nanos::from_secs(-3_600));
+        let two = placed(first - 3_600 * 48_000, -172_800_053, Placement::MediaClock, why);
+        feed.placed(&two);
+        feed.audio(two.position, &[512; 48], &two.anchor);
+        feed.end(None);
+        feed.turn(two.position + FrameCount(48), None);
+        recording.work(Timestamp::from_nanos(1_000_000_000), &notices);
+
+        let opened: Vec<_> = news
+            .try_iter()
+            .filter_map(|notice| match notice {
+                Notice::Opened { path, position, .. } => Some((path, position)),
+                _ => None,
+            })
+            .collect();
+        let next = dir.path().join("a_002.wav");
+        assert_eq!(opened, [(path.clone(), one.position), (next.clone(), two.position)]);
+        let lines = |path: &Path| -> Vec<serde_json::Value> {
+            let text = std::fs::read_to_string(ledger::path_of(path)).unwrap();
+            text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+        };
+        let ledger = lines(&path);
+        assert_eq!((&ledger[0]["placed_by"], &ledger[0]["clock"]), (&"arrival".into(), &"ptp-locked".into()));
+        assert_eq!(ledger[0]["tai_minus_utc"], 37);
+        assert_eq!(ledger[0]["start_utc"], "2026-07-02T13:46:03Z");
+        assert_eq!((&ledger[1]["cause"], &ledger[1]["frames"]), (&"loss".into(), &5.into()));
+        assert_eq!(ledger[2]["event"], "placed-anew");
+        assert_eq!(
+            ledger[2]["detail"],
+            "this machine's clock stepped by -3600.000 s and stood by it; the next file goes on at frame \
+             85583827200000, -172800053 frames from here, placed by its media clock"
+        );
+        assert_eq!((&ledger[3]["closed"], &ledger[3]["drift_ppm"]), (&true.into(), &(-12.3).into()));
+        assert_eq!(ledger.len(), 4);
+        let ledger = lines(&next);
+        assert_eq!((&ledger[0]["placed_by"], ledger.len()), (&"media-clock".into(), 2));
+        assert_eq!(ledger[0]["file"], "a_002.wav");
     }
 }

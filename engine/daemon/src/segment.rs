@@ -7,7 +7,7 @@
 use std::io;
 use std::path::Path;
 
-use audyn_core::flow::{FlowEvent, Gap, GapCause};
+use audyn_core::flow::{FlowEvent, Gap, GapCause, Placed};
 use audyn_media::{FileStore, MediaError, Store, WavWriter};
 use audyn_units::{FrameCount, FrameIndex};
 
@@ -35,11 +35,14 @@ pub(crate) struct Segment<S: Store = FileStore> {
     owed: Option<Gap>,
     /// Gaps that are complete and that nobody has been told of yet.
     told: Vec<Gap>,
+    /// By how many parts per million the sender runs fast.
+    drift_ppm: Option<f64>,
 }
 
 impl<S: Store> Segment<S> {
     pub(crate) fn new(wav: WavWriter<S>, ledger: Option<Ledger>, head: FrameIndex) -> Self {
-        Self { wav, ledger, head, account: Account::default(), gap: None, owed: None, told: Vec::new() }
+        let account = Account::default();
+        Self { wav, ledger, head, account, gap: None, owed: None, told: Vec::new(), drift_ppm: None }
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -116,6 +119,18 @@ impl<S: Store> Segment<S> {
         self.enter(|ledger| ledger.event(at, event));
     }
 
+    /// Enters why the file ends here and where the next goes on.
+    pub(crate) fn ends(&mut self, placed: &Placed) {
+        self.end_gap();
+        let at = self.head;
+        self.enter(|ledger| ledger.placed_anew(at, placed));
+    }
+
+    /// Takes note of how fast the sender runs.
+    pub(crate) fn drifts(&mut self, ppm: f64) {
+        self.drift_ppm = Some(ppm);
+    }
+
     /// Writes what is buffered, and the header that counts it.
     pub(crate) fn flush(&mut self) -> Result<(), MediaError> {
         self.settle()?;
@@ -126,7 +141,7 @@ impl<S: Store> Segment<S> {
     pub(crate) fn close(mut self) -> (Account, Vec<Gap>, Result<(), MediaError>) {
         self.end_gap();
         let settled = self.settle();
-        let Self { wav, mut ledger, mut account, head, owed, told, .. } = self;
+        let Self { wav, mut ledger, mut account, head, owed, told, drift_ppm, .. } = self;
         let total = wav.frames();
         let closed = wav.close();
         let lost = match &closed {
@@ -141,7 +156,7 @@ impl<S: Store> Segment<S> {
         if let Some(mut ledger) = ledger.take() {
             let cut =
                 if missing == FrameCount::ZERO { Ok(()) } else { ledger.cut_short(head - missing, missing) };
-            said(cut.and_then(|()| ledger.close(account.written, account.filled)));
+            said(cut.and_then(|()| ledger.close(account.written, account.filled, drift_ppm)));
         }
         (account, told, settled.and(closed))
     }
@@ -246,6 +261,9 @@ mod tests {
             rate: 48_000,
             channels: 1,
             bits: 24,
+            placed_by: None,
+            clock: None,
+            tai_minus_utc: None,
         };
         let ledger = Ledger::create(&dir.join("a.wav"), &header).unwrap();
         Segment::new(WavWriter::on_store(Disk { room }, "a.wav", spec).unwrap(), Some(ledger), AT)

@@ -192,10 +192,11 @@ impl Engine {
             let _ = tell.send(Err(EngineError::Conflict(detail.to_owned())));
             return Ok(told);
         }
+        let tai = self.tai_minus_utc();
         let ask = move || {
             let naming = Naming::Archive { root, policy: ArchivePolicy::default(), zone: local_zone() };
             // Whoever asked may have stopped waiting.
-            let _ = tell.send(naming.check_writable());
+            let _ = tell.send(naming.check_writable(tai));
             asking.store(false, Release);
         };
         std::thread::Builder::new()
@@ -341,7 +342,9 @@ impl Comparison {
                     chunk.commit_all();
                 }
                 DiskCommand::Silence(frames, _) => self.position += frames.0,
-                DiskCommand::Open { .. }
+                DiskCommand::Open(_)
+                | DiskCommand::Ends(_)
+                | DiskCommand::Drift(_)
                 | DiskCommand::Joint(_)
                 | DiskCommand::Event(_)
                 | DiskCommand::Close(_) => {}
@@ -377,8 +380,13 @@ mod tests {
     use super::*;
     use crate::feed::Feed;
 
-    const ANCHOR: TimeAnchor =
-        TimeAnchor { position: FrameIndex(0), utc: Timestamp::ZERO, rate: SampleRate::HZ_48000 };
+    const ANCHOR: TimeAnchor = TimeAnchor {
+        position: FrameIndex(0),
+        utc: Timestamp::ZERO,
+        rate: SampleRate::HZ_48000,
+        exact: false,
+        tai_offset: None,
+    };
 
     /// Gives so many frames of the signal from `first` on, changed by `change`.
     fn give(feed: &mut Feed, first: u64, frames: u64, change: impl Fn(u64, i32) -> i32) {
@@ -416,6 +424,7 @@ mod tests {
             lock_memory: false,
             receive_buffer: 65_536,
             sync_every_second: false,
+            tai_offset: None,
             archive_root: dir.path().to_owned(),
         })
         .unwrap();

@@ -183,7 +183,9 @@ impl Service {
             Request::RemoveSource { revision, id } => now(self.change(revision, Change::RemoveSource(id))?),
             Request::Start(id) => Ok(match self.engine.would_record(id.as_str())? {
                 None => Answer::Now(Reply::Done),
-                Some(naming) => start(vec![(id.to_string(), naming)], Vec::new(), 1),
+                Some(naming) => {
+                    start(vec![(id.to_string(), naming)], Vec::new(), 1, self.engine.tai_minus_utc())
+                }
             }),
             Request::StartAll => {
                 let (mut ready, mut failed) = (Vec::new(), Vec::new());
@@ -195,7 +197,7 @@ impl Service {
                         Err(error) => failed.push((id.clone(), error)),
                     }
                 }
-                Ok(start(ready, failed, ids.len()))
+                Ok(start(ready, failed, ids.len(), self.engine.tai_minus_utc()))
             }
             Request::Stop(id) => Ok(Answer::WhenClosed(vec![self.stop(id.as_str())?])),
             Request::StopAll => {
@@ -302,10 +304,16 @@ impl Service {
 
 /// Starts recorders of which some cannot be: all are tried, and the answer names those that failed. `all` is how many were
 /// asked for.
-fn start(ready: Vec<(String, Naming)>, failed: Vec<(String, EngineError)>, all: usize) -> Answer {
+fn start(
+    ready: Vec<(String, Naming)>,
+    failed: Vec<(String, EngineError)>,
+    all: usize,
+    tai_offset: Option<Nanos>,
+) -> Answer {
     let ask = move || -> Then {
         let mut failed = failed;
-        let tried: Vec<_> = ready.into_iter().map(|(id, naming)| (id, naming.check_writable())).collect();
+        let tried: Vec<_> =
+            ready.into_iter().map(|(id, naming)| (id, naming.check_writable(tai_offset))).collect();
         Box::new(move |service| {
             for (id, writable) in tried {
                 if let Err(error) = writable.and_then(|()| service.engine.begin(&id, None)) {
@@ -373,6 +381,7 @@ fn options(global: &GlobalConfig, state: &Path) -> EngineOptions {
         receive_buffer: global.receive_buffer_bytes as usize,
         sync_every_second: global.sync_every_second,
         archive_root: global.archive_root.clone().into(),
+        tai_offset: global.tai_offset_seconds,
         state: Some(state.to_owned()),
     }
 }

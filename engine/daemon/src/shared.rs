@@ -7,8 +7,10 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicI64, AtomicU8, AtomicU32, AtomicU64};
 use std::sync::{Arc, Mutex};
 
-use audyn_core::flow::{FlowCounters, Gap};
+use audyn_core::clock::TaiReading;
+use audyn_core::flow::{FlowCounters, Gap, Placement};
 use audyn_core::meter::Levels;
+use audyn_sys::ClockPair;
 use audyn_units::{ClockQuality, FrameCount, FrameIndex, Nanos, Ssrc, Timestamp, Utc};
 
 /// The capture thread's counters.
@@ -50,7 +52,10 @@ impl ClockShared {
     pub(crate) fn tell(&self, quality: ClockQuality, tai_offset: Option<i32>) {
         let place = ClockQuality::ALL.iter().position(|&each| each == quality);
         self.quality.store(place.expect("every quality is among all of them") as u8, Relaxed);
-        self.tai_offset.store(tai_offset.unwrap_or(0), Relaxed);
+        // What was known once is truer than nothing: without it TAI would seem to step back by all of it.
+        if let Some(offset) = tai_offset {
+            self.tai_offset.store(offset, Relaxed);
+        }
     }
 
     /// How well TAI is known.
@@ -61,6 +66,21 @@ impl ClockShared {
     /// TAI − UTC in seconds, if somebody told it.
     pub(crate) fn tai_offset(&self) -> Option<i32> {
         Some(self.tai_offset.load(Relaxed)).filter(|&offset| offset != 0)
+    }
+
+    /// The same as a span.
+    pub(crate) fn tai_minus_utc(&self) -> Option<Nanos> {
+        self.tai_offset().map(|seconds| Nanos::from_secs(i64::from(seconds)))
+    }
+
+    /// What the clock shows, with what is known of it.
+    pub(crate) fn reading(&self, clocks: &ClockPair) -> TaiReading {
+        TaiReading {
+            at: clocks.at,
+            utc: clocks.to_utc(clocks.at),
+            tai_offset: self.tai_minus_utc(),
+            quality: self.quality(),
+        }
     }
 }
 
@@ -89,6 +109,10 @@ pub(crate) struct FlowStatus {
     pub(crate) receiving: bool,
     /// For how long each sample that came has been zero.
     pub(crate) quiet: Nanos,
+    /// How the flow was placed, and how good the clock was then.
+    pub(crate) placement: Option<(Placement, ClockQuality)>,
+    pub(crate) drift_ppm: Option<f64>,
+    pub(crate) behind: Option<Nanos>,
 }
 
 /// A recorder's levels: written by its worker 30 times a second, read by control.

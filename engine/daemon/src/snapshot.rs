@@ -3,8 +3,8 @@
 use std::sync::atomic::Ordering::Relaxed;
 
 use audyn_api::{
-    CaptureStats, ChannelLevel, FlowCounters, FlowSnapshot, FlowState, GapCause, GapEntry, LevelsFrame,
-    RecorderLevels, RecorderSnapshot, RecorderState, Snapshot, SourceConfig,
+    CaptureStats, ChannelLevel, FlowCounters, FlowSnapshot, FlowState, FlowTiming, GapCause, GapEntry,
+    LevelsFrame, Placement, RecorderLevels, RecorderSnapshot, RecorderState, Snapshot, SourceConfig,
 };
 use audyn_core::flow;
 use audyn_sys::clock;
@@ -151,6 +151,19 @@ fn flow_snapshot(flow: &FlowEntry) -> FlowSnapshot {
             .map(|(_, sentence)| sentence.clone())
             .or_else(|| socket_error(flow.shared.socket_errno.load(Relaxed))),
         diagnosis,
+        timing: timing(&status),
+    }
+}
+
+fn timing(status: &FlowStatus) -> FlowTiming {
+    FlowTiming {
+        placement: status.placement.map(|(placement, _)| match placement {
+            flow::Placement::MediaClock => Placement::MediaClock,
+            flow::Placement::Arrival => Placement::Arrival,
+        }),
+        quality: status.placement.map_or_else(Default::default, |(_, quality)| quality),
+        drift_ppm: status.drift_ppm,
+        behind_nanos: status.behind.map(|behind| behind.0),
     }
 }
 

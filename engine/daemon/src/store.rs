@@ -327,6 +327,9 @@ fn check_global(global: &GlobalConfig) -> Result<(), String> {
             global.receive_buffer_bytes
         ));
     }
+    if global.tai_offset_seconds.is_some_and(|offset| !(1..=255).contains(&offset)) {
+        return Err("tai_offset_seconds is outside 1 to 255; it is 37 since 2017, and left out where the kernel knows it".to_owned());
+    }
     if global.fifo_priority > 99 {
         return Err(format!("fifo_priority {} is outside 0 to 99", global.fifo_priority));
     }

@@ -3,7 +3,7 @@
 //! Owns: the channel map, the meter, the feed of the running recording. Lives in a worker.
 
 use audyn_core::channels::ChannelMap;
-use audyn_core::flow::{FlowEvent, FlowSink, Gap, GapCause};
+use audyn_core::flow::{FlowEvent, FlowSink, Gap, GapCause, Placed};
 use audyn_core::meter::Meter;
 use audyn_core::segment::TimeAnchor;
 use audyn_units::{FrameCount, FrameIndex, Mono, Nanos, Timestamp};
@@ -60,8 +60,10 @@ impl Tap {
         receiving: bool,
         head: FrameIndex,
         anchor: Option<&TimeAnchor>,
+        drift: Option<f64>,
     ) {
         if let Some(feed) = &mut self.feed {
+            feed.drift(drift);
             feed.turn(head, anchor);
             if feed.is_finished() {
                 self.feed = None;
@@ -86,9 +88,19 @@ pub(crate) struct Taps<'a> {
     pub(crate) cause: &'a mut GapCause,
     /// Set when a sample comes that is not zero.
     pub(crate) heard: &'a mut bool,
+    /// How the running stretch was placed; kept by the flow for the same reason.
+    pub(crate) placed: &'a mut Option<Placed>,
 }
 
 impl FlowSink for Taps<'_> {
+    fn placed(&mut self, placed: &Placed) {
+        self.anchor = placed.anchor;
+        *self.placed = Some(*placed);
+        for feed in self.taps.iter_mut().filter_map(|tap| tap.feed.as_mut()) {
+            feed.placed(placed);
+        }
+    }
+
     fn audio(&mut self, at: FrameIndex, samples: &[i32]) {
         *self.heard = *self.heard || samples.iter().any(|&sample| sample != 0);
         for tap in &mut *self.taps {
@@ -139,10 +151,12 @@ mod tests {
             position: FrameIndex(0),
             utc: Timestamp::ZERO,
             rate: audyn_units::SampleRate::HZ_48000,
+            exact: false,
+            tai_offset: None,
         };
         let read = |tap: &mut Tap, turn: i64, receiving| -> Levels {
             let now = Timestamp::ZERO + METER_PERIOD * turn;
-            tap.turn(now, receiving, FrameIndex(0), Some(&anchor));
+            tap.turn(now, receiving, FrameIndex(0), Some(&anchor), None);
             published.lock().unwrap().clone()
         };
         tap.audio(FrameIndex(0), &[1 << 30; 96], &anchor);

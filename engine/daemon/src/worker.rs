@@ -12,14 +12,16 @@ use std::sync::atomic::{
 use std::sync::mpsc::{Receiver as Inbox, Sender, channel};
 use std::thread::JoinHandle;
 
-use audyn_core::flow::{GapCause, Receiver};
+use audyn_core::clock::TaiReading;
+use audyn_core::flow::{GapCause, Placed, Receiver};
 use audyn_core::segment::TimeAnchor;
-use audyn_sys::{ClockPair, Grid, SysError, clock};
+use audyn_sys::clock::{mono_now, sleep_until};
+use audyn_sys::{ClockPair, Grid, SysError};
 use audyn_units::{Mono, Nanos, Timestamp};
 
 use crate::capture::WorkerPort;
 use crate::feed::{Done, Feed};
-use crate::shared::FlowStatus;
+use crate::shared::{ClockShared, FlowStatus};
 use crate::tap::{Tap, Taps};
 
 /// What a worker is told.
@@ -50,6 +52,8 @@ struct FlowWorker {
     cause: GapCause,
     /// When a sample last came that was not zero, or nothing came at all.
     heard: Timestamp<Mono>,
+    /// How the running stretch was placed.
+    placed: Option<Placed>,
 }
 
 /// The handle of a running worker. Dropping it ends the thread.
@@ -62,8 +66,8 @@ pub(crate) struct Worker {
 }
 
 impl Worker {
-    /// Starts worker `n`, which wakes each `period`.
-    pub(crate) fn start(n: usize, period: Nanos) -> Result<Self, SysError> {
+    /// Starts worker `n`, which wakes each `period` and reads the clock with what is known of it.
+    pub(crate) fn start(n: usize, period: Nanos, clock: Arc<ClockShared>) -> Result<Self, SysError> {
         let mut grid = Grid::new(period)?;
         let (orders, inbox) = channel();
         let stop = Arc::new(AtomicBool::new(false));
@@ -73,8 +77,8 @@ impl Worker {
             .spawn(move || {
                 let mut flows = Vec::new();
                 while !stopped.load(Acquire) {
-                    clock::sleep_until(grid.next_after(clock::mono_now()).at);
-                    turn(&mut flows, &inbox);
+                    sleep_until(grid.next_after(mono_now()).at);
+                    turn(&mut flows, &inbox, &clock);
                 }
             })
             .map_err(|source| SysError::Thread { source })?;
@@ -96,13 +100,13 @@ impl Drop for Worker {
     }
 }
 
-fn turn(flows: &mut Vec<FlowWorker>, inbox: &Inbox<Order>) {
+fn turn(flows: &mut Vec<FlowWorker>, inbox: &Inbox<Order>, clock: &ClockShared) {
     while let Ok(order) = inbox.try_recv() {
         obey(flows, order);
     }
-    let clocks = ClockPair::sample();
+    let reading = clock.reading(&ClockPair::sample());
     for flow in flows {
-        flow.turn(&clocks);
+        flow.turn(reading);
     }
 }
 
@@ -117,7 +121,8 @@ fn obey(flows: &mut Vec<FlowWorker>, order: Order) {
             ending: Vec::new(),
             sender: None,
             cause: GapCause::Loss,
-            heard: clock::mono_now(),
+            heard: mono_now(),
+            placed: None,
         }),
         Order::RemoveFlow { flow } => {
             if let Some(at) = find(flows, flow) {
@@ -134,12 +139,18 @@ fn obey(flows: &mut Vec<FlowWorker>, order: Order) {
             None => done(),
         },
         Order::Record { flow, recorder, feed } => {
-            if let Some(at) = find(flows, flow)
-                && let Some(tap) = flows[at].tap(&recorder)
-                && let Some(mut before) = tap.feed.replace(*feed)
-            {
-                before.end(None);
-                flows[at].ending.push(before);
+            if let Some(at) = find(flows, flow) {
+                let placed = flows[at].placed;
+                if let Some(tap) = flows[at].tap(&recorder) {
+                    let before = tap.feed.replace(*feed);
+                    if let (Some(feed), Some(placed)) = (&mut tap.feed, placed) {
+                        feed.placed(&placed);
+                    }
+                    if let Some(mut before) = before {
+                        before.end(None);
+                        flows[at].ending.push(before);
+                    }
+                }
             }
         }
         Order::EndRecording { flow, recorder, done } => {
@@ -168,26 +179,37 @@ impl FlowWorker {
         }
     }
 
-    fn turn(&mut self, clocks: &ClockPair) {
+    fn turn(&mut self, reading: TaiReading) {
         // Read before the ring: what the kernel had up to then lies in it.
         let captured = Timestamp::from_nanos(self.port.shared.captured_until.load(Acquire));
-        let now = clocks.at;
-        let mut anchor = self.anchor(clocks);
+        let now = reading.at;
         let mut heard = false;
+        let receiver = &mut self.receiver;
+        let mut sink = Taps {
+            taps: &mut self.taps,
+            anchor: TimeAnchor {
+                position: receiver.position(),
+                utc: reading.utc,
+                rate: receiver.format().rate,
+                exact: false,
+                tai_offset: reading.tai_offset,
+            },
+            cause: &mut self.cause,
+            placed: &mut self.placed,
+            heard: &mut heard,
+        };
+        receiver.on_clock(reading, &mut sink);
+        sink.anchor = receiver.time_anchor(now).unwrap_or(sink.anchor);
 
         while let Ok(filled) = self.port.filled.pop() {
-            let mut sink = Taps { taps: &mut self.taps, anchor, cause: &mut self.cause, heard: &mut heard };
             if filled.truncated {
-                self.receiver.on_oversized();
+                receiver.on_oversized();
             } else {
-                let before = self.receiver.counters().received;
+                let before = receiver.counters().received;
                 let bytes = &self.port.slab.bytes(&filled.slot)[..usize::from(filled.len)];
-                self.receiver.on_packet(filled.arrival, bytes, &mut sink);
-                if self.receiver.counters().received > before {
+                receiver.on_packet(filled.arrival, bytes, &mut sink);
+                if receiver.counters().received > before {
                     self.sender = Some(filled.sender);
-                    if before == 0 {
-                        anchor = self.anchor(clocks);
-                    }
                 }
             }
             assert!(
@@ -195,31 +217,22 @@ impl FlowWorker {
                 "the ring holds as many as there are slots"
             );
         }
-        let mut sink = Taps { taps: &mut self.taps, anchor, cause: &mut self.cause, heard: &mut heard };
-        self.receiver.on_time(captured, &mut sink);
+        receiver.on_time(captured, &mut sink);
 
-        let head = self.receiver.position();
-        let receiving = self.receiver.is_receiving(now);
+        let anchor = sink.anchor;
+        let head = receiver.position();
+        let (receiving, drift) = (receiver.is_receiving(now), receiver.drift_ppm());
         if heard || !receiving {
             self.heard = now;
         }
         for tap in &mut self.taps {
-            tap.turn(now, receiving, head, Some(&anchor));
+            tap.turn(now, receiving, head, Some(&anchor), drift);
         }
         for feed in &mut self.ending {
             feed.turn(head, None);
         }
         self.ending.retain(|feed| !feed.is_finished());
         self.publish(now);
-    }
-
-    /// Which frame is arriving now. Before there is a source, its first frame is.
-    fn anchor(&self, clocks: &ClockPair) -> TimeAnchor {
-        TimeAnchor {
-            position: self.receiver.arriving_at(clocks.at).unwrap_or_else(|| self.receiver.position()),
-            utc: clocks.to_utc(clocks.at),
-            rate: self.receiver.format().rate,
-        }
     }
 
     fn publish(&self, now: Timestamp<Mono>) {
@@ -234,6 +247,9 @@ impl FlowWorker {
                 sender: self.sender,
                 receiving: self.receiver.is_receiving(now),
                 quiet: now - self.heard,
+                placement: self.receiver.placement(),
+                drift_ppm: self.receiver.drift_ppm(),
+                behind: self.receiver.behind(now),
             };
         }
     }

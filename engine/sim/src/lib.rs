@@ -16,14 +16,18 @@
 
 mod chance;
 mod lane;
+mod machine;
 mod rubbish;
 mod scenario;
 mod tape;
+mod timed;
 mod world;
 
 pub use chance::Dice;
 pub use lane::{Path, Stream};
+pub use machine::{MachineClock, Turn};
 pub use rubbish::Rubbish;
 pub use scenario::{Break, Kind, Scenario};
-pub use tape::Tape;
+pub use tape::{Stretch, Tape};
+pub use timed::{Expected, Happening, Timed};
 pub use world::World;

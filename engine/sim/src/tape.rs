@@ -12,7 +12,7 @@
 //!   media index is the index plus the steps that the sender's timestamps have made up to there;
 //! - each stretch of silence is one gap, of the same position and length, closed before the audio after it.
 
-use audyn_core::flow::{FlowEvent, FlowSink, Gap};
+use audyn_core::flow::{FlowEvent, FlowSink, Gap, Placed};
 use audyn_core::sender::{PauseKind, Span, Spans, Step, Truth, index_position_of, index_sample};
 use audyn_units::{ChannelCount, Encoding, FrameCount, FrameIndex, Ssrc};
 
@@ -50,6 +50,8 @@ pub struct Tape {
     offset: Option<i64>,
     /// The offset may change with the next frame.
     joint: bool,
+    /// A stretch has begun, so the offset may change as well.
+    anew: bool,
     silence: Option<Span>,
     opened: Option<Gap>,
     offsets: Vec<i64>,
@@ -57,6 +59,22 @@ pub struct Tape {
     filled: u64,
     gaps: Vec<Gap>,
     events: Vec<FlowEvent>,
+    stretches: Vec<Stretch>,
+    /// Of which stretch each gap is, by its number.
+    gap_stretches: Vec<usize>,
+    /// Silence whose gap nobody closed, since the receiver ended.
+    abandoned: u64,
+}
+
+/// What stands between two places of a flow on the clock.
+#[derive(Debug, Clone, Copy)]
+pub struct Stretch {
+    /// How it was placed.
+    pub placed: Placed,
+    /// Position minus media index of its first audio, if it has any.
+    pub offset: Option<i64>,
+    /// Frames of audio and silence.
+    pub frames: FrameCount,
 }
 
 impl Tape {
@@ -71,6 +89,7 @@ impl Tape {
             next: None,
             offset: None,
             joint: false,
+            anew: false,
             silence: None,
             opened: None,
             offsets: Vec::new(),
@@ -78,6 +97,9 @@ impl Tape {
             filled: 0,
             gaps: Vec::new(),
             events: Vec::new(),
+            stretches: Vec::new(),
+            gap_stretches: Vec::new(),
+            abandoned: 0,
         }
     }
 
@@ -98,7 +120,7 @@ impl Tape {
 
     /// Silence at the end whose gap isn't closed.
     pub fn open_silence(&self) -> FrameCount {
-        self.silence.map_or(FrameCount::ZERO, |span| span.frames)
+        FrameCount(self.abandoned + self.silence.map_or(0, |span| span.frames.0))
     }
 
     /// Position minus media index, one for each stretch, in order.
@@ -109,6 +131,28 @@ impl Tape {
     /// The ledger: every gap that was closed.
     pub fn gaps(&self) -> &[Gap] {
         &self.gaps
+    }
+
+    /// The gaps of a stretch, by its number; the first has number 0.
+    pub fn gaps_of(&self, stretch: usize) -> impl Iterator<Item = &Gap> {
+        self.gaps
+            .iter()
+            .zip(&self.gap_stretches)
+            .filter(move |(_, of)| **of == stretch + 1)
+            .map(|(gap, _)| gap)
+    }
+
+    /// Another receiver takes over: it may begin anywhere, and knows nothing of what was open.
+    pub(crate) fn restart(&mut self) {
+        self.abandoned += self.silence.take().map_or(0, |span| span.frames.0);
+        self.opened = None;
+        self.playing = None;
+        (self.next, self.offset, self.joint) = (None, None, false);
+    }
+
+    /// The stretches between two places on the clock, in order; none if no clock was told.
+    pub fn stretches(&self) -> &[Stretch] {
+        &self.stretches
     }
 
     /// What happened.
@@ -168,6 +212,9 @@ impl Tape {
         assert_eq!(at, next, "not contiguous: {at} follows {next}");
         self.first.get_or_insert(at);
         self.next = Some(at + FrameCount(frames));
+        if let Some(stretch) = self.stretches.last_mut() {
+            stretch.frames += FrameCount(frames);
+        }
     }
 
     /// Checks the longest part of a run that must be one piece; returns its frames.
@@ -196,14 +243,17 @@ impl Tape {
         let offset = at.distance_from(index) - steps;
         if self.offset != Some(offset) {
             assert!(
-                self.joint || self.offset.is_none(),
+                self.joint || self.anew || self.offset.is_none(),
                 "{at}: index {index} stands at offset {offset} after {:?}, and nothing says so",
                 self.offset
             );
             self.offset = Some(offset);
             self.offsets.push(offset);
         }
-        self.joint = false;
+        (self.joint, self.anew) = (false, false);
+        if let Some(stretch) = self.stretches.last_mut() {
+            stretch.offset.get_or_insert(offset);
+        }
         let span = Span { start: index, frames: FrameCount(frames as u64) };
         heard.end = span.end();
         heard.kept.insert(span);
@@ -240,6 +290,22 @@ fn check(
 }
 
 impl FlowSink for Tape {
+    fn placed(&mut self, placed: &Placed) {
+        assert!(self.silence.is_none() && self.opened.is_none(), "a stretch begins within a gap: {placed:?}");
+        if let Some(next) = self.next {
+            assert_eq!(
+                placed.position.distance_from(next),
+                placed.moved,
+                "moved by what it says: {placed:?}"
+            );
+        }
+        self.next = Some(placed.position);
+        self.joint = false;
+        self.first.get_or_insert(placed.position);
+        self.anew = true;
+        self.stretches.push(Stretch { placed: *placed, offset: None, frames: FrameCount::ZERO });
+    }
+
     fn audio(&mut self, at: FrameIndex, samples: &[i32]) {
         let channels = self.channels.get();
         assert!(samples.len().is_multiple_of(channels), "{at}: half a frame");
@@ -301,6 +367,7 @@ impl FlowSink for Tape {
         assert!(!self.joint, "two gaps at one place: {gap:?}");
         self.joint = gap.estimated;
         self.gaps.push(gap);
+        self.gap_stretches.push(self.stretches.len());
     }
 
     fn event(&mut self, event: FlowEvent) {

@@ -5,7 +5,7 @@ use audyn_core::sender::{self, SenderError, Truth};
 use audyn_units::{FrameIndex, Mono, Nanos, Ssrc, Timestamp};
 
 use crate::lane::AudioLane;
-use crate::{Path, Rubbish, Stream, Tape};
+use crate::{MachineClock, Path, Rubbish, Stream, Tape};
 
 /// A sender and what the tape is told of it.
 #[derive(Debug)]
@@ -29,6 +29,12 @@ pub struct World {
     scratch: Vec<u8>,
     /// Times in which the reader does not run, in order.
     stalls: Vec<(Timestamp<Mono>, Timestamp<Mono>)>,
+    clock: Option<MachineClock>,
+    media_clock_offset: Option<u32>,
+    /// When the receiver ends and when another begins.
+    restart: Option<(Timestamp<Mono>, Timestamp<Mono>)>,
+    /// What receivers before this one counted.
+    before: FlowCounters,
 }
 
 impl World {
@@ -44,6 +50,10 @@ impl World {
             rubbish: None,
             scratch: Vec::new(),
             stalls: Vec::new(),
+            clock: None,
+            media_clock_offset: None,
+            restart: None,
+            before: FlowCounters::default(),
         }
     }
 
@@ -87,6 +97,19 @@ impl World {
     /// The reader does not run from `from` for `length`. What comes meanwhile waits in the kernel with its arrival time.
     pub fn stall(&mut self, from: Timestamp<Mono>, length: Nanos) {
         self.stalls.push((from, from + length));
+    }
+
+    /// Gives the machine a clock, and the receiver the sender's media clock offset.
+    pub fn set_clock(&mut self, clock: MachineClock, media_clock_offset: Option<u32>) {
+        self.clock = Some(clock);
+        self.media_clock_offset = media_clock_offset;
+        self.receiver =
+            Receiver::new(*self.receiver.format(), self.base).with_media_clock(media_clock_offset);
+    }
+
+    /// The receiver ends at `from` and a new one begins after `length`. What comes meanwhile is lost.
+    pub fn restart(&mut self, from: Timestamp<Mono>, length: Nanos) {
+        self.restart = Some((from, from + length));
     }
 
     /// Changes the reader's cadence.
@@ -147,12 +170,51 @@ impl World {
         (tape, counters)
     }
 
+    /// Ends a recording whose receiver had a clock: gives what waits, and checks the sums. Returns the tape, and the counters of all
+    /// receivers together.
+    pub fn finish_timed(mut self) -> (Tape, FlowCounters) {
+        self.receiver.flush(&mut self.tape);
+        let counters = sum(self.before, self.receiver.counters());
+        let tape = self.tape;
+        let stretches: u64 = tape.stretches().iter().map(|stretch| stretch.frames.0).sum();
+        assert_eq!(stretches, tape.written().0 + tape.filled().0, "all that was given is of some stretch");
+        assert_eq!(counters.lost_frames, tape.filled().0, "counted and filled");
+        assert_eq!(counters.gaps, tape.gaps().len() as u64, "counted and closed");
+        let ledger: u64 = tape.gaps().iter().map(|gap| gap.frames.0).sum();
+        assert_eq!(ledger + tape.open_silence().0, tape.filled().0, "ledger and silence");
+        let last = tape.stretches().last().expect("something was heard");
+        assert_eq!(
+            self.receiver.position(),
+            last.placed.position + last.frames,
+            "written + filled = elapsed"
+        );
+        (tape, counters)
+    }
+
     /// One turn of the reader: all that has arrived, then the time.
     fn turn(&mut self) {
         self.now += self.grid;
         let now = self.now;
+        if let Some((from, until)) = self.restart
+            && from <= now
+        {
+            if now < until {
+                while let Some((_, which)) = self.earliest(now) {
+                    self.lose(which);
+                }
+                return;
+            }
+            self.restart = None;
+            self.before = sum(self.before, self.receiver.counters());
+            self.receiver =
+                Receiver::new(*self.receiver.format(), self.base).with_media_clock(self.media_clock_offset);
+            self.tape.restart();
+        }
         if self.stalls.iter().any(|&(from, until)| from <= now && now < until) {
             return;
+        }
+        if let Some(clock) = &self.clock {
+            self.receiver.on_clock(clock.reading(now), &mut self.tape);
         }
         while let Some((arrival, which)) = self.earliest(now) {
             let (receiver, tape) = (&mut self.receiver, &mut self.tape);
@@ -175,6 +237,21 @@ impl World {
         self.receiver.on_time(now, &mut self.tape);
     }
 
+    /// A datagram comes and nobody is there.
+    fn lose(&mut self, which: Option<usize>) {
+        match (which, &mut self.rubbish) {
+            (Some(talker), _) => {
+                let Talker { lane, ssrc, wanted } = &mut self.talkers[talker];
+                if *wanted {
+                    self.tape.learn(lane.stream(), *ssrc, lane.truth(), lane.horizon());
+                }
+                lane.pop(|_| {});
+            }
+            (None, Some(rubbish)) => rubbish.pop(&mut self.scratch),
+            (None, None) => {}
+        }
+    }
+
     /// The earliest arrival up to `now`, and the talker that it comes from; none for rubbish.
     fn earliest(&mut self, now: Timestamp<Mono>) -> Option<(Timestamp<Mono>, Option<usize>)> {
         let mut first = self.rubbish.as_ref().and_then(Rubbish::peek).map(|arrival| (arrival, None));
@@ -186,5 +263,16 @@ impl World {
             }
         }
         first.filter(|(arrival, _)| *arrival <= now)
+    }
+}
+
+/// The counters of two receivers that followed each other, where the tests look at them.
+fn sum(one: FlowCounters, other: &FlowCounters) -> FlowCounters {
+    FlowCounters {
+        lost_frames: one.lost_frames + other.lost_frames,
+        gaps: one.gaps + other.gaps,
+        ssrc_changes: one.ssrc_changes + other.ssrc_changes,
+        late: one.late + other.late,
+        ..*other
     }
 }

@@ -1,8 +1,8 @@
 //! Outages in which the counters wrap, and senders that share a group.
 
-use audyn_core::flow::{FlowFormat, Gap, GapCause};
+use audyn_core::flow::{FlowFormat, Gap, GapCause, Placement};
 use audyn_core::sender::{Config, Event, Fault, Format, Impairments, PauseKind};
-use audyn_sim::{Path, Stream, World};
+use audyn_sim::{MachineClock, Path, Stream, World};
 use audyn_units::{
     ChannelCount, Encoding, FrameCount, FrameIndex, Mono, Nanos, PayloadType, RtpTime, SampleRate, SeqNo,
     Ssrc, Timestamp,
@@ -172,4 +172,41 @@ fn two_senders_on_one_group_are_heard_one_after_the_other() {
     assert_eq!(counters.ssrc_changes, 1);
     let causes: Vec<_> = tape.gaps().iter().map(|gap| (gap.cause, gap.estimated)).collect();
     assert_eq!(causes, [(GapCause::SsrcChange, true)]);
+}
+
+#[test]
+fn between_two_frames_an_hour_apart_lie_172_800_000_across_a_restart() {
+    // 2026-07-02 14:00:00 TAI, an hour's outage but for half a second at both ends, and another receiver in between.
+    let (tai, hour) = (1_783_000_800_u64, 3_600 * 48_000_u64);
+    let (at, length) = (24_000, hour - 24_000);
+    let fault = Fault::Pause { length: FrameCount(length), kind: PauseKind::Running };
+    let impairments =
+        Impairments { events: vec![Event { at: FrameIndex(at), fault }], ..Impairments::default() };
+    let first_timestamp = RtpTime((tai * 48_000) as u32);
+    let config = Config { impairments, first_timestamp, ..config(1, 48, (hour + 24_000) / 48) };
+    let mut world = world();
+    world.add_sender(config, Stream { number: 1, first: FrameIndex(0) }, path(START, 20)).unwrap();
+    let clock = MachineClock {
+        origin: (START, Timestamp::from_nanos(tai as i64 * 1_000_000_000)),
+        ppm: 20,
+        leap_seconds: Nanos::from_secs(37),
+        told: Some(Nanos::from_secs(37)),
+        turns: Vec::new(),
+    };
+    world.set_clock(clock, None);
+    world.restart(START + Nanos::from_secs(1_000), Nanos::from_secs(5));
+    world.run_until(START + Nanos::from_secs(2));
+    world.set_grid(Nanos::from_millis(500));
+    world.run_until(START + Nanos::from_secs(3_598));
+    world.set_grid(Nanos::from_millis(4));
+    world.run_out();
+    let (tape, _) = world.finish_timed();
+    let [one, other] = tape.stretches() else { panic!("{:?}", tape.stretches()) };
+    assert_eq!(one.placed.position, FrameIndex(tai * 48_000));
+    assert_eq!(other.placed.position.since(one.placed.position), FrameCount(172_800_000));
+    assert_eq!(
+        (one.placed.placement, other.placed.placement),
+        (Placement::MediaClock, Placement::MediaClock)
+    );
+    assert_eq!(one.offset, other.offset, "the sample that the sender numbered stands where it did");
 }

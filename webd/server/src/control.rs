@@ -1,6 +1,6 @@
 //! `/api/control/status`: the engine as a whole. It answers while the engine is away, and says so.
 
-use audyn_api::{CaptureStats, DiskState, FlowCounters, FlowSnapshot, FlowState, RecorderState};
+use audyn_api::{CaptureStats, DiskState, FlowCounters, FlowSnapshot, FlowState, FlowTiming, RecorderState};
 use axum::Router;
 use axum::extract::State;
 use axum::response::Response;
@@ -67,6 +67,8 @@ struct Flow<'a> {
     receive_buffer_bytes: u64,
     error: Option<&'a str>,
     counters: FlowCounters,
+    /// How it stands on the clock.
+    timing: FlowTiming,
 }
 
 impl<'a> From<&'a FlowSnapshot> for Flow<'a> {
@@ -82,6 +84,7 @@ impl<'a> From<&'a FlowSnapshot> for Flow<'a> {
             receive_buffer_bytes: flow.receive_buffer_bytes,
             error: flow.error.as_deref(),
             counters: flow.counters,
+            timing: flow.timing,
         }
     }
 }

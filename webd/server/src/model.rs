@@ -3,7 +3,9 @@
 //! Names and shapes are the contract with the browser; numbers are finite always.
 
 use audyn_api::RecorderState;
-use audyn_api::{ChannelLevel, FlowState, LevelsFrame, RecorderConfig, RecorderLevels, RecorderSnapshot};
+use audyn_api::{
+    ChannelLevel, FlowState, FlowTiming, LevelsFrame, RecorderConfig, RecorderLevels, RecorderSnapshot,
+};
 use audyn_units::Dbfs;
 use serde::Serialize;
 
@@ -41,6 +43,8 @@ pub(crate) struct Recorder<'a> {
     /// In hertz; 0 without a source.
     rate: u32,
     channel_names: &'a [String],
+    /// How its flow stands on the clock; null without a flow.
+    timing: Option<FlowTiming>,
 }
 
 /// A recorder's configuration with the revision of the whole, so that what was read can be changed and sent back
@@ -78,14 +82,16 @@ impl<'a> Recorder<'a> {
         let of_this = |levels: &&RecorderLevels| levels.recorder.as_str() == recorder.id;
         let channels = levels.and_then(|frame| frame.recorders.iter().find(of_this));
         let filled = recorder.frames_filled.0;
+        let config = view.recorder_config(&recorder.id);
+        let source = config.and_then(|config| config.source_id.as_ref());
+        let flow =
+            source.and_then(|id| view.snapshot.flows.iter().find(|flow| flow.source.as_ref() == Some(id)));
         Self {
             id: &recorder.id,
             name: &recorder.name,
             enabled: recorder.enabled,
             state: recorder.state,
-            config: view
-                .recorder_config(&recorder.id)
-                .map(|config| Config { revision: view.config.revision, config }),
+            config: config.map(|config| Config { revision: view.config.revision, config }),
             studio_id: recorder.studio_id.as_deref(),
             levels: channels.map(|found| level_list(&found.channels, recorder)).unwrap_or_default(),
             start_time: recorder.start_time.map(rfc3339),
@@ -100,6 +106,7 @@ impl<'a> Recorder<'a> {
             gaps: recorder.gaps,
             rate: recorder.rate,
             channel_names: &recorder.channel_names,
+            timing: flow.map(|flow| flow.timing),
         }
     }
 }

@@ -3,7 +3,7 @@
  * or a name in it is a function of these.
  */
 
-import type { FlowState, ImageFallback, ImageReport, RecorderState } from '@/api/types';
+import type { ClockQuality, FlowState, FlowTiming, ImageFallback, ImageReport, RecorderState } from '@/api/types';
 import type { Loss } from '@/util/loss';
 import { formatLost } from '@/util/format';
 
@@ -79,6 +79,18 @@ export const texts = {
     waiting: 'No packet of the source has come yet: check its address, the sender and the network.',
     failed: 'The socket for this source could not be opened; it is tried again.',
   } satisfies Record<FlowState, string>,
+  placed: {
+    'media-clock': 'Each sample has its exact time, from the sender’s media clock.',
+    arrival: 'Times are estimated: the sender’s media clock does not agree with the clock of this machine.',
+  } satisfies Record<Exclude<FlowTiming['placement'], null>, string>,
+  clock: {
+    'ptp-locked': 'The clock of this machine was locked to PTP.',
+    'ptp-free-running': 'The clock of this machine ran on alone after PTP.',
+    ntp: 'The clock of this machine was synchronised by NTP.',
+    none: 'Nothing was known to set the clock of this machine.',
+  } satisfies Record<ClockQuality, string>,
+  drift: (ppm: number) =>
+    `The sender runs ${Math.abs(ppm).toFixed(1)} ppm ${ppm < 0 ? 'slower' : 'faster'} than this machine.`,
   flowOff: 'Does not receive while off',
   noSource: 'No source assigned',
 

@@ -3,12 +3,14 @@
 use audyn_api::{
     ArchiveCheck, ArchiveClock, ArchiveConfig, CaptureRights, CaptureStats, ChannelLevel, ClientFrame,
     ConfigDocument, DeletedFile, Diagnosis, DiskState, Event, FlowCounters, FlowSnapshot, FlowState,
-    FormatConfig, GapCause, GapEntry, GlobalConfig, Layout, LevelsFrame, MAGIC, RecorderConfig, RecorderId,
-    RecorderLevels, RecorderSnapshot, RecorderState, Refusal, RefusalKind, Reply, Request, SelfTestReport,
-    ServerFrame, SilenceCause, Snapshot, SourceConfig, SourceId, Subscription, VERSION,
+    FlowTiming, FormatConfig, GapCause, GapEntry, GlobalConfig, Layout, LevelsFrame, MAGIC, Placement,
+    RecorderConfig, RecorderId, RecorderLevels, RecorderSnapshot, RecorderState, Refusal, RefusalKind, Reply,
+    Request, SelfTestReport, ServerFrame, SilenceCause, Snapshot, SourceConfig, SourceId, Subscription,
+    VERSION,
 };
 use audyn_units::{
-    ChannelCount, Dbfs, Encoding, FrameCount, FrameIndex, PayloadType, SampleRate, Ssrc, Timestamp,
+    ChannelCount, ClockQuality, Dbfs, Encoding, FrameCount, FrameIndex, PayloadType, SampleRate, Ssrc,
+    Timestamp,
 };
 
 pub(crate) fn recorder_id() -> RecorderId {
@@ -23,6 +25,7 @@ pub(crate) fn global() -> GlobalConfig {
         receive_buffer_bytes: 4_194_304,
         fifo_priority: 50,
         sync_every_second: true,
+        tai_offset_seconds: Some(37),
     }
 }
 
@@ -60,6 +63,7 @@ pub(crate) fn source() -> SourceConfig {
         interface: Some("eth1".to_owned()),
         source_filter: Some("fe80::7".parse().unwrap()),
         channel_names: vec!["L".to_owned(), "R".to_owned()],
+        media_clock_offset: Some(2_911_906_980),
     }
 }
 
@@ -121,6 +125,12 @@ pub(crate) fn snapshot() -> Snapshot {
                 cause: SilenceCause::Level,
                 sentence: "each sample is zero; look at the desk".to_owned(),
             }),
+            timing: FlowTiming {
+                placement: Some(Placement::MediaClock),
+                quality: ClockQuality::PtpLocked,
+                drift_ppm: Some(-0.25),
+                behind_nanos: Some(1_234_567),
+            },
         }],
         recorders: vec![RecorderSnapshot {
             id: "studio-1".to_owned(),

@@ -8,7 +8,7 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use audyn_core::flow::stats::{Arrived, LegStats, Marks};
-use audyn_core::flow::{FlowEvent, FlowSink, Gap, Receiver};
+use audyn_core::flow::{FlowEvent, FlowSink, Gap, Placed, Receiver};
 use audyn_media::{MediaError, PcmDepth, WavSpec, WavWriter};
 use audyn_units::{Encoding, FrameCount, FrameIndex, Mono, Nanos, RtpTime, SampleRate, Timestamp};
 use audyn_wire::rtp::Packet;
@@ -96,6 +96,9 @@ pub(super) struct Sink {
 }
 
 impl FlowSink for Sink {
+    // No clock is told, so there is one stretch, which begins with frame 0.
+    fn placed(&mut self, _: &Placed) {}
+
     fn audio(&mut self, _: FrameIndex, samples: &[i32]) {
         self.write(|writer| writer.append(samples));
     }

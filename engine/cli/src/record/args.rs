@@ -107,6 +107,12 @@ pub(crate) struct RecordArgs {
     /// Frames in a packet, if known; the packets themselves are believed.
     #[arg(long, value_name = "FRAMES", value_parser = clap::value_parser!(u16).range(1..=744), help_heading = "What")]
     spp: Option<u16>,
+    /// RTP timestamp less the sender's media clock, as a=mediaclk:direct= of its SDP [default: 0]
+    #[arg(long, value_name = "FRAMES", help_heading = "What")]
+    media_clock_offset: Option<u32>,
+    /// TAI less UTC in seconds (37 since 2017), if nobody has told it to the kernel.
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(i32).range(1..256), help_heading = "What")]
+    pub(super) tai_offset: Option<i32>,
     /// Receive buffer of the socket, in bytes.
     #[arg(long, value_name = "BYTES", default_value_t = 4_194_304, help_heading = "What")]
     pub(super) rcvbuf: usize,
@@ -245,6 +251,7 @@ impl RecordArgs {
             interface: None,
             source_filter: None,
             channel_names: Vec::new(),
+            media_clock_offset: None,
         })
     }
 
@@ -256,6 +263,7 @@ impl RecordArgs {
         source.rate = self.rate.unwrap_or(source.rate);
         source.channels = self.stream_channels.unwrap_or(source.channels);
         source.packet_frames = self.spp.or(source.packet_frames);
+        source.media_clock_offset = self.media_clock_offset.or(source.media_clock_offset);
         source.interface = self.interface.clone().or_else(|| source.interface.take());
     }
 
@@ -315,6 +323,7 @@ fn from_sdp(path: &std::path::Path) -> Result<(SourceConfig, Vec<String>), Recor
             _ => None,
         },
         channel_names: media.channel_names.clone(),
+        media_clock_offset: media.media_clock_offset,
     };
     Ok((source, session.oddities))
 }

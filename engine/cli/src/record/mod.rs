@@ -102,8 +102,9 @@ fn record(
     live: &mut show::Live,
     lines: &Printer,
 ) -> Result<(String, Result<(), RecordError>), RecordError> {
+    let tai_offset = audyn_daemon::tai_minus_utc(args.tai_offset);
     // What can be refused is refused before anything runs, and by one sentence.
-    plan.naming.check_writable()?;
+    plan.naming.check_writable(tai_offset)?;
     let archive_root = match &plan.naming {
         Naming::File(path) => path.parent().map_or_else(PathBuf::new, PathBuf::from),
         Naming::Archive { root, .. } => root.clone(),
@@ -116,6 +117,7 @@ fn record(
         lock_memory: false,
         receive_buffer: args.rcvbuf,
         sync_every_second: true,
+        tai_offset: args.tai_offset,
         archive_root,
     })?;
     let recorder = RecorderSpec {

@@ -141,6 +141,12 @@ pub(crate) struct SendArgs {
     /// RTP timestamp of the first frame [default: by the seed]
     #[arg(long, value_name = "N")]
     pub(super) first_timestamp: Option<u32>,
+    /// Let RTP timestamps be the media clock: frames since the PTP epoch, by this machine's clock.
+    #[arg(long, conflicts_with = "first_timestamp")]
+    pub(super) media_clock: bool,
+    /// TAI less UTC in seconds (37 since 2017), if nobody has told it to the kernel; without either, UTC stands in for TAI.
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(i32).range(1..256))]
+    pub(super) tai_offset: Option<i32>,
     /// Source identifier, decimal or 0x… [default: by the seed]
     #[arg(long, value_parser = values::ssrc)]
     pub(super) ssrc: Option<Ssrc>,

@@ -33,7 +33,7 @@ use pace::Pace;
 use plan::Plan;
 use socket::Line;
 
-/// From the socket's opening to the first packet: time to write the description, so that a reader who starts on
+/// From the choice of the start to the first packet: time to open the socket and write the description, so that a reader who starts on
 /// it may still hear the beginning.
 const LEAD: Duration = Duration::from_millis(20);
 
@@ -67,14 +67,18 @@ pub(crate) fn run(args: SendArgs, json: bool) -> Result<(), SendError> {
     if let Some(capture) = &args.pcap {
         return replay::run(&args, capture, json);
     }
-    let Plan { config, mut source, destination, label } = plan::plan(&args)?;
+    let Plan { mut config, mut source, destination, label } = plan::plan(&args)?;
+    let start = Instant::now() + LEAD;
+    let start_utc = SystemTime::now() + LEAD;
+    let media_clock = media_clock(config.format.rate, start_utc, args.tai_offset);
+    if args.media_clock {
+        config.first_timestamp = media_clock;
+    }
     let mut sender = Sender::new(config.clone()).map_err(|error| SendError::Usage(error.to_string()))?;
     let line = Line::open(destination, args.interface.as_deref(), args.ttl, args.dscp)?;
     let stop = Stop::on_signals()?;
     let truth_file = args.truth.as_deref().map(create).transpose()?;
 
-    let start = Instant::now() + LEAD;
-    let start_utc = SystemTime::now() + LEAD;
     let description = Description {
         name: args.name.clone().unwrap_or(label),
         session_id: nanos_since_epoch(start_utc) as u64,
@@ -88,7 +92,7 @@ pub(crate) fn run(args: SendArgs, json: bool) -> Result<(), SendError> {
         rate: config.format.rate,
         channels: config.format.channels,
         packet_frames: config.format.packet_frames,
-        media_clock_offset: media_clock_offset(config.first_timestamp, config.format.rate, start_utc),
+        media_clock_offset: config.first_timestamp.0.wrapping_sub(media_clock.0),
         // The schedule is the machine's own clock; no grandmaster is claimed that isn't followed.
         ref_clock: "local".into(),
         source_specific: false,
@@ -118,10 +122,12 @@ pub(crate) fn run(args: SendArgs, json: bool) -> Result<(), SendError> {
     tell(&summary, json)
 }
 
-/// RTP timestamp less the clock's time, both in frames (RFC 7273 §5.2), for the machine's UTC as the clock.
-fn media_clock_offset(first: RtpTime, rate: SampleRate, start_utc: SystemTime) -> u32 {
-    let frames = nanos_since_epoch(start_utc) * u128::from(rate.hz()) / 1_000_000_000;
-    first.0.wrapping_sub(frames as u32)
+/// The media clock at the start: frames since the PTP epoch, modulo 2³² (RFC 7273 §5.2). Where nobody has told TAI − UTC, UTC
+/// stands in for TAI.
+fn media_clock(rate: SampleRate, start_utc: SystemTime, tai_offset: Option<i32>) -> RtpTime {
+    let offset = audyn_daemon::tai_minus_utc(tai_offset).unwrap_or(Nanos::ZERO);
+    let tai = nanos_since_epoch(start_utc) + offset.to_duration().as_nanos();
+    RtpTime((tai * u128::from(rate.hz()) / 1_000_000_000) as u32)
 }
 
 fn nanos_since_epoch(time: SystemTime) -> u128 {

@@ -17,7 +17,7 @@ use super::args::SendArgs;
 use super::error::SendError;
 use super::pace::sleep_until;
 use super::socket::Line;
-use super::{LEAD, media_clock_offset, nanos_since_epoch, write_sdp};
+use super::{LEAD, media_clock, nanos_since_epoch, write_sdp};
 use crate::capture::shape::{Told, Way};
 use crate::capture::{Layers, Survey, read, survey, take_apart};
 use crate::stop::Stop;
@@ -47,6 +47,7 @@ pub(super) fn run(args: &SendArgs, capture: &Path, json: bool) -> Result<(), Sen
 
     let start = Instant::now() + LEAD;
     let start_utc = SystemTime::now() + LEAD;
+    let media_clock = media_clock(format.rate, start_utc, args.tai_offset);
     let (first_at, timestamp) = shape.first_timestamp().unwrap_or((shape.first_at, RtpTime(0)));
     if let Some(path) = &args.sdp_out {
         let description = Description {
@@ -62,7 +63,7 @@ pub(super) fn run(args: &SendArgs, capture: &Path, json: bool) -> Result<(), Sen
             rate: format.rate,
             channels: format.channels,
             packet_frames: found.form.packet_frames,
-            media_clock_offset: media_clock_offset(timestamp, format.rate, start_utc),
+            media_clock_offset: timestamp.0.wrapping_sub(media_clock.0),
             ref_clock: "local".into(),
             source_specific: false,
         };

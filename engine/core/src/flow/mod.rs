@@ -5,10 +5,17 @@
 //!
 //! # Invariants
 //!
-//! - What the sink is given is contiguous: each call starts where the one before ended, and a frame is given once.
+//! - What the sink is given is contiguous within a stretch: each call starts where the one before ended, and a frame is given
+//!   once. A stretch begins where the sink is told so ([`FlowSink::placed`]), and is never moved.
 //! - Frames of audio + frames of silence = frames elapsed on the media clock. Audio after a loss never moves.
 //! - Every stretch of silence is in the ledger, with its cause. A position that was taken from arrival times and
 //!   not from the sender's timestamps is marked estimated.
+//!
+//! # What a position is
+//!
+//! Frames since the PTP epoch (1970-01-01 00:00:00 TAI). How a flow is placed, by its media clock or by its arrival, and when
+//! it is placed anew, stands in the docs of `anchor`. Without a clock ([`Receiver::on_clock`]) positions count from the base that
+//! the receiver was made with.
 //!
 //! # How a packet finds its place
 //!
@@ -37,15 +44,19 @@
 //! - *Two packets confirm another SSRC while the first still sends*: two senders on one group would alternate
 //!   in one file.
 
+mod anchor;
 mod arrival;
 mod candidate;
+mod drift;
 mod history;
 mod receiver;
+mod source;
 pub mod stats;
 mod window;
 
 use audyn_units::{ChannelCount, Encoding, FrameCount, FrameIndex, Nanos, PayloadType, SampleRate, Ssrc};
 
+pub use anchor::{AGREES_AHEAD, AGREES_BEHIND, NEWS, Placed, Placement, Why};
 pub use receiver::Receiver;
 
 /// How far silence stays behind the arrival clock while nothing comes. What arrives late by less than this is taken.
@@ -135,6 +146,10 @@ pub enum FlowEvent {
 
 /// Where a receiver's output goes. Samples are interleaved, left-justified in 32 bits.
 pub trait FlowSink {
+    /// A stretch begins: what follows stands at `placed.position`, wherever the frame before stood. No gap is open. Told
+    /// before the first frame too, if the machine's clock is known.
+    fn placed(&mut self, placed: &Placed);
+
     /// Audio, whole frames, the first of them at `at`.
     fn audio(&mut self, at: FrameIndex, samples: &[i32]);
 

@@ -2,17 +2,21 @@
 //!
 //! The picture of its states, its invariants and what was rejected stand in the [module](super) docs.
 
-use audyn_units::{FrameCount, FrameIndex, Mono, Nanos, RtpTime, SeqNo, Ssrc, Timestamp};
+use audyn_units::{ClockQuality, FrameCount, FrameIndex, Mono, Nanos, Ssrc, Timestamp};
 use audyn_wire::pcm;
 use audyn_wire::rtp::{HEADER_BYTES, Header, Packet, RtpError};
 
+use crate::clock::TaiReading;
+use crate::segment::TimeAnchor;
+
+use super::anchor::{Anchor, Mark, Placement, Shift};
 use super::arrival::ArrivalClock;
 use super::candidate::{Candidate, Doubt, Waiting};
+use super::drift::DriftMeter;
 use super::history::History;
+use super::source::{Former, MAX_MISORDER, Source, drift, shifted, unwrapped};
 use super::window::Window;
-use super::{
-    DRIFT_PPM, FlowCounters, FlowEvent, FlowFormat, FlowSink, Gap, GapCause, OUTAGE_MARGIN, TAKEOVER,
-};
+use super::{FlowCounters, FlowEvent, FlowFormat, FlowSink, Gap, GapCause, OUTAGE_MARGIN, TAKEOVER};
 
 /// The longest payload that is taken, in bytes: what fits into an Ethernet frame. AES67 §7.1 allows 1,440.
 const MAX_PAYLOAD: usize = 1_500 - HEADER_BYTES;
@@ -26,10 +30,6 @@ const TOLERANCE: Nanos = Nanos::from_millis(250);
 
 /// How far ahead of the arrival clock a packet may be that agrees with the one before in sequence and timestamp.
 const TOLERANCE_IN_SEQUENCE: Nanos = Nanos::from_millis(1_000);
-
-/// A packet may be this many places late and still be a straggler. RFC 3550 A.1 has 100, for packets of 20 ms; here the
-/// reorder window alone is 192 packets wide, of 5 frames at 48 kHz.
-const MAX_MISORDER: i16 = 200;
 
 /// After this long the two counters may both have wrapped, so they no longer vouch for each other.
 const COUNTERS_LAST: Nanos = Nanos::from_secs(3_600);
@@ -46,46 +46,6 @@ const JOINT: Nanos = Nanos::from_millis(25);
 /// No packet for this long and the flow counts as silent.
 const SILENT_AFTER: Nanos = Nanos::from_millis(250);
 
-/// The source that is received, as of its furthest packet.
-#[derive(Debug)]
-struct Source {
-    ssrc: Ssrc,
-    seq: SeqNo,
-    timestamp: RtpTime,
-    at: FrameIndex,
-    frames: u32,
-    arrival: Timestamp<Mono>,
-    history: History,
-    clock: ArrivalClock,
-}
-
-/// Where a source's counters stood when they broke. Late packets from before the break are told by it.
-#[derive(Debug)]
-struct Former {
-    ssrc: Ssrc,
-    seq: SeqNo,
-    timestamp: RtpTime,
-    frames: u32,
-    arrival: Timestamp<Mono>,
-}
-
-impl Former {
-    fn of(source: &Source) -> Self {
-        let Source { ssrc, seq, timestamp, frames, arrival, .. } = *source;
-        Self { ssrc, seq, timestamp, frames, arrival }
-    }
-
-    /// Whether a packet still counts as before the break, and came within `patience` of it.
-    fn counts(&self, header: &Header, arrival: Timestamp<Mono>, patience: Nanos) -> bool {
-        let steps = header.sequence.distance_from(self.seq);
-        let ticks = header.timestamp.distance_from(self.timestamp);
-        header.ssrc == self.ssrc
-            && arrival - self.arrival <= patience
-            && (-MAX_MISORDER..=MAX_MISORDER).contains(&steps)
-            && i64::from(ticks) == i64::from(steps) * i64::from(self.frames)
-    }
-}
-
 /// The receiver of one flow. See the [module](super) docs.
 #[derive(Debug)]
 pub struct Receiver {
@@ -94,9 +54,11 @@ pub struct Receiver {
     former: Option<Former>,
     candidate: Candidate,
     window: Window,
-    /// The next frame that the sink gets.
+    /// Where the frames that are counted here stand.
+    anchor: Anchor,
+    /// The next frame that the sink gets, as it is counted here.
     head: FrameIndex,
-    /// The gap that the head stands in.
+    /// The gap that the head stands in, as it is counted here.
     open: Option<Gap>,
     counters: FlowCounters,
     /// One packet's samples.
@@ -104,7 +66,7 @@ pub struct Receiver {
 }
 
 impl Receiver {
-    /// A receiver whose first frame will stand at `base`. Allocates all that it will ever need: the reorder window
+    /// A receiver whose first frame will stand at `base` if no clock is told ([`Receiver::on_clock`]) before it comes. Allocates all that it will ever need: the reorder window
     /// (80 ms of samples, and 12 packets of any length) and the store for packets in doubt (120 ms).
     pub fn new(format: FlowFormat, base: FrameIndex) -> Self {
         Self {
@@ -113,11 +75,19 @@ impl Receiver {
             former: None,
             candidate: Candidate::new(&format),
             window: Window::new(format.channels, window_frames(&format)),
+            anchor: Anchor::new(format.rate, 0),
             head: base,
             open: None,
             counters: FlowCounters::default(),
             scratch: vec![0; MAX_PAYLOAD / format.encoding.bytes()],
         }
+    }
+
+    /// The same with the media clock offset of the sender's SDP (`a=mediaclk:direct=`, RFC 7273 §5.2); 0 without.
+    #[must_use]
+    pub fn with_media_clock(mut self, offset: Option<u32>) -> Self {
+        self.anchor = Anchor::new(self.format.rate, offset.unwrap_or(0));
+        self
     }
 
     /// What the flow carries.
@@ -132,17 +102,34 @@ impl Receiver {
 
     /// Position of the next frame that the sink will get.
     pub fn position(&self) -> FrameIndex {
-        self.head
+        self.anchor.shift.of(self.head)
+    }
+
+    /// How the flow was placed, and how good the machine's clock was then; none before it is.
+    pub fn placement(&self) -> Option<(Placement, ClockQuality)> {
+        self.anchor.placement()
+    }
+
+    /// By how many parts per million the sender's clock runs faster than this machine's, once that can be said.
+    pub fn drift_ppm(&self) -> Option<f64> {
+        self.source.as_ref().and_then(|source| source.drift.ppm())
+    }
+
+    /// How much later a frame arrives than its position says, by this machine's clock: the way of the packets, and what the two
+    /// clocks are apart.
+    pub fn behind(&self, now: Timestamp<Mono>) -> Option<Nanos> {
+        self.anchor.behind(self.source.as_ref()?.clock.position_at(now), now)
+    }
+
+    /// Which instant a frame has, as of now; none while no clock has been told.
+    pub fn time_anchor(&self, now: Timestamp<Mono>) -> Option<TimeAnchor> {
+        let arriving = self.source.as_ref().map_or(self.head, |source| source.clock.position_at(now));
+        self.anchor.time_anchor(arriving, now)
     }
 
     /// The sender's SSRC and the frames in its packets, once it is known.
     pub fn sender(&self) -> Option<(Ssrc, u32)> {
         self.source.as_ref().map(|source| (source.ssrc, source.frames))
-    }
-
-    /// The frame that should be arriving at `now`, once there is a source.
-    pub fn arriving_at(&self, now: Timestamp<Mono>) -> Option<FrameIndex> {
-        self.source.as_ref().map(|source| source.clock.position_at(now))
     }
 
     /// Whether packets of the flow have come within the last quarter of a second.
@@ -153,6 +140,25 @@ impl Receiver {
     /// Counts a datagram that did not fit into a slot; what is left of it is not looked at.
     pub fn on_oversized(&mut self) {
         self.counters.oversized += 1;
+    }
+
+    /// Takes a reading of the machine's clock; to be told at each turn, before its packets. Where it shows that the flow must be
+    /// placed anew, a new stretch begins here.
+    pub fn on_clock(&mut self, reading: TaiReading, sink: &mut impl FlowSink) {
+        self.anchor.on_clock(reading);
+        let Some(source) = &mut self.source else { return };
+        let now = reading.at;
+        let counted = source.clock.position_at(now);
+        if now - source.arrival < SILENT_AFTER {
+            source.drift.observe(now, counted);
+        }
+        let since = counted.distance_from(source.at) as u32; // modulo 2³², as timestamps are
+        let mark = Mark { timestamp: source.timestamp.advanced(since), counted, arrival: now };
+        let before = self.anchor.shift;
+        if let Some(placed) = self.anchor.reconsider(mark, self.head, now) {
+            close(&mut self.open, &mut self.counters, before, sink);
+            sink.placed(&placed);
+        }
     }
 
     /// Takes a datagram that arrived at `arrival`. Arrivals come in order, as a socket gives them.
@@ -345,8 +351,9 @@ impl Receiver {
         let samples = from.since(at).0 as usize * channels..count;
 
         if from == self.head && self.window.is_empty() {
-            close(&mut self.open, &mut self.counters, sink);
-            sink.audio(from, &self.scratch[samples]);
+            let shift = self.anchor.shift;
+            close(&mut self.open, &mut self.counters, shift, sink);
+            sink.audio(shift.of(from), &self.scratch[samples]);
             self.head = end;
             return;
         }
@@ -413,6 +420,11 @@ impl Receiver {
         let first = *self.candidate.first().expect("a candidate that is believed holds packets");
         let (at, clock) = match self.source.take() {
             None => {
+                let mark =
+                    Mark { timestamp: first.header.timestamp, counted: self.head, arrival: first.arrival };
+                if let Some(placed) = self.anchor.place_first(mark) {
+                    sink.placed(&placed);
+                }
                 sink.event(FlowEvent::Started { ssrc: first.header.ssrc, packet_frames: first.frames });
                 (self.head, ArrivalClock::new(self.format.rate, first.arrival, self.head))
             }
@@ -430,6 +442,7 @@ impl Receiver {
             arrival: first.arrival,
             history: History::new(first.header.sequence.previous()),
             clock,
+            drift: DriftMeter::new(self.format.rate, first.arrival),
         });
         // `place` clears the store it reads from, so the store is taken out while it is replayed.
         let store = std::mem::replace(&mut self.candidate, Candidate::unallocated());
@@ -464,6 +477,7 @@ impl Receiver {
             if off.unsigned_abs() <= near && told >= self.head {
                 // The new source counts on the same media clock: exact, and whatever is missing is plain loss.
                 self.fill(told, GapCause::SsrcChange, sink);
+                self.anchor.ask(first.arrival);
                 return (told, before.clock);
             }
         } else {
@@ -479,6 +493,12 @@ impl Receiver {
         let gap =
             self.open.get_or_insert(Gap { position: at, frames: FrameCount::ZERO, cause, estimated: true });
         gap.estimated = true;
+        let before = self.anchor.shift;
+        let mark = Mark { timestamp: first.header.timestamp, counted: at, arrival: first.arrival };
+        if let Some(placed) = self.anchor.place_broken(mark) {
+            close(&mut self.open, &mut self.counters, before, sink);
+            sink.placed(&placed);
+        }
         (at, ArrivalClock::new(rate, first.arrival, at))
     }
 
@@ -534,10 +554,11 @@ impl Receiver {
 
     fn give_run(&mut self, sink: &mut impl FlowSink) {
         loop {
-            let (head, open, counters) = (self.head, &mut self.open, &mut self.counters);
+            let (head, shift) = (self.head, self.anchor.shift);
+            let (open, counters) = (&mut self.open, &mut self.counters);
             let taken = self.window.take_run(head, |run| {
-                close(open, counters, sink);
-                sink.audio(head, run);
+                close(open, counters, shift, sink);
+                sink.audio(shift.of(head), run);
             });
             if taken == FrameCount::ZERO {
                 return;
@@ -556,38 +577,27 @@ impl Receiver {
             Some(gap) => gap.frames += frames,
             None => {
                 let gap = Gap { position: self.head, frames, cause, estimated: false };
-                sink.gap_opened(gap);
+                sink.gap_opened(told(gap, self.anchor.shift));
                 self.open = Some(gap);
             }
         }
         self.counters.lost_frames += frames.0;
-        sink.silence(self.head, frames);
+        sink.silence(self.anchor.shift.of(self.head), frames);
         self.head = until;
     }
 }
 
-/// Closes the open gap: audio follows.
-fn close(open: &mut Option<Gap>, counters: &mut FlowCounters, sink: &mut impl FlowSink) {
+/// Closes the open gap: audio follows, or another stretch.
+fn close(open: &mut Option<Gap>, counters: &mut FlowCounters, shift: Shift, sink: &mut impl FlowSink) {
     if let Some(gap) = open.take() {
         counters.gaps += 1;
-        sink.gap_closed(gap);
+        sink.gap_closed(told(gap, shift));
     }
 }
 
-/// How far two clocks may have parted in `span`.
-fn drift(span: Nanos) -> Nanos {
-    Nanos(span.0 / 1_000_000 * DRIFT_PPM)
-}
-
-fn shifted(at: FrameIndex, by: i64) -> FrameIndex {
-    FrameIndex(at.0.saturating_add_signed(by))
-}
-
-/// The position that a timestamp means: of all that are equal modulo 2³², the one next to `expected`.
-fn unwrapped(source: &Source, timestamp: RtpTime, expected: FrameIndex) -> FrameIndex {
-    let near = shifted(source.at, i64::from(timestamp.distance_from(source.timestamp)));
-    let turns = (expected.distance_from(near) + (1 << 31)) >> 32;
-    shifted(near, turns << 32)
+/// A gap as the sink is told of it.
+fn told(gap: Gap, shift: Shift) -> Gap {
+    Gap { position: shift.of(gap.position), ..gap }
 }
 
 /// What the reorder window must hold: the reorder time, and the reorder count in packets as long as they may be.

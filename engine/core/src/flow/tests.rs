@@ -9,6 +9,8 @@ use audyn_wire::rtp::{HEADER_BYTES, Header};
 
 use super::*;
 
+mod clock;
+
 const BASE: FrameIndex = FrameIndex(1_000_000);
 const MS: i64 = 1_000_000;
 const PACKET: u32 = 48;
@@ -22,7 +24,9 @@ struct Tape {
     filled: u64,
     gaps: Vec<Gap>,
     opened: usize,
+    open: bool,
     events: Vec<FlowEvent>,
+    placed: Vec<Placed>,
 }
 
 impl Tape {
@@ -41,6 +45,11 @@ impl Tape {
 }
 
 impl FlowSink for Tape {
+    fn placed(&mut self, placed: &Placed) {
+        assert!(!self.open, "a stretch begins within a gap");
+        self.next = Some(placed.position);
+        self.placed.push(*placed);
+    }
     fn audio(&mut self, at: FrameIndex, samples: &[i32]) {
         self.advance(at, samples.len() as u64);
         self.audio.extend((at.0..).zip(samples.iter().map(|s| s >> 8)));
@@ -51,8 +60,10 @@ impl FlowSink for Tape {
     }
     fn gap_opened(&mut self, _: Gap) {
         self.opened += 1;
+        self.open = true;
     }
     fn gap_closed(&mut self, gap: Gap) {
+        self.open = false;
         self.gaps.push(gap);
     }
     fn event(&mut self, event: FlowEvent) {

@@ -55,6 +55,7 @@ pub(crate) fn engine_with(root: &Path, state: Option<PathBuf>) -> Engine {
         lock_memory: false,
         receive_buffer: 4_194_304,
         sync_every_second: false,
+        tai_offset: None,
         archive_root: root.to_owned(),
     })
     .unwrap()

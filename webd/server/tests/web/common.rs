@@ -7,10 +7,10 @@ use std::time::Duration;
 use audyn_api::frame::{self, MAX_BODY};
 use audyn_api::{
     ChannelLevel, ClientFrame, ConfigDocument, DeletedFile, DiskState, Event, FlowSnapshot, FlowState,
-    LevelsFrame, RecorderConfig, RecorderId, RecorderLevels, RecorderSnapshot, RecorderState, Refusal,
-    RefusalKind, Reply, Request, ServerFrame, Snapshot, SourceConfig, VERSION,
+    FlowTiming, LevelsFrame, Placement, RecorderConfig, RecorderId, RecorderLevels, RecorderSnapshot,
+    RecorderState, Refusal, RefusalKind, Reply, Request, ServerFrame, Snapshot, SourceConfig, VERSION,
 };
-use audyn_units::{Dbfs, FrameCount, Ssrc, Timestamp};
+use audyn_units::{ClockQuality, Dbfs, FrameCount, Ssrc, Timestamp};
 use audyn_webd::app::App;
 use audyn_webd::engine::{Engine, Link};
 use axum::Router;
@@ -306,9 +306,10 @@ fn sample_state(archive: &str) -> State {
     let source: SourceConfig =
         serde_json::from_value(serde_json::json!({ "id": "desk", "name": "Desk", "address": "239.69.1.2" }))
             .unwrap();
-    let recorders = vec![recorder_config("r1", Some("blue")), recorder_config("r2", None)];
+    let mut recorders = vec![recorder_config("r1", Some("blue")), recorder_config("r2", None)];
+    recorders[0].source_id = Some(source.id.clone());
     let mut config =
-        ConfigDocument { revision: 7, recorders, sources: vec![source], ..ConfigDocument::default() };
+        ConfigDocument { revision: 7, recorders, sources: vec![source.clone()], ..ConfigDocument::default() };
     config.global.archive_root = archive.to_owned();
     let recording = RecorderSnapshot {
         id: "r1".to_owned(),
@@ -336,7 +337,14 @@ fn sample_state(archive: &str) -> State {
         config_revision: 7,
         disk: DiskState { total_bytes: 1000, free_bytes: 600 },
         flows: vec![FlowSnapshot {
+            source: Some(source.id.clone()),
             ssrc: Some(Ssrc(0xbeef)),
+            timing: FlowTiming {
+                placement: Some(Placement::Arrival),
+                quality: ClockQuality::Ntp,
+                drift_ppm: Some(1.5),
+                behind_nanos: Some(1_500_000),
+            },
             address: "239.69.1.2:5004".to_owned(),
             ..Default::default()
         }],

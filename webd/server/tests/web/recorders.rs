@@ -27,6 +27,9 @@ async fn the_list_has_what_existing_clients_read() {
                 "errors": ["the disk is slow"], "flow_state": "receiving", "frames_written": 47_904,
                 "frames_filled": 96, "lost_frames": 96, "lost_seconds": 0.002, "gaps": 2, "rate": 48_000,
                 "channel_names": ["L", "R"],
+                "timing": {
+                    "placement": "arrival", "quality": "ntp", "drift_ppm": 1.5, "behind_nanos": 1_500_000,
+                },
             })
         );
         assert_eq!((&config["revision"], &config["id"]), (&json!(7), &json!("r1")));

@@ -33,6 +33,21 @@ export interface RecorderConfig {
   [field: string]: unknown;
 }
 
+/** How good the machine's clock is known to be. */
+export type ClockQuality = 'ptp-locked' | 'ptp-free-running' | 'ntp' | 'none';
+
+/** How a flow stands on the clock. */
+export interface FlowTiming {
+  /** By the sender's media clock (exact) or by arrival (estimated); null before its first packet. */
+  placement: 'media-clock' | 'arrival' | null;
+  /** How good the machine's clock was then. */
+  quality: ClockQuality;
+  /** By how many parts per million the sender's clock runs fast; null until that can be said. */
+  drift_ppm: number | null;
+  /** How much later than its position says a frame arrives. */
+  behind_nanos: number | null;
+}
+
 export interface Recorder {
   id: string;
   name: string;
@@ -57,6 +72,8 @@ export interface Recorder {
   rate?: number;
   /** Names of the recorded channels, in file order. */
   channel_names?: string[];
+  /** How its flow stands on the clock; null without a flow. */
+  timing?: FlowTiming | null;
 }
 
 export interface ControlStatus {

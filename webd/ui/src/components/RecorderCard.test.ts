@@ -71,6 +71,15 @@ describe('a card', () => {
     expect(text).not.toContain(texts.recorder.nothingLost);
   });
 
+  it('says how the flow stands on the clock', () => {
+    const timing = { placement: 'arrival', quality: 'none', drift_ppm: -12.34, behind_nanos: 0 } as const;
+    card({ timing });
+    const help = [...document.querySelectorAll('[title]')].map((fact) => fact.getAttribute('title')).join(' ');
+    expect(help).toContain(texts.placed.arrival);
+    expect(help).toContain(texts.clock.none);
+    expect(help).toContain('12.3 ppm slower');
+  });
+
   it('says when a recording gets no audio', () => {
     expect(words(card({ flow_state: 'silent' }))).toContain(texts.flow.silent);
   });
