@@ -34,6 +34,8 @@ pub struct App {
     pub image_report: PathBuf,
     /// How long a WebSocket may take to accept one message before it is dropped.
     pub socket_patience: Duration,
+    /// How long a client may take to send a body, however it drips.
+    pub body_patience: Duration,
     pub(crate) sockets: Arc<AtomicUsize>,
     pub(crate) stats: Arc<tokio::sync::Mutex<Option<Stats>>>,
 }
@@ -47,6 +49,7 @@ impl App {
             page: page::embedded,
             image_report: DEFAULT_IMAGE_REPORT.into(),
             socket_patience: Duration::from_secs(5),
+            body_patience: Duration::from_secs(15),
             sockets: Arc::default(),
             stats: Arc::default(),
         }

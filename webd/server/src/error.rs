@@ -3,6 +3,8 @@
 //! An answer is a problem document (RFC 9457): `type`, `title`, `status`, `detail`, and `field` where one field of
 //! the request is to blame. `type` is `about:blank` throughout: the status says the kind, `detail` the rest.
 
+use std::time::Duration;
+
 use audyn_api::client::ClientError;
 use audyn_api::{Refusal, RefusalKind};
 use axum::http::{HeaderValue, StatusCode, header};
@@ -35,6 +37,9 @@ pub enum Error {
     /// The body is too long.
     #[error("the body is longer than the {0} bytes that are taken")]
     TooLong(usize),
+    /// The body did not come.
+    #[error("the body did not come whole within {} s; send it at once", .0.as_secs_f64())]
+    Slow(Duration),
     /// The `Host` header names somebody else.
     #[error("this server does not answer for the host `{0}`; use the address that audyn-webd printed")]
     ForeignHost(String),
@@ -93,6 +98,7 @@ impl Error {
             Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::NotJson => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::TooLong(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Slow(_) => StatusCode::REQUEST_TIMEOUT,
             Self::ForeignHost(_) => StatusCode::MISDIRECTED_REQUEST,
             Self::ForeignOrigin(_) => StatusCode::FORBIDDEN,
             Self::Range { .. } => StatusCode::RANGE_NOT_SATISFIABLE,

@@ -9,7 +9,9 @@ use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tokio::time::timeout;
 
+use crate::app::App;
 use crate::error::Error;
 
 /// The longest body that is taken, in bytes.
@@ -45,10 +47,10 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for UrlQuery<T> {
 /// A body that says that it is JSON, not parsed yet.
 pub(crate) struct JsonBody(Bytes);
 
-impl<S: Send + Sync> FromRequest<S> for JsonBody {
+impl FromRequest<App> for JsonBody {
     type Rejection = Error;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Error> {
+    async fn from_request(request: Request, app: &App) -> Result<Self, Error> {
         // A form or a text of another site's page needs no permission to be sent; JSON does (Fetch §2.2.1).
         let json =
             request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).is_some_and(
@@ -60,7 +62,9 @@ impl<S: Send + Sync> FromRequest<S> for JsonBody {
         if !json {
             return Err(Error::NotJson);
         }
-        Bytes::from_request(request, state).await.map(Self).map_err(|rejection| match rejection {
+        let read = timeout(app.body_patience, Bytes::from_request(request, app)).await;
+        let read = read.map_err(|_| Error::Slow(app.body_patience))?;
+        read.map(Self).map_err(|rejection| match rejection {
             BytesRejection::FailedToBufferBody(cause)
                 if cause.status() == axum::http::StatusCode::PAYLOAD_TOO_LARGE =>
             {

@@ -5,7 +5,7 @@
 //! Never: audio, capture, root actions, a way to reach it from another machine before there are accounts.
 //!
 //! ```text
-//! browser ─HTTP─▶ guard ─▶ recorders / control / assets ─▶ engine::Engine ─Unix socket─▶ audyn-engine
+//! browser ─HTTP─▶ serve ─▶ guard ─▶ recorders / control / assets ─▶ engine::Engine ─Unix socket─▶ audyn-engine
 //!         ◀──WS── levels ◀─────── watch channels ◀──────── engine::Engine::follow ◀─events─┘
 //! ```
 //!
@@ -35,5 +35,7 @@ pub mod options;
 pub mod page;
 mod range;
 mod recorders;
+pub mod seats;
+pub mod serve;
 mod system;
 mod time;

@@ -7,12 +7,14 @@ use std::time::Duration;
 use audyn_webd::app::App;
 use audyn_webd::engine::Engine;
 use audyn_webd::options::Options;
+use audyn_webd::seats::{Limits, Seats};
+use audyn_webd::serve::serve;
 use audyn_webd::{listeners, log};
 use clap::Parser;
 use sd_notify::NotifyState;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 
 /// How long open downloads may go on after the signal to stop.
 const LAST_BYTES: Duration = Duration::from_secs(5);
@@ -65,11 +67,11 @@ async fn run(options: &Options, passed: Vec<OwnedFd>) -> Result<(), String> {
     });
     tokio::spawn(feed_watchdog());
     let router = app.router();
+    let seats = Seats::new(Limits::default());
     let mut servers = JoinSet::new();
     for (socket, address) in sockets {
         tracing::info!("open http://{address}/");
-        let server = axum::serve(socket, router.clone());
-        servers.spawn(server.with_graceful_shutdown(stop.clone().cancelled_owned()).into_future());
+        servers.spawn(serve(socket, router.clone(), seats.clone(), stop.clone()));
     }
     tell(&[NotifyState::Ready]);
 
@@ -82,9 +84,9 @@ async fn run(options: &Options, passed: Vec<OwnedFd>) -> Result<(), String> {
 }
 
 /// Waits until all have ended, or one has failed.
-async fn all_of(servers: &mut JoinSet<std::io::Result<()>>) -> std::io::Result<()> {
+async fn all_of(servers: &mut JoinSet<()>) -> Result<(), JoinError> {
     while let Some(ended) = servers.join_next().await {
-        ended??;
+        ended?;
     }
     Ok(())
 }

@@ -5,6 +5,8 @@ use std::time::Duration;
 use audyn_api::{ChannelLevel, Event, LevelsFrame, RecorderId, RecorderLevels};
 use audyn_units::Dbfs;
 use audyn_webd::app::App;
+use audyn_webd::seats::{Limits, Seats};
+use audyn_webd::serve;
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
@@ -17,11 +19,12 @@ use crate::common::{Harness, in_time};
 type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
 /// Serves on a port of the system's choice for as long as the test's runtime lives.
-async fn serve(app: &App) -> String {
+async fn served(app: &App) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let router = app.router();
-    tokio::spawn(async move { axum::serve(listener, router).await });
+    let seats = Seats::new(Limits::default());
+    tokio::spawn(serve::serve(listener, router, seats, app.stop.clone()));
     address
 }
 
@@ -47,7 +50,7 @@ async fn message(socket: &mut Socket) -> Value {
 #[tokio::test]
 async fn levels_of_all_recorders_arrive() {
     let harness = Harness::new().await;
-    let address = serve(&harness.app).await;
+    let address = served(&harness.app).await;
     harness.send_levels(-20.0).await;
     for path in ["/ws/levels", "/ws/levels/"] {
         let mut socket = open(&address, path).await;
@@ -75,7 +78,7 @@ async fn levels_of_all_recorders_arrive() {
 #[tokio::test]
 async fn levels_of_one_recorder_arrive() {
     let harness = Harness::new().await;
-    let address = serve(&harness.app).await;
+    let address = served(&harness.app).await;
     let mut socket = open(&address, "/ws/levels/r1").await;
     harness.send_levels(-20.0).await;
     let levels = message(&mut socket).await;
@@ -95,7 +98,7 @@ async fn levels_of_one_recorder_arrive() {
 #[tokio::test]
 async fn pings_are_answered_and_rubbish_is_not() {
     let harness = Harness::new().await;
-    let address = serve(&harness.app).await;
+    let address = served(&harness.app).await;
     let mut socket = open(&address, "/ws/levels").await;
     for rubbish in
         [Message::text("{"), Message::text(""), Message::binary(vec![1, 2]), Message::text("\u{0}")]
@@ -134,7 +137,7 @@ async fn no_socket_is_open(app: &App) {
 #[tokio::test]
 async fn an_engine_that_goes_away_is_told() {
     let mut harness = Harness::new().await;
-    let address = serve(&harness.app).await;
+    let address = served(&harness.app).await;
     let mut socket = open(&address, "/ws/levels").await;
     socket.send(Message::text("ping")).await.unwrap();
     assert_eq!(text(&mut socket).await, "pong");
@@ -150,7 +153,7 @@ async fn an_engine_that_goes_away_is_told() {
 #[tokio::test]
 async fn another_sites_page_gets_no_levels() {
     let harness = Harness::new().await;
-    let address = serve(&harness.app).await;
+    let address = served(&harness.app).await;
     let status = async |name: &'static str, value: &str| {
         let mut request = format!("ws://{address}/ws/levels").into_client_request().unwrap();
         request.headers_mut().insert(name, value.parse().unwrap());
@@ -179,7 +182,7 @@ async fn a_browser_that_never_reads_is_dropped_and_nobody_else_waits() {
     let harness = Harness::new().await;
     let mut app = harness.app.clone();
     app.socket_patience = Duration::from_millis(50);
-    let address = serve(&app).await;
+    let address = served(&app).await;
     let sleeper = open(&address, "/ws/levels").await;
     let mut levels = app.engine.levels();
     in_time(async {
@@ -199,7 +202,7 @@ async fn a_browser_that_never_reads_is_dropped_and_nobody_else_waits() {
 #[tokio::test]
 async fn sockets_are_limited_and_given_back() {
     let harness = Harness::new().await;
-    let address = serve(&harness.app).await;
+    let address = served(&harness.app).await;
     let mut sockets = Vec::new();
     for _ in 0..64 {
         sockets.push(open(&address, "/ws/levels").await);
@@ -216,7 +219,7 @@ async fn sockets_are_limited_and_given_back() {
 #[tokio::test]
 async fn a_server_that_stops_says_goodbye() {
     let harness = Harness::new().await;
-    let address = serve(&harness.app).await;
+    let address = served(&harness.app).await;
     let mut socket = open(&address, "/ws/levels").await;
     harness.app.stop.cancel();
     loop {

@@ -3,6 +3,7 @@
 
 mod assets;
 mod common;
+mod crowd;
 mod guard;
 mod levels;
 mod recorders;

@@ -87,7 +87,7 @@ async fn a_report_that_is_not_one_is_the_servers_fault_and_named() {
     assert!(problem["detail"].as_str().unwrap().contains("fallback.at"), "{problem}");
 }
 
-struct Server(Child);
+pub(crate) struct Server(Child);
 
 impl Drop for Server {
     fn drop(&mut self) {
@@ -97,8 +97,8 @@ impl Drop for Server {
 }
 
 /// The server as systemd starts it: these sockets are its descriptors 3 and 4.
-fn activated(one: TcpListener, two: TcpListener, more: &[&str]) -> Server {
-    let script = "exec 3<&0 4<&1 </dev/null >/dev/null; LISTEN_PID=$$ LISTEN_FDS=2 exec \"$0\" \"$@\"";
+pub(crate) fn activated(one: TcpListener, two: TcpListener, more: &[&str]) -> Server {
+    let script = "ulimit -Sn 1024; exec 3<&0 4<&1 </dev/null >/dev/null; LISTEN_PID=$$ LISTEN_FDS=2 exec \"$0\" \"$@\"";
     let server = Command::new("sh")
         .args(["-c", script, env!("CARGO_BIN_EXE_audyn-webd"), "--engine-socket", "/nonexistent/engine.sock"])
         .args(more)
@@ -111,7 +111,7 @@ fn activated(one: TcpListener, two: TcpListener, more: &[&str]) -> Server {
 }
 
 /// Asks with a `Host` of the asker's choice; the whole answer.
-async fn ask(at: SocketAddr, host: &str) -> String {
+pub(crate) async fn ask(at: SocketAddr, host: &str) -> String {
     let mut stream = TcpStream::connect(at).await.unwrap();
     let request = format!("GET /api/control/status HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();
@@ -120,7 +120,7 @@ async fn ask(at: SocketAddr, host: &str) -> String {
     answer
 }
 
-fn listener(at: &str) -> (TcpListener, SocketAddr) {
+pub(crate) fn listener(at: &str) -> (TcpListener, SocketAddr) {
     // A machine without IPv6 has another loopback address to test with.
     let socket = TcpListener::bind(at).or_else(|_| TcpListener::bind("127.0.0.2:0")).unwrap();
     let address = socket.local_addr().unwrap();
