@@ -3,9 +3,11 @@
 //! Owns: that nothing outside the archive, nothing that is being recorded and nothing but a recording is ever removed.
 
 use std::io;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Component, Path};
 
 use audyn_api::{DeletedFile, Refusal, RefusalKind};
+use audyn_media::Beneath;
+use audyn_media::beneath::FileType;
 
 use crate::error::EngineError;
 use crate::ledger;
@@ -57,7 +59,7 @@ fn delete(root: &Path, path: &str, is_open: &impl Fn(&Path) -> bool) -> Result<(
             Refusal { kind: RefusalKind::NotFound, detail }
         }
         io::ErrorKind::PermissionDenied => {
-            let detail = format!("`{path}` cannot be deleted ({error}); no link may lead out of the archive");
+            let detail = format!("`{path}` cannot be deleted: {error}");
             Refusal { kind: RefusalKind::Forbidden, detail }
         }
         _ => {
@@ -73,36 +75,30 @@ fn delete(root: &Path, path: &str, is_open: &impl Fn(&Path) -> bool) -> Result<(
             "is not a path below the archive; give it as the file list does".into(),
         );
     }
-    let file = resolve(root, relative).map_err(failed)?;
-    let metadata = std::fs::symlink_metadata(&file).map_err(failed)?;
-    let suffix = file.extension().and_then(|suffix| suffix.to_str()).unwrap_or_default();
-    if !metadata.is_file() || !SUFFIXES.contains(&suffix) {
+    let (parent, name) =
+        (relative.parent().unwrap_or(Path::new("")), relative.file_name().unwrap_or_default());
+    let directory = Beneath::root(root).and_then(|root| root.open(parent)).map_err(failed)?;
+    let kind = directory.kind_of(name).and_then(|kind| kind.ok_or(io::ErrorKind::NotFound.into()));
+    let suffix = relative.extension().and_then(|suffix| suffix.to_str()).unwrap_or_default();
+    if kind.map_err(failed)? != FileType::RegularFile || !SUFFIXES.contains(&suffix) {
         let detail =
             format!("is not a recording; only {} files are deleted, one by one", SUFFIXES.join(", "));
         return refuse(RefusalKind::Invalid, detail);
     }
-    if is_open(&file) || is_open(&root.join(relative)) {
+    // The root itself may be a link, and the engine has opened its files through it or not.
+    let real = root.canonicalize().map_err(failed)?;
+    if is_open(&real.join(relative)) || is_open(&root.join(relative)) {
         return refuse(RefusalKind::Conflict, "is being recorded; stop the recorder first".into());
     }
-    std::fs::remove_file(&file).map_err(failed)?;
-    match std::fs::remove_file(ledger::path_of(&file)) {
+    directory.remove(name).map_err(failed)?;
+    let ledger = ledger::path_of(Path::new(name));
+    match directory.remove(ledger.as_os_str()) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => refuse(
             RefusalKind::Failed,
             format!("was deleted, but its gap ledger was not ({error}); check the disk"),
         ),
         _ => Ok(()),
     }
-}
-
-/// The real place of a file, whose directories must be below the real root: no link leads out.
-fn resolve(root: &Path, relative: &Path) -> io::Result<PathBuf> {
-    let root = root.canonicalize()?;
-    let file = root.join(relative);
-    let parent = file.parent().unwrap_or(&root).canonicalize()?;
-    if !parent.starts_with(&root) {
-        return Err(io::ErrorKind::PermissionDenied.into());
-    }
-    Ok(parent.join(file.file_name().unwrap_or_default()))
 }
 
 #[cfg(test)]
@@ -122,6 +118,7 @@ mod tests {
         std::fs::write(outside.join("secret.wav"), "x").unwrap();
         std::os::unix::fs::symlink(&outside, root.join("link")).unwrap();
         std::os::unix::fs::symlink(outside.join("secret.wav"), root.join("a/alias.wav")).unwrap();
+        std::os::unix::fs::symlink("a", root.join("inside")).unwrap();
 
         let open = root.join("a/open.wav");
         let ask = |path: &str| recordings(&root, vec![path.to_owned()], |p| p == open).remove(0).refused;
@@ -132,6 +129,7 @@ mod tests {
             "/etc/passwd",
             "a/../../outside/secret.wav",
             "link/secret.wav",
+            "inside/one.wav",
             "a/alias.wav",
             "a/notes.txt",
             "a",
@@ -142,6 +140,7 @@ mod tests {
         ] {
             assert!(ask(bad).is_some(), "{bad:?}");
         }
+        assert!(ask("inside/one.wav").unwrap().detail.contains("is a link"));
         assert!(outside.join("secret.wav").exists() && open.exists() && root.join("a/notes.txt").exists());
         assert_eq!(ask("a/one.wav"), None);
         assert!(!root.join("a/one.wav").exists() && !root.join("a/one.gaps.jsonl").exists());

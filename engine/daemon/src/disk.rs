@@ -47,12 +47,12 @@ pub(crate) struct Disk {
 
 impl Disk {
     /// Starts the thread. `notices` gets what happens; notices that find no room there are dropped. With `safe` files are
-    /// made safe by it, about once a second and when they are closed. With `state` the open ones are listed in that directory,
-    /// and those that are listed there from before are mended.
+    /// made safe by it, about once a second and when they are closed. With `state` the open ones are listed in its first directory,
+    /// and those that are listed there from before are mended; its second is the archive's root.
     pub(crate) fn start(
         notices: SyncSender<Notice>,
         safe: Option<MakeSafe>,
-        state: Option<PathBuf>,
+        state: Option<(PathBuf, PathBuf)>,
     ) -> Result<Self, SysError> {
         let mut grid = Grid::new(PERIOD)?;
         let (recordings, inbox) = channel();
@@ -62,8 +62,8 @@ impl Disk {
             .name("audyn-disk".to_owned())
             .spawn(move || {
                 let syncer = safe.map(Syncer::start);
-                let mut list = state.and_then(|state| {
-                    Listing::start(state)
+                let mut list = state.and_then(|(state, archive)| {
+                    Listing::start(state, archive)
                         .map_err(|error| tracing::warn!(%error, "no thread lists the open files; what a power cut leaves is not mended"))
                         .ok()
                 });

@@ -168,7 +168,8 @@ impl Engine {
             .collect();
         let (sender, notices): (SyncSender<Notice>, _) = sync_channel(NOTICES);
         let safe = options.sync_every_second.then(|| Box::new(make_safe) as MakeSafe);
-        let disk = Disk::start(sender, safe, options.state.clone())?;
+        let state = options.state.clone().map(|state| (state, options.archive_root.clone()));
+        let disk = Disk::start(sender, safe, state)?;
         let volume = Volume::watch(options.archive_root.clone())?;
         Ok(Self {
             capture,

@@ -7,11 +7,13 @@
 //! open has `"open":true`; the line with the same position that follows it has the final length. A power cut may tear the
 //! last line; the next engine takes what is left of it away.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use audyn_core::flow::{FlowEvent, Gap, GapCause, Placed, Placement, Why};
+use audyn_media::Beneath;
+use audyn_media::beneath::OFlags;
 use audyn_units::{ClockQuality, FrameCount, FrameIndex};
 use serde::Serialize;
 
@@ -78,14 +80,19 @@ pub(crate) fn path_of(audio: &Path) -> PathBuf {
     audio.with_extension("gaps.jsonl")
 }
 
-/// Mends the ledger of `audio`, which an earlier engine left: a torn last line goes, and if the header of `audio` counted more
+/// Mends the ledger of `audio` in `directory`, which an earlier engine left: a torn last line goes, and if the header of `audio` counted more
 /// than the `frames` that are there, by `lost`, a line says so.
-pub(crate) fn mend(audio: &Path, shortened: Option<(FrameCount, FrameCount)>) -> io::Result<()> {
+pub(crate) fn mend(
+    directory: &Beneath,
+    audio: &Path,
+    shortened: Option<(FrameCount, FrameCount)>,
+) -> io::Result<()> {
     #[derive(serde::Deserialize)]
     struct Beginning {
         first_position: FrameIndex,
     }
-    let mut file = OpenOptions::new().read(true).append(true).open(path_of(audio))?;
+    let ledger = path_of(audio);
+    let mut file = directory.file(ledger.file_name().unwrap_or_default(), OFlags::RDWR | OFlags::APPEND)?;
     let mut text = Vec::new();
     file.read_to_end(&mut text)?;
     let whole = text.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
@@ -105,9 +112,11 @@ pub(crate) fn mend(audio: &Path, shortened: Option<(FrameCount, FrameCount)>) ->
 }
 
 impl Ledger {
-    /// Makes the ledger of `audio`, whose name must be new as well.
-    pub(crate) fn create(audio: &Path, header: &LedgerHeader) -> io::Result<Self> {
-        let file = OpenOptions::new().append(true).create_new(true).open(path_of(audio))?;
+    /// Makes the ledger of `audio` in `directory`; its name must be new as well.
+    pub(crate) fn create(directory: &Beneath, audio: &Path, header: &LedgerHeader) -> io::Result<Self> {
+        let ledger = path_of(audio);
+        let how = OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE | OFlags::EXCL;
+        let file = directory.file(ledger.file_name().unwrap_or_default(), how)?;
         let mut ledger = Self { file };
         ledger.line(header)?;
         Ok(ledger)

@@ -1,12 +1,15 @@
 //! Where a recording's files go, and the making of a new one.
 //!
-//! Owns: that a file which exists is never opened: a taken name gets the next tie-break.
+//! Owns: that a file which exists is never opened: a taken name gets the next tie-break; and that no link below the archive's root
+//! leads a recording elsewhere.
 
-use std::fs::OpenOptions;
+use std::ffi::OsStr;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use audyn_core::archive::{ArchivePolicy, tie_break};
-use audyn_media::{MediaError, WavSpec, WavWriter};
+use audyn_media::beneath::{self, OFlags};
+use audyn_media::{Beneath, FileStore, MediaError, WavSpec, WavWriter};
 use audyn_units::Nanos;
 use jiff::tz::TimeZone;
 
@@ -24,8 +27,10 @@ pub enum Naming {
     File(PathBuf),
     /// Files below a directory, named and cut by a policy.
     Archive {
-        /// The recorder's own directory.
+        /// The archive's root. It may be a link.
         root: PathBuf,
+        /// The recorder's own directory below it; may be empty. Neither it nor what is below it is ever a link.
+        below: PathBuf,
         /// Names and cuts.
         policy: ArchivePolicy,
         /// The zone of [`audyn_core::archive::ArchiveClock::LocalTime`].
@@ -38,9 +43,10 @@ impl Naming {
     pub(crate) fn is_like(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::File(a), Self::File(b)) => a == b,
-            (Self::Archive { root: a, policy: p, .. }, Self::Archive { root: b, policy: q, .. }) => {
-                a == b && p == q
-            }
+            (
+                Self::Archive { root: a, below: c, policy: p, .. },
+                Self::Archive { root: b, below: d, policy: q, .. },
+            ) => a == b && c == d && p == q,
             _ => false,
         }
     }
@@ -51,7 +57,7 @@ impl Naming {
     /// # Errors
     /// [`EngineError::Archive`] if the archive clock is not known, [`EngineError::Conflict`] if the one file exists, [`EngineError::Unwritable`] if its directory takes none.
     pub fn check_writable(&self, tai_offset: Option<Nanos>) -> Result<(), EngineError> {
-        let directory = match self {
+        let (root, below) = match self {
             Self::File(path) if path.exists() || ledger::path_of(path).exists() => {
                 let detail = format!(
                     "{} or its gap ledger exists already and is left as it is; record under another name",
@@ -59,60 +65,80 @@ impl Naming {
                 );
                 return Err(EngineError::Conflict(detail));
             }
-            Self::File(path) => match path.parent() {
-                Some(parent) if !parent.as_os_str().is_empty() => parent,
-                _ => Path::new("."),
-            },
-            Self::Archive { root, policy, zone } => {
+            Self::File(path) => (path.parent().unwrap_or(Path::new("")), Path::new("")),
+            Self::Archive { root, below, policy, zone } => {
                 policy.name(audyn_sys::clock::utc_now(), zone, tai_offset, "wav")?;
-                root
+                (root.as_path(), below.as_path())
             }
         };
-        let unwritable = |source| EngineError::Unwritable { path: directory.to_owned(), source };
-        if matches!(self, Self::Archive { .. }) {
-            std::fs::create_dir_all(directory).map_err(unwritable)?;
-        }
-        let probe = directory.join(format!(".audyn-probe-{}", std::process::id()));
-        // One that a killed process of the same number left is as good.
-        OpenOptions::new().write(true).create(true).truncate(false).open(&probe).map_err(unwritable)?;
-        std::fs::remove_file(&probe).map_err(unwritable)
+        let probe = || -> io::Result<()> {
+            if matches!(self, Self::Archive { .. }) {
+                std::fs::create_dir_all(root)?;
+            }
+            let directory = Beneath::root(root)?.make(below)?;
+            let name = format!(".audyn-probe-{}", std::process::id());
+            // One that a killed process of the same number left is as good.
+            directory.file(OsStr::new(&name), OFlags::WRONLY | OFlags::CREATE)?;
+            directory.remove(OsStr::new(&name))
+        };
+        probe().map_err(|source| match beneath::is_link(&source) {
+            true => EngineError::Conflict(source.to_string()),
+            false => EngineError::Unwritable { path: root.join(below), source },
+        })
     }
 
-    /// Makes the file of a segment; the error is a sentence. `first` says whether the recording has made none yet: one file
-    /// is a name of its own, and what must follow it (a flow that is placed anew) is numbered.
-    pub(crate) fn create(&self, opening: &Opening, first: bool, spec: WavSpec) -> Result<WavWriter, String> {
-        let (root, name) = match self {
-            Self::File(path) if first => {
-                return WavWriter::create(path, spec).map_err(|error| error.to_string());
+    /// Makes the file of a segment, and gives the directory that it is in; the error is a sentence. `first` says whether the
+    /// recording has made none yet: one file is a name of its own, and what must follow it (a flow that is placed anew) is
+    /// numbered.
+    pub(crate) fn create(
+        &self,
+        opening: &Opening,
+        first: bool,
+        spec: WavSpec,
+    ) -> Result<(WavWriter<FileStore>, Beneath), String> {
+        let (root, below, name) = match self {
+            Self::File(path) => {
+                let parent = path.parent().unwrap_or(Path::new(""));
+                let name = path.file_name().unwrap_or_default();
+                if first {
+                    let directory = Beneath::root(parent)
+                        .map_err(|source| MediaError::Create { path: path.clone(), source });
+                    let made = directory
+                        .and_then(|directory| Ok((WavWriter::create_in(&directory, name, spec)?, directory)));
+                    return made.map_err(|error| error.to_string());
+                }
+                (parent, Path::new(""), name.to_string_lossy().into_owned())
             }
-            Self::File(path) => (Path::new(""), path.to_string_lossy().into_owned()),
-            Self::Archive { root, policy, zone } => {
+            Self::Archive { root, below, policy, zone } => {
                 let name = policy.name(opening.utc, zone, opening.tai_offset, "wav");
-                (root.as_path(), name.map_err(|error| error.to_string())?)
+                (root.as_path(), below.as_path(), name.map_err(|error| error.to_string())?)
             }
         };
         for n in 1..=TIES {
-            let path = root.join(tie_break(&name, n));
-            if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-                std::fs::create_dir_all(parent).map_err(|error| {
-                    format!(
-                        "cannot make the directory {} ({error}); check that it is writable and on a mounted disk",
-                        parent.display()
-                    )
-                })?;
-            }
+            let path = below.join(tie_break(&name, n));
+            let parent = path.parent().unwrap_or(Path::new(""));
+            let made = std::fs::create_dir_all(root).and_then(|()| Beneath::root(root)?.make(parent));
+            let directory = made.map_err(|error| match beneath::is_link(&error) {
+                true => error.to_string(),
+                false => format!(
+                    "cannot make the directory {} ({error}); check that it is writable and on a mounted disk",
+                    root.join(parent).display()
+                ),
+            })?;
+            let name = path.file_name().unwrap_or_default();
             // The ledger of a recording that somebody moved away is as little overwritten as the recording.
-            if ledger::path_of(&path).exists() {
+            let ledger = ledger::path_of(Path::new(name));
+            if !matches!(directory.kind_of(ledger.as_os_str()), Ok(None)) {
                 continue;
             }
-            match WavWriter::create(&path, spec) {
+            match WavWriter::create_in(&directory, name, spec) {
                 Err(MediaError::Exists { .. }) => {}
-                other => return other.map_err(|error| error.to_string()),
+                other => return other.map(|wav| (wav, directory)).map_err(|error| error.to_string()),
             }
         }
         Err(format!(
             "{TIES} files called {name} exist below {}; choose a layout with minutes",
-            root.display()
+            root.join(below).display()
         ))
     }
 }

@@ -10,6 +10,7 @@
 //!                     └ Close ► [finished] ◄────────────────┘
 //! ```
 
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::SyncSender;
 use std::sync::{MutexGuard, PoisonError};
@@ -262,7 +263,7 @@ impl Recording {
 
     /// The open procedure.
     fn open(&self, opening: &Opening) -> Result<Segment, String> {
-        let mut wav = self.naming.create(opening, self.first, self.spec)?;
+        let (mut wav, directory) = self.naming.create(opening, self.first, self.spec)?;
         wav.set_source_depth(self.source_depth);
         let path = wav.path().to_owned();
         let header = LedgerHeader {
@@ -278,7 +279,7 @@ impl Recording {
             clock: opening.placed.map(|placed| placed.quality),
             tai_minus_utc: opening.tai_offset.map(|offset| offset.0 / 1_000_000_000),
         };
-        let ledger = Ledger::create(&path, &header)
+        let ledger = Ledger::create(&directory, &path, &header)
             .map_err(|error| {
                 tracing::warn!(path = %path.display(), %error, "the gap ledger cannot be made; gaps are only counted");
             })
@@ -364,7 +365,10 @@ fn rfc3339(utc: Timestamp<Utc>) -> String {
 
 /// Makes a file, or a directory's names, safe against a power cut. What has been deleted meanwhile needs it no more.
 pub(crate) fn make_safe(path: &Path) -> std::io::Result<()> {
-    match std::fs::File::open(path).and_then(|file| file.sync_data()) {
+    // Not through a link that somebody put in its place, nor waiting for whoever might write to a pipe.
+    let flags = nix::libc::O_NOFOLLOW | nix::libc::O_NONBLOCK;
+    let file = std::fs::OpenOptions::new().read(true).custom_flags(flags).open(path);
+    match file.and_then(|file| file.sync_data()) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
         other => other,
     }

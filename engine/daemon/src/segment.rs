@@ -265,7 +265,8 @@ mod tests {
             clock: None,
             tai_minus_utc: None,
         };
-        let ledger = Ledger::create(&dir.join("a.wav"), &header).unwrap();
+        let ledger =
+            Ledger::create(&audyn_media::Beneath::root(dir).unwrap(), &dir.join("a.wav"), &header).unwrap();
         Segment::new(WavWriter::on_store(Disk { room }, "a.wav", spec).unwrap(), Some(ledger), AT)
     }
 

@@ -194,7 +194,12 @@ impl Engine {
         }
         let tai = self.tai_minus_utc();
         let ask = move || {
-            let naming = Naming::Archive { root, policy: ArchivePolicy::default(), zone: local_zone() };
+            let naming = Naming::Archive {
+                root,
+                below: PathBuf::new(),
+                policy: ArchivePolicy::default(),
+                zone: local_zone(),
+            };
             // Whoever asked may have stopped waiting.
             let _ = tell.send(naming.check_writable(tai));
             asking.store(false, Release);

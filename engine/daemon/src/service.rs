@@ -262,8 +262,10 @@ impl Service {
 
     /// Checks a change, writes it, and puts it in force; in this order, so that a refusal changes nothing.
     fn change(&mut self, revision: u64, change: Change) -> Result<Reply, EngineError> {
-        self.refuse_while_recording(&change)?;
+        // What is wrong by itself is said first: nobody shall stop a recorder for a change that is refused then.
+        let busy = self.refuse_while_recording(&change);
         let (document, file) = self.store.propose(revision, change)?;
+        busy?;
         // The archive root in force is the one that the engine was started with.
         let mut in_force = document.clone();
         in_force.global.archive_root.clone_from(&self.running.archive_root);

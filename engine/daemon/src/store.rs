@@ -34,6 +34,10 @@ const MAX_SOURCES: usize = 1_000;
 /// Bytes of a name for people: of a recorder, a source, a studio's identifier, an interface.
 const MAX_NAME: usize = 128;
 
+/// The shortest archive period. Below it a recorder makes more files than anybody looks at, and spends its time on opening and syncing
+/// them: 64 recorders with 10 s make six files and six ledgers a second, and each is synced with its directory.
+const MIN_PERIOD_SECONDS: u32 = 10;
+
 /// Bytes of a source's description.
 const MAX_DESCRIPTION: usize = 1_024;
 
@@ -118,6 +122,7 @@ impl ConfigStore {
         }
         let mut document = self.document.clone();
         document.revision += 1;
+        check_new(&change).map_err(EngineError::Invalid)?;
         let file = match change {
             Change::Global(global) => {
                 document.global = global;
@@ -189,7 +194,8 @@ pub fn recorder_specs(document: &ConfigDocument) -> Result<Vec<RecorderSpec>, En
             channels: recorder.channels.clone(),
             format: recorder.format,
             naming: Naming::Archive {
-                root: root.join(recorder.id.as_str()),
+                root: root.to_owned(),
+                below: recorder.id.as_str().into(),
                 policy: crate::policy::of(&recorder.archive)?,
                 zone: crate::policy::local_zone(),
             },
@@ -284,6 +290,67 @@ fn check_length(field: &str, text: &str, most: usize) -> Result<(), String> {
         return Ok(());
     }
     Err(format!("{field} has {length} bytes, more than {most}; shorten it"))
+}
+
+/// What is asked of a value that somebody gives now. A file that an earlier version wrote is taken as it is: an engine that does
+/// not start because of a name records nothing.
+fn check_new(change: &Change) -> Result<(), String> {
+    match change {
+        Change::PutRecorder(new) => {
+            new_recorder(new).map_err(|detail| format!("recorder `{}`: {detail}", new.id))
+        }
+        Change::PutSource(new) => new_source(new).map_err(|detail| format!("source `{}`: {detail}", new.id)),
+        Change::Global(new) => check_line("archive_root", &new.archive_root),
+        Change::RemoveRecorder(_) | Change::RemoveSource(_) => Ok(()),
+    }
+}
+
+fn new_recorder(recorder: &RecorderConfig) -> Result<(), String> {
+    check_name("name", &recorder.name)?;
+    check_name("studio_id", recorder.studio_id.as_deref().unwrap_or_default())?;
+    check_line("archive: custom_format", recorder.archive.custom_format.as_deref().unwrap_or_default())?;
+    let period = recorder.archive.period_seconds;
+    if (1..MIN_PERIOD_SECONDS).contains(&period) {
+        return Err(format!(
+            "archive: period_seconds {period} is below {MIN_PERIOD_SECONDS}; such short files would keep the disk busy with opening \
+             and closing them: 3600 makes a file each hour"
+        ));
+    }
+    Ok(())
+}
+
+fn new_source(source: &SourceConfig) -> Result<(), String> {
+    check_name("name", &source.name)?;
+    // A description may have lines.
+    source.description.lines().try_for_each(|line| check_line("description", line))?;
+    check_name("interface", source.interface.as_deref().unwrap_or_default())?;
+    let mut names = source.channel_names.iter().enumerate();
+    names.try_for_each(|(n, name)| check_name(&format!("channel_names[{n}]"), name))
+}
+
+/// What a person calls something: one line, which can be seen, and found by typing it.
+fn check_name(field: &str, text: &str) -> Result<(), String> {
+    check_line(field, text)?;
+    if text.trim() == text {
+        return Ok(());
+    }
+    Err(format!("{field} begins or ends with a space; leave that out"))
+}
+
+/// Refuses what would break a line, colour a terminal, or turn the text around it.
+fn check_line(field: &str, text: &str) -> Result<(), String> {
+    let hidden = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{2028}' | '\u{2029}' | '\u{200e}' | '\u{200f}')
+            || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    match text.chars().find(|&c| hidden(c)) {
+        None => Ok(()),
+        Some(c) => Err(format!(
+            "{field} has a control character (U+{:04X}), which nobody could see; write it in one line of plain text",
+            u32::from(c)
+        )),
+    }
 }
 
 /// Checks what a source is called, and its parts.
@@ -452,6 +519,63 @@ mod tests {
         let error =
             store.propose(store.document().revision, Change::RemoveSource(SourceId::new("desk").unwrap()));
         assert!(error.unwrap_err().to_string().contains("recorder `a`"), "a source in use stays");
+    }
+
+    #[test]
+    fn names_are_one_line_of_plain_text_and_periods_long_enough() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut store = ConfigStore::open(dir.path(), GlobalConfig::default()).unwrap();
+        put(&mut store, Change::PutSource(source("desk"))).unwrap();
+        let revision = store.document().revision;
+        let tried = |change| store.propose(revision, change).map(|_| ()).map_err(|error| error.to_string());
+        for (bad, why) in [
+            ("a\nb", "control character (U+000A)"),
+            ("a\u{1b}[31m", "U+001B"),
+            ("a\0", "U+0000"),
+            ("a\u{7f}", "U+007F"),
+            ("a\u{85}b", "U+0085"),
+            ("a\u{202e}b", "U+202E"),
+            (" a", "space"),
+            ("a\u{3000}", "space"),
+            (" ", "space"),
+        ] {
+            let named = |field: &str, change| {
+                let sentence = tried(change).unwrap_err();
+                assert!(sentence.contains(field) && sentence.contains(why), "{bad:?}: {sentence}");
+            };
+            let text = || bad.to_owned();
+            let of = recorder("a", "desk");
+            named("recorder `a`: name", Change::PutRecorder(RecorderConfig { name: text(), ..of.clone() }));
+            named("studio_id", Change::PutRecorder(RecorderConfig { studio_id: Some(text()), ..of }));
+            named("source `desk`: name", Change::PutSource(SourceConfig { name: text(), ..source("desk") }));
+            named(
+                "channel_names[0]",
+                Change::PutSource(SourceConfig { channel_names: vec![text()], ..source("desk") }),
+            );
+            named("interface", Change::PutSource(SourceConfig { interface: Some(text()), ..source("desk") }));
+        }
+        let escape = "two\nlines\u{1b}".to_owned();
+        let told = tried(Change::PutSource(SourceConfig { description: escape, ..source("desk") }));
+        assert!(told.unwrap_err().contains("description has a control character (U+001B)"));
+        for good in ["", "Studio 1", "Große Bühne – L/R", "録音", "👩\u{200d}🎤", "a  b"] {
+            let name = good.to_owned();
+            tried(Change::PutRecorder(RecorderConfig { name, ..recorder("a", "desk") })).unwrap();
+            let description = format!("{good}\r\n{good}");
+            tried(Change::PutSource(SourceConfig { description, ..source("desk") })).unwrap();
+        }
+        let period = |period_seconds| {
+            let mut recorder = recorder("a", "desk");
+            recorder.archive.period_seconds = period_seconds;
+            tried(Change::PutRecorder(recorder))
+        };
+        for short in [1, 9] {
+            let sentence = period(short).unwrap_err();
+            assert!(sentence.contains(&format!("period_seconds {short} is below 10")), "{sentence}");
+        }
+        period(10).unwrap();
+        let mut format = recorder("a", "desk");
+        format.archive.custom_format = Some("%Y\n".to_owned());
+        assert!(tried(Change::PutRecorder(format)).unwrap_err().contains("custom_format has a control"));
     }
 
     #[test]

@@ -25,7 +25,8 @@ use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use audyn_media::{MediaError, PcmDepth, WavSpec};
+use audyn_media::beneath::{self, OFlags};
+use audyn_media::{Beneath, MediaError, PcmDepth, WavSpec};
 use audyn_sys::clock;
 use audyn_units::{ChannelCount, Mono, Nanos, SampleRate, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -93,12 +94,12 @@ pub(crate) struct Listing {
 
 impl Listing {
     /// Starts the thread; it begins with what an earlier engine left.
-    pub(crate) fn start(directory: PathBuf) -> io::Result<Self> {
+    pub(crate) fn start(directory: PathBuf, archive: PathBuf) -> io::Result<Self> {
         let (sets, inbox) = channel::<Vec<Open>>();
         let done = Arc::new(AtomicU64::new(0));
         let listed = Arc::clone(&done);
         let thread = std::thread::Builder::new().name("audyn-list".to_owned()).spawn(move || {
-            let mut list = Unfinished::read(&directory);
+            let mut list = Unfinished::read(&directory, &archive);
             let (mut open, mut heard) = (Vec::new(), 0);
             loop {
                 list.turn(clock::mono_now(), open.iter().map(|(path, spec): &Open| (path.as_path(), *spec)));
@@ -141,6 +142,8 @@ impl Listing {
 #[derive(Debug)]
 struct Unfinished {
     directory: PathBuf,
+    /// The archive's root, below which no link is followed.
+    archive: PathBuf,
     /// What an earlier engine was writing, and is not mended yet.
     earlier: Vec<Line>,
     last_try: Option<Timestamp<Mono>>,
@@ -154,13 +157,14 @@ struct Unfinished {
 impl Unfinished {
     /// Reads what an earlier engine left. A line that can't be read is left out: a cut could only have torn a list that was
     /// not renamed yet.
-    fn read(directory: &Path) -> Self {
+    fn read(directory: &Path, archive: &Path) -> Self {
         let text = std::fs::read(directory.join(NAME)).unwrap_or_default();
         let lines = text.split(|&byte| byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok());
         let earlier: Vec<Line> = lines.take(MOST).collect();
         let changed = !earlier.is_empty();
         Self {
             directory: directory.to_owned(),
+            archive: archive.to_owned(),
             earlier,
             last_try: None,
             listed: Vec::new(),
@@ -174,7 +178,7 @@ impl Unfinished {
         if !self.earlier.is_empty() && self.last_try.is_none_or(|last| now - last >= RETRY) {
             self.last_try = Some(now);
             let before = self.earlier.len();
-            self.earlier.retain(|line| !is_done_with(line));
+            self.earlier.retain(|line| !is_done_with(line, &self.archive));
             self.changed |= self.earlier.len() != before;
         }
         for listed in &mut self.listed {
@@ -231,10 +235,28 @@ fn list<'a>(directory: &Path, lines: impl Iterator<Item = &'a Line>) -> io::Resu
 }
 
 /// Mends a file of an earlier engine. False if it is to be tried again.
-fn is_done_with(line: &Line) -> bool {
+fn is_done_with(line: &Line, archive: &Path) -> bool {
     let path = line.path.display();
     let Some(spec) = line.spec() else { return true };
-    match audyn_media::mend(&line.path, spec) {
+    let name = line.path.file_name().unwrap_or_default();
+    let opened = directory_of(&line.path, archive)
+        .and_then(|directory| Ok((directory.file(name, OFlags::RDWR)?, directory)));
+    let (file, directory) = match opened {
+        Ok(opened) => opened,
+        // Its volume is not there yet; or it was deleted.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return line.path.parent().is_some_and(Path::is_dir);
+        }
+        Err(error) if beneath::is_link(&error) => {
+            tracing::warn!(%path, %error, "it was being written when the engine ended; it is left as it is");
+            return true;
+        }
+        Err(error) => {
+            tracing::warn!(%path, %error, "a recording that a crash has cut is not mended yet");
+            return false;
+        }
+    };
+    match audyn_media::mend_file(file, &line.path, spec) {
         Ok(mended) => {
             let shortened =
                 mended.map(|mended| (mended.frames, mended.declared.saturating_sub(mended.frames)));
@@ -245,14 +267,10 @@ fn is_done_with(line: &Line) -> bool {
                      header counts the {frames} that are there"
                 );
             }
-            if let Err(error) = ledger::mend(&line.path, shortened) {
+            if let Err(error) = ledger::mend(&directory, &line.path, shortened) {
                 tracing::warn!(%path, %error, "its ledger is not mended");
             }
             true
-        }
-        // Its volume is not there yet; or it was deleted.
-        Err(MediaError::Read { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
-            line.path.parent().is_some_and(Path::is_dir)
         }
         Err(error @ MediaError::NotWav { .. }) => {
             tracing::warn!(%error, "it was being written when the engine ended; it is left as it is");
@@ -263,6 +281,15 @@ fn is_done_with(line: &Line) -> bool {
             false
         }
     }
+}
+
+/// The directory of a file that an earlier engine wrote. What lies in another archive than today's is reached without any link.
+fn directory_of(file: &Path, archive: &Path) -> io::Result<Beneath> {
+    let (root, below) = match file.strip_prefix(archive) {
+        Ok(below) => (archive, below),
+        Err(_) => (Path::new("/"), file.strip_prefix("/").unwrap_or(file)),
+    };
+    Beneath::root(root)?.open(below.parent().unwrap_or(Path::new("")))
 }
 
 #[cfg(test)]
@@ -304,7 +331,7 @@ mod tests {
     #[test]
     fn what_is_open_is_listed_and_what_is_closed_for_another_minute() {
         let state = tempfile::tempdir().unwrap();
-        let mut list = Unfinished::read(state.path());
+        let mut list = Unfinished::read(state.path(), state.path());
         let (a, b) = (Path::new("/r/a.wav"), Path::new("/r/b.wav"));
         list.turn(at(0), [(a, SPEC)].into_iter());
         assert_eq!(lines(state.path()), ["/r/a.wav"]);
@@ -322,7 +349,7 @@ mod tests {
     fn the_thread_says_when_the_disk_knows() {
         let state = tempfile::tempdir().unwrap();
         let path = Path::new("/r/a.wav");
-        let mut listing = Listing::start(state.path().to_owned()).unwrap();
+        let mut listing = Listing::start(state.path().to_owned(), state.path().to_owned()).unwrap();
         let deadline = std::time::Instant::now() + Duration::from_secs(60); // only for what never comes
         while !listing.tell([(path, SPEC)].into_iter()) {
             assert!(std::time::Instant::now() < deadline, "it never says so");
@@ -331,7 +358,7 @@ mod tests {
         assert_eq!(lines(state.path()), ["/r/a.wav"]);
         listing.end(false);
         assert_eq!(lines(state.path()), ["/r/a.wav"], "the disk may not have it all");
-        Listing::start(state.path().to_owned()).unwrap().end(true);
+        Listing::start(state.path().to_owned(), state.path().to_owned()).unwrap().end(true);
         assert_eq!(lines(state.path()), ["/r/a.wav"], "an earlier engine's, whose volume is not there");
     }
 
@@ -339,10 +366,10 @@ mod tests {
     fn what_a_cut_has_left_is_mended_once_its_volume_is_there() {
         let state = tempfile::tempdir().unwrap();
         let volume = state.path().join("volume");
-        let mut list = Unfinished::read(state.path());
+        let mut list = Unfinished::read(state.path(), state.path());
         list.turn(at(0), [(volume.join("a.wav").as_path(), SPEC)].into_iter());
 
-        let mut list = Unfinished::read(state.path());
+        let mut list = Unfinished::read(state.path(), state.path());
         list.turn(at(0), std::iter::empty());
         assert_eq!(lines(state.path()).len(), 1, "the volume may come");
         std::fs::create_dir(&volume).unwrap();
@@ -366,13 +393,43 @@ mod tests {
     }
 
     #[test]
+    fn a_link_is_not_written_through() {
+        let (state, archive, elsewhere) =
+            (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let path = cut(elsewhere.path());
+        let before = (std::fs::read(&path).unwrap(), std::fs::read(ledger::path_of(&path)).unwrap());
+        std::os::unix::fs::symlink(elsewhere.path(), archive.path().join("r")).unwrap();
+        std::os::unix::fs::symlink(&path, archive.path().join("a.wav")).unwrap();
+        for (root, file) in [
+            (archive.path(), archive.path().join("r/a.wav")),
+            (archive.path(), archive.path().join("a.wav")),
+            (state.path(), archive.path().join("r/a.wav")), // the root was changed since
+        ] {
+            let mut list = Unfinished::read(state.path(), root);
+            list.turn(at(0), [(file.as_path(), SPEC)].into_iter());
+            let mut list = Unfinished::read(state.path(), root);
+            list.turn(at(0), std::iter::empty());
+            assert_eq!(lines(state.path()), [""; 0]);
+            assert_eq!(std::fs::read(&path).unwrap(), before.0);
+            assert_eq!(std::fs::read(ledger::path_of(&path)).unwrap(), before.1);
+        }
+        // The root itself may be one.
+        let root = state.path().join("root");
+        std::os::unix::fs::symlink(elsewhere.path(), &root).unwrap();
+        let mut list = Unfinished::read(state.path(), &root);
+        list.turn(at(0), [(root.join("a.wav").as_path(), SPEC)].into_iter());
+        Unfinished::read(state.path(), &root).turn(at(0), std::iter::empty());
+        assert_eq!(WavReader::open(&path).unwrap().info().declared, FrameCount(60));
+    }
+
+    #[test]
     fn what_was_deleted_or_is_anothers_is_let_go() {
         let state = tempfile::tempdir().unwrap();
         let (gone, other) = (state.path().join("gone.wav"), state.path().join("other.wav"));
         std::fs::write(&other, [b'x'; 200]).unwrap();
-        let mut list = Unfinished::read(state.path());
+        let mut list = Unfinished::read(state.path(), state.path());
         list.turn(at(0), [(gone.as_path(), SPEC), (other.as_path(), SPEC)].into_iter());
-        let mut list = Unfinished::read(state.path());
+        let mut list = Unfinished::read(state.path(), state.path());
         list.turn(at(0), std::iter::empty());
         assert_eq!(lines(state.path()), [""; 0]);
         assert_eq!(std::fs::read(&other).unwrap(), [b'x'; 200]);

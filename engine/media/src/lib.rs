@@ -7,10 +7,12 @@
 //! Samples are interleaved `i32`, left-justified: a 24-bit sample is shifted up by 8, a 16-bit one by 16.
 #![forbid(unsafe_code)]
 
+pub mod beneath;
 mod error;
 mod spec;
 pub mod wav;
 
+pub use beneath::Beneath;
 pub use error::MediaError;
 pub use spec::{PcmDepth, WavSpec};
-pub use wav::{FileStore, Mended, Store, WavInfo, WavReader, WavWriter, mend};
+pub use wav::{FileStore, Mended, Store, WavInfo, WavReader, WavWriter, mend, mend_file};

@@ -289,7 +289,12 @@ impl RecordArgs {
                     self.archive_period,
                     self.archive_clock,
                 )?;
-                Ok(Naming::Archive { root: root.clone(), policy, zone: audyn_daemon::local_zone() })
+                Ok(Naming::Archive {
+                    root: root.clone(),
+                    below: PathBuf::new(),
+                    policy,
+                    zone: audyn_daemon::local_zone(),
+                })
             }
             (None, None) => Err(RecordError::NoDestination),
         }

@@ -35,7 +35,8 @@ pub(crate) fn recorder(id: &str, source: &SourceConfig, root: &Path) -> Recorder
         channels: Vec::new(),
         format: FormatConfig::Wav,
         naming: Naming::Archive {
-            root: root.join(id),
+            root: root.to_owned(),
+            below: id.into(),
             policy: ArchivePolicy::default(),
             zone: audyn_daemon::local_zone(),
         },

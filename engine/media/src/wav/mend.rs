@@ -31,9 +31,18 @@ pub struct Mended {
 /// [`MediaError::NotWav`] if it is no file of that writer in that format; [`MediaError::Read`], [`MediaError::Write`] and
 /// [`MediaError::Sync`] as they say. The file is as it was then, but after the last two.
 pub fn mend(path: &Path, spec: WavSpec) -> Result<Option<Mended>, MediaError> {
+    let file = OpenOptions::new().read(true).write(true).open(path);
+    let file = file.map_err(|source| MediaError::Read { what: path.display().to_string(), source })?;
+    mend_file(file, path, spec)
+}
+
+/// [`mend`] for a file that is open already, for reading and writing; `path` is its name in messages.
+///
+/// # Errors
+/// As [`mend`].
+pub fn mend_file(mut file: File, path: &Path, spec: WavSpec) -> Result<Option<Mended>, MediaError> {
     let what = path.display().to_string();
     let read = |source| MediaError::Read { what: what.clone(), source };
-    let mut file = OpenOptions::new().read(true).write(true).open(path).map_err(read)?;
     let length = file.metadata().map_err(read)?.len();
     let mended = if length < header::LEN as u64 {
         Mended { declared: FrameCount::ZERO, frames: FrameCount::ZERO }

@@ -41,7 +41,7 @@ mod reader;
 mod store;
 mod writer;
 
-pub use mend::{Mended, mend};
+pub use mend::{Mended, mend, mend_file};
 pub use reader::{WavInfo, WavReader};
 pub use store::{FileStore, Store};
 pub use writer::WavWriter;

@@ -1,9 +1,13 @@
 //! Where a writer's bytes go: a file, or a test's disk.
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+
+use crate::Beneath;
 
 /// A file as the writer needs it: bytes at absolute places. The writer is its only user.
 pub trait Store {
@@ -36,7 +40,7 @@ impl<S: Store + ?Sized> Store for &mut S {
 pub struct FileStore {
     file: File,
     /// The directory whose entry a power cut could still lose.
-    unsynced_dir: Option<PathBuf>,
+    unsynced_dir: Option<OwnedFd>,
 }
 
 impl FileStore {
@@ -50,39 +54,44 @@ impl FileStore {
     /// [`io::ErrorKind::AlreadyExists`] if the name is taken, which then is neither opened nor changed. After
     /// any error nothing is left behind.
     pub fn create(path: &Path, head: &[u8]) -> io::Result<Self> {
-        let file = match create_linked(path, head) {
-            Err(e) if e.kind() != io::ErrorKind::AlreadyExists => create_named(path, head)?,
+        let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
+        Self::create_in(&Beneath::root(path.parent().unwrap_or(Path::new("")))?, name, head)
+    }
+
+    /// [`FileStore::create`] in a directory that is open.
+    ///
+    /// # Errors
+    /// As [`FileStore::create`].
+    pub fn create_in(dir: &Beneath, name: &OsStr, head: &[u8]) -> io::Result<Self> {
+        let unsynced_dir = Some(dir.as_fd().try_clone_to_owned()?);
+        let file = match create_linked(dir, name, head) {
+            Err(e) if e.kind() != io::ErrorKind::AlreadyExists => create_named(dir, name, head)?,
             other => other?,
         };
-        Ok(Self { file, unsynced_dir: Some(dir_of(path).to_owned()) })
+        Ok(Self { file, unsynced_dir })
     }
 }
 
-fn dir_of(path: &Path) -> &Path {
-    match path.parent() {
-        Some(dir) if !dir.as_os_str().is_empty() => dir,
-        _ => Path::new("."),
-    }
-}
-
-fn create_linked(path: &Path, head: &[u8]) -> io::Result<File> {
-    use rustix::fs::{AtFlags, CWD, Mode, OFlags, linkat, open};
+fn create_linked(dir: &Beneath, name: &OsStr, head: &[u8]) -> io::Result<File> {
+    use rustix::fs::{AtFlags, CWD, Mode, OFlags, linkat, openat};
     use std::os::fd::AsRawFd;
 
     let flags = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
-    let file = File::from(open(dir_of(path), flags, Mode::from_raw_mode(0o666))?);
+    let file = File::from(openat(dir, ".", flags, Mode::from_raw_mode(0o666))?);
     file.write_all_at(head, 0)?;
     // Naming the descriptor by /proc needs no capability, unlike AT_EMPTY_PATH (linkat(2)).
     let unnamed = format!("/proc/self/fd/{}", file.as_raw_fd());
-    linkat(CWD, unnamed, CWD, path, AtFlags::SYMLINK_FOLLOW)?;
+    linkat(CWD, unnamed, dir, name, AtFlags::SYMLINK_FOLLOW)?;
     Ok(file)
 }
 
-fn create_named(path: &Path, head: &[u8]) -> io::Result<File> {
-    let file = File::create_new(path)?;
+fn create_named(dir: &Beneath, name: &OsStr, head: &[u8]) -> io::Result<File> {
+    use rustix::fs::OFlags;
+
+    let file = dir.file(name, OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL)?;
     if let Err(e) = file.write_all_at(head, 0) {
         // It is ours (O_EXCL) and holds no audio yet; the first error is the one to tell.
-        let _ = std::fs::remove_file(path);
+        let _ = dir.remove(name);
         return Err(e);
     }
     Ok(file)
@@ -100,7 +109,7 @@ impl Store for FileStore {
     fn sync(&mut self) -> io::Result<()> {
         self.file.sync_data()?;
         if let Some(dir) = &self.unsynced_dir {
-            File::open(dir)?.sync_all()?;
+            rustix::fs::fsync(dir)?;
             self.unsynced_dir = None;
         }
         Ok(())
@@ -114,13 +123,15 @@ mod tests {
     #[test]
     fn both_ways_make_the_whole_head_and_refuse_a_taken_name() {
         let dir = tempfile::tempdir().unwrap();
-        for (name, create) in
-            [("linked", create_linked as fn(&Path, &[u8]) -> io::Result<File>), ("named", create_named)]
-        {
+        for (name, create) in [
+            ("linked", create_linked as fn(&Beneath, &OsStr, &[u8]) -> io::Result<File>),
+            ("named", create_named),
+        ] {
             let path = dir.path().join(name);
-            create(&path, b"head").unwrap();
+            let root = Beneath::root(dir.path()).unwrap();
+            create(&root, OsStr::new(name), b"head").unwrap();
             assert_eq!(std::fs::read(&path).unwrap(), b"head");
-            let error = create(&path, b"other").unwrap_err();
+            let error = create(&root, OsStr::new(name), b"other").unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::AlreadyExists, "{name}");
             assert_eq!(std::fs::read(&path).unwrap(), b"head", "{name}");
         }

@@ -8,6 +8,7 @@
 //! ```
 
 use std::collections::VecDeque;
+use std::ffi::OsStr;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -16,7 +17,7 @@ use audyn_units::FrameCount;
 use super::convert::Converter;
 use super::header;
 use super::store::{FileStore, Store};
-use crate::{MediaError, PcmDepth, WavSpec};
+use crate::{Beneath, MediaError, PcmDepth, WavSpec};
 
 /// Bytes that a whole buffer holds: an append which reaches them flushes by itself.
 const FLUSH_BYTES: usize = 256 * 1024;
@@ -67,7 +68,20 @@ impl WavWriter<FileStore> {
     /// [`MediaError::Create`] for anything else; nothing is left behind.
     pub fn create(path: impl AsRef<Path>, spec: WavSpec) -> Result<Self, MediaError> {
         let path = path.as_ref();
-        match FileStore::create(path, &header::encode(spec, FrameCount::ZERO)) {
+        Self::created(FileStore::create(path, &header::encode(spec, FrameCount::ZERO)), path, spec)
+    }
+
+    /// [`WavWriter::create`] in a directory that is open, so that no link leads elsewhere.
+    ///
+    /// # Errors
+    /// As [`WavWriter::create`].
+    pub fn create_in(dir: &Beneath, name: &OsStr, spec: WavSpec) -> Result<Self, MediaError> {
+        let store = FileStore::create_in(dir, name, &header::encode(spec, FrameCount::ZERO));
+        Self::created(store, &dir.path_of(name), spec)
+    }
+
+    fn created(store: io::Result<FileStore>, path: &Path, spec: WavSpec) -> Result<Self, MediaError> {
+        match store {
             Ok(store) => Ok(Self::new(store, path.to_owned(), spec)),
             Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
                 Err(MediaError::Exists { path: path.to_owned() })
