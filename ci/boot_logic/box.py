@@ -63,6 +63,7 @@ case "$*" in
   "show "*) for unit; do :; done; cat "$FAKE/unit.$unit" 2>/dev/null || printf 'NRestarts=0\nActiveEnterTimestampMonotonic=5\n' ;;
   "-q is-active "*) [ ! -e "$FAKE/down.$3" ] ;;
   is-system-running) cat "$FAKE/system-state" 2>/dev/null || echo running ;;
+  "list-units --failed "*) cat "$FAKE/failed-units" 2>/dev/null ;;
   list-jobs) cat "$FAKE/jobs" 2>/dev/null ;;
 esac""",
     "audyn": r"""

@@ -6,8 +6,8 @@ import os
 from .box import HASH
 
 RECORD = "efi/audyn/grubenv"
-FORM = {"board": str, "version": str, "kind": ("release", "development", "lab"), "slot": ("A", "B"), "trial": bool,
-        "health": ("pending", "good", "failed"), "fallback": (dict, type(None)), "alarms": list}
+FORM = {"name": str, "board": str, "version": str, "kind": ("release", "development", "lab"), "slot": ("A", "B"), "trial": bool,
+        "health": ("pending", "good", "failed"), "recordings": (dict, type(None)), "fallback": (dict, type(None)), "alarms": list}
 
 
 def acceptable(report):
@@ -52,8 +52,8 @@ def ordinary(make, check):
     check("the console says so", "Audyn 1 (lab, lab), slot A, on trial" in issue, issue)
     check("health passes, mark-good follows", box.health().returncode == 0)
     report = box.report()
-    check("the report has the contract's form", report == {"board": "lab", "version": "1", "kind": "lab", "slot": "A", "trial": False,
-                                                           "health": "good", "fallback": None, "alarms": []}, json.dumps(report))
+    check("the report has the contract's form", report == {"name": "", "board": "lab", "version": "1", "kind": "lab", "slot": "A", "trial": False,
+                                                           "health": "good", "recordings": None, "fallback": None, "alarms": []}, json.dumps(report))
     check("the record says good, its copy too", box.env()["A_TRY"] == "0" and box.env()["A_GOOD"] == HASH["1"] and box.env("grubenv.bak") == box.env())
     check("the watch took 60 s in steps of 5", box.log().count("sleep 5") == 12)
     box.set_env(A_TRY=2)
@@ -426,6 +426,37 @@ def damaged_notice(make, check):
               and "is damaged" in box.alarms() and box.report()["slot"] == "B", json.dumps(box.report()))
 
 
+def failed_units(make, check):
+    """What of ours has failed is said on the page, on the console and by audyn-update, until it is over."""
+    box = two_versions(make)
+    box.flag("failed-units", "audyn-firewall.service loaded failed failed Firewall\n")
+    box.boot("B", "2")
+    issue = (box.root / "run/issue.d/audyn.issue").read_text()
+    status = box.script("audyn-update", "status").stdout
+    check("a firewall that failed is an alarm", [alarm for alarm in box.report()["alarms"] if "firewall" in alarm and "not filtered" in alarm]
+          and "ALARM: The firewall" in issue and "Alarm:     The firewall" in status and "Parts of this box" not in box.alarms(), box.alarms())
+    box.flag("failed-units", "\u25cf audyn-ptp4l@eth0.service loaded failed failed PTP\naudyn-irq.service loaded failed failed IRQ\n"
+             "audyn-health.service loaded failed failed Health\naudyn-mark-good.service loaded failed failed Good\n")
+    box.script("boot-report", "compose")
+    check("other units are named, the firewall's alarm is over", "(audyn-ptp4l@eth0.service, audyn-irq.service)" in box.alarms() and "firewall" not in box.alarms()
+          and "audyn-health" not in box.alarms() and acceptable(box.report()), box.alarms())
+    box.unflag("failed-units")
+    box.script("boot-report", "compose")
+    check("and over when nothing is failed any more", box.report()["alarms"] == [], box.alarms())
+
+
+def what_was_chosen(make, check):
+    box = two_versions(make)
+    (box.root / "proc/sys/kernel/hostname").write_text("studio-3\n")
+    for text, expected in (("disk=second\nwhy=remembered\nname=51 GB, Disk\n", {"disk": "second", "why": "remembered", "name": "51 GB, Disk"}),
+                           ("disk=own\nwhy=only\nname=\n", {"disk": "own", "why": "only", "name": ""}),
+                           ("disk=third\nwhy=only\n", None), ("disk=own\nwhy=\"}\n", None), ("", None)):
+        (box.root / "run/audyn/boot/recordings").write_text(text)
+        box.script("boot-report", "compose")
+        check(f"where recordings go, {text.split()[:2]}", acceptable(box.report()) and box.report()["recordings"] == expected and box.report()["name"] == "studio-3",
+              json.dumps(box.report()))
+
+
 def first_boot(make, check):
     box = make()
     box.boot("A", "1")
@@ -467,3 +498,5 @@ def run(make, check, _skip):
     good_by_hand(make, check)
     damaged_notice(make, check)
     first_boot(make, check)
+    failed_units(make, check)
+    what_was_chosen(make, check)

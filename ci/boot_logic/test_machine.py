@@ -74,11 +74,18 @@ def said(box, name="recordings-disk"):
     return path.read_text() if path.exists() else ""
 
 
+def why(box):
+    box.script("boot-report", "compose")
+    told = box.report()["recordings"] or {}
+    return told.get("disk"), told.get("why"), told.get("name")
+
+
 def recordings(make, check):
     box = machine(make)
     check("recordings: without a second disk, the box's own, by the number of its disk", choose(box) == ["recordings-8:0"], str(chosen(box)))
     check("recordings: udev looks at that partition again", f"udevadm trigger --action=change {box.root}/sys/class/block/sda7" in box.log(), box.log())
     check("recordings: nothing to say", not said(box) and not said(box, "two-disks"))
+    check("recordings: the report says why: there is no other", why(box) == ("own", "only", ""), str(why(box)))
 
     disk(box, "sdb", ["old stuff"], 16)
     result = box.script("audyn-recordings-disk", "/dev/sdb", stdin="/dev/sdb\nERASE\n")
@@ -91,6 +98,7 @@ def recordings(make, check):
     check("recordings: under running recorders the choice stays", choose(box) == ["recordings-8:0"])
     box.boot("A", "1")
     check("recordings: from the next start on they go there", choose(box) == [f"recordings-disk-{second[0]}"] and not said(box), str(chosen(box)))
+    check("recordings: the report says which disk it is", why(box)[:2] == ("second", "remembered") and "51 GB" in why(box)[2], str(why(box)))
     check("recordings: of what is prepared, the update knows nothing: the other version uses it too",
           box.boot("B", "2").returncode == 0 and choose(box) == [f"recordings-disk-{second[0]}"])
 
@@ -109,12 +117,14 @@ def recordings(make, check):
     check("recordings: a missing disk: onto the box's own", choose(box) == ["recordings-8:0"])
     check("recordings: with an alarm that names it and the way out, in a report that is out already", "51 GB, Spinning Rust" in said(box)
           and "is missing" in box.alarms() and "--forget" in box.alarms(), box.alarms())
+    check("recordings: the report says that it is missing", why(box)[:2] == ("own", "missing") and "51 GB" in why(box)[2], str(why(box)))
     box.script("recordings", "seen")
     check("recordings: nothing came, nothing to say", "is missing" in said(box))
     disk(box, "sdc", ["recordings-disk"], 32, second)
     box.script("recordings", "seen")
     check("recordings: it comes later: not switched to, but said", chosen(box) == ["recordings-8:0"] and "came after the start" in box.alarms()
           and choose(box) == ["recordings-8:0"], box.alarms())
+    check("recordings: the report says that it came late", why(box)[:2] == ("own", "late"), str(why(box)))
     box.boot("A", "1")
     check("recordings: the next start has it, whatever it is called", choose(box) == [f"recordings-disk-{second[0]}"] and not said(box))
     box.script("recordings", "seen")
@@ -133,6 +143,7 @@ def recordings(make, check):
     box.script("audyn-recordings-disk", "--forget")
     box.boot("A", "1")
     check("recordings: --forget: the box's own, though disks are there", choose(box) == ["recordings-8:0"] and not said(box))
+    check("recordings: the report says that a person chose it", why(box)[:2] == ("own", "forgotten"), str(why(box)))
     for args in ((), ("--forget", "/dev/sdb"), ("--use",), ("sdb",), ("--erase", "/dev/sdb")):
         check(f"recordings: {' '.join(args) or 'no argument'}: usage", box.script("audyn-recordings-disk", *args).returncode == 64)
 
@@ -140,10 +151,12 @@ def recordings(make, check):
     (box.root / "disk/recordings-disk").unlink()
     box.boot("A", "1")
     check("recordings: nothing known and two prepared disks: none of them by chance", choose(box) == ["recordings-8:0"] and "--use DEVICE" in said(box), said(box))
+    check("recordings: the report says that there are several", why(box)[:2] == ("own", "several"), str(why(box)))
     gone(box, "sdd")
     box.boot("A", "1")
     check("recordings: nothing known and one: that one, from now on", choose(box) == [f"recordings-disk-{second[0]}"]
           and second[0] in (box.root / "disk/recordings-disk").read_text())
+    check("recordings: the report says that it was adopted", why(box)[:2] == ("second", "adopted"), str(why(box)))
     check("recordings: and a person is told that it is in use from now on", "from now on" in said(box, "recordings-adopted"), said(box, "recordings-adopted"))
     (box.root / "disk/recordings-disk").write_text("partuuid=$(touch /tmp/x)\n")
     gone(box, "sdc")

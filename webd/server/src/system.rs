@@ -27,6 +27,8 @@ pub(crate) fn add_routes(routes: Router<App>) -> Router<App> {
 #[derive(Debug, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 struct Image {
+    /// The box's host name.
+    name: String,
     board: String,
     version: String,
     kind: Kind,
@@ -34,6 +36,9 @@ struct Image {
     /// This image has not been marked good yet; if it isn't, the box goes back to the other slot.
     trial: bool,
     health: Health,
+    /// Where recordings go; null before the boot has chosen.
+    #[serde(deserialize_with = "Option::deserialize")]
+    recordings: Option<Recordings>,
     /// The last update that was given up.
     #[serde(deserialize_with = "Option::deserialize")] // null, but not missing
     fallback: Option<Fallback>,
@@ -65,6 +70,43 @@ enum Health {
 
 #[derive(Debug, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
+struct Recordings {
+    disk: Disk,
+    why: Why,
+    /// The disk that was prepared for recordings, in words; empty where there is none.
+    name: String,
+}
+
+#[derive(Debug, PartialEq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Disk {
+    /// The box's own.
+    Own,
+    /// The one that was prepared for recordings.
+    Second,
+}
+
+#[derive(Debug, PartialEq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Why {
+    /// No other disk was ever prepared.
+    Only,
+    /// Somebody chose the box's own.
+    Forgotten,
+    /// Several prepared disks are there, and none is chosen.
+    Several,
+    /// The prepared disk is not there.
+    Missing,
+    /// The prepared disk came after the start.
+    Late,
+    /// It is the one that was chosen.
+    Remembered,
+    /// It is the only prepared one that was there, and chosen from now on.
+    Adopted,
+}
+
+#[derive(Debug, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
 struct Fallback {
     slot: Slot,
     version: String,
@@ -75,7 +117,22 @@ struct Fallback {
 }
 
 async fn image(State(app): State<App>) -> Result<Response, Error> {
-    Ok(json(read(&app.image_report).await?))
+    let image = read(&app.image_report).await?;
+    Ok(json(Answer { image, up_seconds: up_seconds() }))
+}
+
+/// The report, and what only this moment knows.
+#[derive(Serialize)]
+struct Answer {
+    #[serde(flatten)]
+    image: Image,
+    /// How long the box has been running. Not an instant: a box's clock may be set long after it started.
+    up_seconds: u64,
+}
+
+fn up_seconds() -> u64 {
+    let up = nix::time::clock_gettime(nix::time::ClockId::CLOCK_BOOTTIME);
+    up.map_or(0, |up| u64::try_from(up.tv_sec()).unwrap_or(0))
 }
 
 async fn read(path: &Path) -> Result<Image, Error> {

@@ -29,10 +29,13 @@ export function aRecorder(but: Partial<Recorder> = {}): Recorder {
 /** A release that runs well, but for what is given. */
 export function anImage(but: Partial<ImageReport> = {}): ImageReport {
   return {
+    name: 'audyn-1a2b3c',
     board: 'x86_64-efi',
     version: '1.2.0',
     kind: 'release',
     slot: 'A',
+    recordings: { disk: 'own', why: 'only', name: '' },
+    up_seconds: 93_784,
     trial: false,
     health: 'good',
     fallback: null,

@@ -3,7 +3,9 @@
  * or a name in it is a function of these.
  */
 
-import type { ClockQuality, FlowState, FlowTiming, ImageFallback, ImageReport, RecorderState } from '@/api/types';
+import type {
+  ClockQuality, FlowState, FlowTiming, ImageFallback, ImageReport, RecorderState, RecordingsDisk,
+} from '@/api/types';
 import type { Loss } from '@/util/loss';
 import { formatLost } from '@/util/format';
 
@@ -152,6 +154,22 @@ export const texts = {
       development: 'Development image: not for production',
       lab: 'Lab image: for tests only',
     } satisfies Record<Exclude<ImageReport['kind'], 'release'>, string>,
+    name: 'This box',
+    board: 'Board',
+    recordings: 'Recordings go to',
+    disk: (to: Pick<RecordingsDisk, 'disk' | 'name'>) =>
+      to.disk === 'own' ? 'the box’s own disk' : `the second disk (${to.name})`,
+    why: {
+      only: () => 'no other was set up',
+      forgotten: () => 'somebody chose it',
+      several: () => 'several disks were prepared, and none is chosen',
+      missing: (name) => `the second disk (${name}) is missing`,
+      late: (name) => `the second disk (${name}) came after the start; from the next start on they go there`,
+      remembered: () => 'it was prepared for this box',
+      adopted: () => 'the only prepared disk at the start, in use from then on',
+    } satisfies Record<RecordingsDisk['why'], (name: string) => string>,
+    notChosen: 'not chosen yet',
+    running: 'Running for',
     version: (version: string) => `Audyn ${version}`,
     slot: (slot: string) => `Slot ${slot}`,
     good: 'Checked and good',

@@ -164,6 +164,25 @@ fn what_cannot_be_recorded_is_said_and_leaves_nothing() {
 }
 
 #[test]
+fn a_link_in_the_archive_is_not_followed_and_the_others_record() {
+    let (dir, outside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let root = outside.path().join("root"); // which may be a link
+    std::os::unix::fs::symlink(dir.path(), &root).unwrap();
+    let elsewhere = outside.path().join("elsewhere");
+    std::fs::create_dir(&elsewhere).unwrap();
+    std::os::unix::fs::symlink(&elsewhere, dir.path().join("linked")).unwrap();
+    let source = source("desk", address(20));
+    let mut engine = engine(&root);
+    let recorders = vec![recorder("linked", &source, &root), recorder("plain", &source, &root)];
+    engine.configure(recorders, std::slice::from_ref(&source));
+    let error = engine.record("linked", None).unwrap_err().to_string();
+    assert!(error.contains("linked is a link, and below the archive's root nothing may be one"), "{error}");
+    engine.record("plain", None).unwrap();
+    assert_eq!(std::fs::read_dir(&elsewhere).unwrap().count(), 0);
+    assert!(dir.path().join("plain").is_dir());
+}
+
+#[test]
 fn a_flow_that_cannot_be_opened_says_why_and_the_others_go_on() {
     let dir = tempfile::tempdir().unwrap();
     let to = address(7);

@@ -183,6 +183,10 @@ async fn a_recorder_is_made_started_relabelled_and_stopped() {
     change(&mut client, |revision| Request::PutRecorder { revision, recorder: renamed.clone() })
         .await
         .unwrap();
+    let mut short = RecorderConfig { channels: vec![0], ..renamed.clone() };
+    short.archive.period_seconds = 1;
+    let refused = change(&mut client, |revision| Request::PutRecorder { revision, recorder: short }).await;
+    assert_eq!(kind(refused), RefusalKind::Invalid, "nobody stops it for what is refused then");
     let mono = RecorderConfig { channels: vec![0], ..renamed };
     let refused = change(&mut client, |revision| Request::PutRecorder { revision, recorder: mono }).await;
     assert_eq!(kind(refused), RefusalKind::Conflict);

@@ -10,7 +10,7 @@
 #   /state/boot/fallback         the last fall-back: slot= version= tries= reason= at=
 #   /state/boot/log              one line a stage of each boot, at most 400
 #   /state/boot/pstore/          what the kernel said before it died, the last 3
-#   /run/audyn/boot/             this boot only: generation, memory, state-failed, trial, health, alarm.*
+#   /run/audyn/boot/             this boot only: generation, memory, state-failed, trial, health, recordings, alarm.*
 
 # Tests put all of it under another root; on the box it is unset.
 R=${AUDYN_ROOT:-}

@@ -12,7 +12,8 @@ use crate::common::{Harness, in_time};
 
 fn report() -> Value {
     json!({
-        "board": "x86_64-efi", "version": "1.2.0", "kind": "lab", "slot": "A", "trial": false, "health": "good",
+        "name": "audyn-1a2b3c", "board": "x86_64-efi", "version": "1.2.0", "kind": "lab", "slot": "A", "trial": false, "health": "good",
+        "recordings": { "disk": "own", "why": "missing", "name": "51 GB, Spinning Rust" },
         "fallback": {
             "slot": "B", "version": "1.3.0", "tries": 3, "reason": "the engine did not pass its self-test",
             "at": "2026-01-10T14:30:00Z",
@@ -34,13 +35,17 @@ async fn the_report_is_passed_on_field_for_field() {
     let mut quiet = report();
     quiet["fallback"] = Value::Null;
     quiet["alarms"] = json!([]);
+    quiet["recordings"] = Value::Null;
     quiet["trial"] = json!(true);
     quiet["health"] = json!("pending");
     for report in [report(), quiet] {
         std::fs::write(&path, report.to_string()).unwrap();
         for address in ["/api/system/image", "/api/system/image/"] {
             let answer = harness.get(address).await;
-            assert_eq!((answer.status.as_u16(), answer.json()), (200, report.clone()));
+            let mut told = answer.json();
+            let up = told.as_object_mut().unwrap().remove("up_seconds").unwrap();
+            assert!(up.as_u64().is_some_and(|up| up > 0), "{up}");
+            assert_eq!((answer.status.as_u16(), told), (200, report.clone()));
         }
     }
 }
@@ -72,6 +77,9 @@ async fn a_report_that_is_not_one_is_the_servers_fault_and_named() {
         (with("healthy", json!(true)), "healthy"),
         (with("alarms", json!("fire")), "alarms"),
         (with("fallback", json!({"slot": "B"})), "fallback"),
+        (with("name", Value::Null), "name"),
+        (with("recordings", json!({"disk": "third", "why": "only", "name": ""})), "recordings.disk"),
+        (with("recordings", json!({"disk": "own", "why": "so", "name": ""})), "recordings.why"),
         (format!("{} x", report()), "trailing"),
         (" ".repeat(70_000), "longer"),
     ] {

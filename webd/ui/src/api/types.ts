@@ -89,6 +89,8 @@ export interface ControlStatus {
 
 /** What the box says of the image that it runs. */
 export interface ImageReport {
+  /** The box's host name. */
+  name: string;
   board: string;
   version: string;
   kind: 'release' | 'development' | 'lab';
@@ -96,10 +98,22 @@ export interface ImageReport {
   /** Not marked good yet; if it isn't, the box goes back to the other slot. */
   trial: boolean;
   health: 'pending' | 'good' | 'failed';
+  /** Where recordings go; null before the boot has chosen. */
+  recordings: RecordingsDisk | null;
+  /** How long the box has been running. */
+  up_seconds: number;
   /** The last update that was given up. */
   fallback: ImageFallback | null;
   /** Each a sentence. */
   alarms: string[];
+}
+
+export interface RecordingsDisk {
+  /** The box's own, or one that was prepared for recordings. */
+  disk: 'own' | 'second';
+  why: 'only' | 'forgotten' | 'several' | 'missing' | 'late' | 'remembered' | 'adopted';
+  /** The prepared disk in words; empty where there is none. */
+  name: string;
 }
 
 export interface ImageFallback {

@@ -32,6 +32,17 @@ describe('the image', () => {
     for (const kind of Object.values(texts.image.kind)) expect(text).not.toContain(kind);
   });
 
+  it('is this box: its name, how long it runs, and where recordings go and why', async () => {
+    const text = (await shown(anImage())).text();
+    for (const part of ['audyn-1a2b3c', '02:03:04', 'the box’s own disk: no other was set up']) expect(text).toContain(part);
+    const name = '51 GB, Spinning Rust';
+    const missing = await shown(anImage({ recordings: { disk: 'own', why: 'missing', name } }));
+    expect(missing.text()).toContain(`the box’s own disk: the second disk (${name}) is missing`);
+    const second = await shown(anImage({ recordings: { disk: 'second', why: 'remembered', name } }));
+    expect(second.text()).toContain(`the second disk (${name}): it was prepared for this box`);
+    expect((await shown(anImage({ recordings: null }))).text()).toContain(texts.image.notChosen);
+  });
+
   it('that is no release is marked', async () => {
     expect((await shown(anImage({ kind: 'lab' }))).find('.mark').text()).toBe(texts.image.kind.lab);
     expect((await shown(anImage({ kind: 'development' }))).find('.mark').text()).toBe(texts.image.kind.development);
