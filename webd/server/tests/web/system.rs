@@ -69,7 +69,7 @@ async fn a_report_that_is_not_one_is_the_servers_fault_and_named() {
     without.as_object_mut().unwrap().remove("fallback");
     for (text, named) in [
         (String::new(), "EOF"),
-        ("{}".to_owned(), "board"),
+        ("{}".to_owned(), "name"),
         (without.to_string(), "fallback"),
         (with("kind", json!("release2")), "kind"),
         (with("slot", json!("C")), "slot"),
