@@ -3,6 +3,7 @@
 //! Owns: the capture thread, the workers and the disk writer, and brings them to what is wanted ([`Engine::reconcile`]).
 //! Never: moves a sample. Every method returns soon; what takes the disk's time is told by a callback.
 
+use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering::Acquire};
 use std::sync::mpsc::{Receiver as Inbox, SyncSender, sync_channel};
@@ -21,6 +22,7 @@ use crate::diagnosis::{Recent, Trouble, cause_of};
 use crate::disk::{Disk, MakeSafe};
 use crate::error::EngineError;
 use crate::feed::{self, Cutting, Done};
+use crate::keep::KeptSockets;
 use crate::naming::Naming;
 use crate::network::{Hold, Network, interface_ref};
 use crate::recording::{Recording, RecordingPlan, make_safe};
@@ -90,6 +92,8 @@ pub(crate) struct FlowEntry {
     pub(crate) hold: Option<Hold>,
     /// What is wrong with its place on the network now.
     pub(crate) trouble: Option<Trouble>,
+    /// The name under which the service manager keeps its socket.
+    pub(crate) kept_as: Option<String>,
     pub(crate) recent: Recent,
 }
 
@@ -108,6 +112,14 @@ pub(crate) struct RecorderEntry {
     pub(crate) error: Option<String>,
 }
 
+/// What waits until all recordings that begin with the engine have begun.
+#[derive(Default)]
+struct Held {
+    orders: Vec<(usize, Order)>,
+    #[expect(clippy::vec_box, reason = "a port goes to the capture thread as it is, in its box")]
+    ports: Vec<Box<capture::CapturePort>>,
+}
+
 /// The running engine. Dropping it stops capture, then closes every file.
 pub struct Engine {
     // In the order in which they must end: no more datagrams, no more samples, then the files.
@@ -119,6 +131,9 @@ pub struct Engine {
     pub(crate) options: EngineOptions,
     pub(crate) network: Network,
     clock: Arc<ClockShared>,
+    pub(crate) kept: KeptSockets,
+    /// Flows that are open and not read yet, with what their workers are to be told.
+    held: Option<Held>,
     pub(crate) flows: Vec<FlowEntry>,
     recorders: Vec<RecorderEntry>,
     notices: Inbox<Notice>,
@@ -180,6 +195,8 @@ impl Engine {
             options,
             network: Network::watch(),
             clock,
+            kept: KeptSockets::none(),
+            held: None,
             flows: Vec::new(),
             recorders: Vec::new(),
             notices,
@@ -189,6 +206,32 @@ impl Engine {
             started: clock::utc_now(),
             snapshots: 0,
         })
+    }
+
+    /// Takes over the sockets that an earlier engine left. From now to [`Engine::release`] flows are opened, tapped and recorded,
+    /// and nothing of them is read: so that what waits in a socket meets its recording.
+    pub fn hold(&mut self, kept: KeptSockets) {
+        self.kept = kept;
+        self.held = Some(Held::default());
+    }
+
+    /// Reads the flows from here on, and closes the kept sockets that none of them has claimed.
+    pub fn release(&mut self) {
+        self.kept.drop_rest();
+        let Some(Held { orders, ports }) = self.held.take() else { return };
+        let mut together: Vec<Vec<Order>> = self.workers.iter().map(|_| Vec::new()).collect();
+        for (worker, order) in orders {
+            together[worker].push(order);
+        }
+        for (worker, orders) in together.into_iter().enumerate() {
+            self.workers[worker].order(Order::Together(orders));
+        }
+        for port in ports {
+            // There is room for more than there are flows, and nothing was asked of the capture thread before.
+            if !self.capture.add(port) {
+                tracing::error!("the capture thread takes no flow; restart the engine");
+            }
+        }
     }
 
     /// How far the capture loop has come.
@@ -239,6 +282,9 @@ impl Engine {
         self.flows = keep;
         for flow in &mut close {
             flow.hold = None;
+            if let Some(name) = flow.kept_as.take() {
+                self.kept.forget(&name);
+            }
             self.close_flow(flow);
         }
         if !close.is_empty() {
@@ -417,10 +463,17 @@ impl Engine {
         })
     }
 
-    fn order(&self, flow: u32, order: Order) {
+    fn order(&mut self, flow: u32, order: Order) {
         let worker = self.flows.iter().find(|entry| entry.id == flow).and_then(|entry| entry.worker);
         if let Some(worker) = worker {
-            self.workers[worker].order(order);
+            self.tell(worker, order);
+        }
+    }
+
+    fn tell(&mut self, worker: usize, order: Order) {
+        match &mut self.held {
+            Some(held) => held.orders.push((worker, order)),
+            None => self.workers[worker].order(order),
         }
     }
 
@@ -441,7 +494,7 @@ impl Engine {
         let options = &self.options;
         let flow = &mut self.flows[at];
         flow.last_try = now;
-        match flow.open(options) {
+        match flow.open(options, &mut self.kept) {
             Ok((port, worker_port, receiver)) => {
                 let id = flow.id;
                 let order = Order::AddFlow { flow: id, port: worker_port, receiver, taps: Vec::new() };
@@ -452,10 +505,12 @@ impl Engine {
                     .is_none()
                     .then(|| (SilenceCause::Join, "the capture thread is busy; trying again".to_owned()));
                 if flow.failure.is_some() {
-                    flow.hold = None;
+                    self.let_go(at);
                 }
             }
             Err(error) => {
+                self.let_go(at);
+                let flow = &mut self.flows[at];
                 let failure = (cause_of(&error), error.to_string());
                 if flow.failure.as_ref() != Some(&failure) {
                     // The snapshot carries it; whoever shows that says it louder.
@@ -463,6 +518,15 @@ impl Engine {
                 }
                 flow.failure = Some(failure);
             }
+        }
+    }
+
+    /// Closes the control's end of a flow's socket, wherever it is kept.
+    fn let_go(&mut self, at: usize) {
+        let flow = &mut self.flows[at];
+        flow.hold = None;
+        if let Some(name) = flow.kept_as.take() {
+            self.kept.forget(&name);
         }
     }
 
@@ -478,7 +542,12 @@ impl Engine {
             .min_by_key(|&n| self.workers[n].flows)
             .expect("there is at least one worker");
         // The worker first: it must be there when the first datagram comes.
-        self.workers[worker].order(order);
+        self.tell(worker, order);
+        if let Some(held) = &mut self.held {
+            held.ports.push(port);
+            self.workers[worker].flows += 1;
+            return Some(worker);
+        }
         if self.capture.add(port) {
             self.workers[worker].flows += 1;
             return Some(worker);
@@ -569,6 +638,7 @@ impl FlowEntry {
             last_try: Timestamp::ZERO,
             hold: None,
             trouble: None,
+            kept_as: None,
             recent: Recent::default(),
         }
     }
@@ -576,6 +646,7 @@ impl FlowEntry {
     fn open(
         &mut self,
         options: &EngineOptions,
+        kept: &mut KeptSockets,
     ) -> Result<(Box<capture::CapturePort>, capture::WorkerPort, Box<Receiver>), EngineError> {
         let source = &self.source;
         let config = FlowSocketConfig {
@@ -585,7 +656,7 @@ impl FlowEntry {
             source: source.source_filter,
             receive_buffer: options.receive_buffer,
         };
-        let socket = FlowSocket::open(&config)?;
+        let (socket, kept_as) = open_or_claim(&config, source.id.as_str(), kept)?;
         if socket.granted() < options.receive_buffer {
             tracing::warn!(
                 source = %source.id, asked = options.receive_buffer, granted = socket.granted(),
@@ -594,6 +665,7 @@ impl FlowEntry {
         }
         self.granted = socket.granted();
         self.hold = Some(Hold::of(&socket, &config)?);
+        self.kept_as = kept_as;
         let format = FlowFormat {
             encoding: source.encoding,
             rate: source.rate,
@@ -607,6 +679,29 @@ impl FlowEntry {
             capture::connect(self.id, socket, slots_for(options.capture_period), &self.shared)?;
         Ok((port, worker, receiver))
     }
+}
+
+/// The socket of a flow: the one that was kept for it, or a new one, which is kept from now on.
+fn open_or_claim(
+    config: &FlowSocketConfig,
+    label: &str,
+    kept: &mut KeptSockets,
+) -> Result<(FlowSocket, Option<String>), EngineError> {
+    let Some(name) = config.store_name(label) else { return Ok((FlowSocket::open(config)?, None)) };
+    match kept.claim(&name).map(|socket| FlowSocket::adopt(socket, config)) {
+        Some(Ok(socket)) => {
+            tracing::info!(name, "goes on with the socket of the engine before");
+            return Ok((socket, Some(name)));
+        }
+        Some(Err(error)) => {
+            tracing::warn!(name, "{error}");
+            kept.forget(&name);
+        }
+        None => {}
+    }
+    let socket = FlowSocket::open(config)?;
+    kept.keep(&name, socket.as_fd());
+    Ok((socket, Some(name)))
 }
 
 /// Slots for a flow at the usual period of 4 ms: 8 ms, a worker's turn, of 128,000 packets a second. A flood of rubbish fills
@@ -696,7 +791,8 @@ mod tests {
                 tai_offset: None,
                 archive_root: PathBuf::new(),
             };
-            let (_, port, _) = FlowEntry::new(0, source.unwrap()).open(&options).unwrap();
+            let (_, port, _) =
+                FlowEntry::new(0, source.unwrap()).open(&options, &mut KeptSockets::none()).unwrap();
             port.slab.slots()
         };
         for packet_frames in [None, Some(6), Some(48), Some(192)] {

@@ -149,6 +149,11 @@ impl Feed {
         self.has_ended() && self.done.is_none()
     }
 
+    /// Whether more than half of the room for samples is taken.
+    pub(crate) fn is_crowded(&self) -> bool {
+        self.samples.slots() < self.samples.buffer().capacity() / 2
+    }
+
     fn has_ended(&self) -> bool {
         self.ending.load(Acquire)
     }

@@ -19,6 +19,7 @@ mod engine;
 mod error;
 mod feed;
 pub mod journal;
+mod keep;
 mod ledger;
 mod naming;
 mod network;
@@ -40,6 +41,7 @@ mod worker;
 
 pub use engine::{CapturePulse, Engine, EngineOptions, RecorderSpec};
 pub use error::EngineError;
+pub use keep::KeptSockets;
 pub use naming::Naming;
 pub use policy::{local_zone, tai_minus_utc};
 pub use printer::{Printer, Printing};

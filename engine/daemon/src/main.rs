@@ -1,6 +1,6 @@
 //! `audyn-engine`: captures, records, and is told what to do over its Unix socket.
 //!
-//! Owns: options, readiness and watchdog towards systemd, the end on SIGTERM. Exit codes: 0 ended as asked, 1 it could not start.
+//! Owns: options, readiness, watchdog and kept sockets towards systemd, the end on SIGTERM. Exit codes: 0 ended as asked, 1 it could not start.
 #![forbid(unsafe_code)]
 
 use std::io::IsTerminal;
@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use audyn_api::GlobalConfig;
 use audyn_daemon::server::{Server, listen};
-use audyn_daemon::{CapturePulse, ConfigStore, EngineError, Printer, Service, journal};
+use audyn_daemon::{CapturePulse, ConfigStore, EngineError, KeptSockets, Printer, Service, journal};
 use clap::Parser;
 use sd_notify::NotifyState;
 use tokio::signal::unix::{SignalKind, signal};
@@ -39,6 +39,8 @@ struct Options {
 const PATIENCE: Duration = Duration::from_secs(2);
 
 fn main() -> ExitCode {
+    // First of all: the manager names them by numbers.
+    let kept = KeptSockets::inherit();
     let options = Options::parse();
     let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
     let socket = journal::has_stderr().then(|| journal::Socket::to(journal::SOCKET.as_ref()).ok()).flatten();
@@ -57,7 +59,7 @@ fn main() -> ExitCode {
             .init();
         printing
     };
-    let (last, code) = match run(&options) {
+    let (last, code) = match run(&options, kept) {
         Ok(()) => (String::new(), ExitCode::SUCCESS),
         Err(error) if journal => {
             (journal::entry(tracing::Level::ERROR, &error.to_string()), ExitCode::FAILURE)
@@ -68,7 +70,7 @@ fn main() -> ExitCode {
     code
 }
 
-fn run(options: &Options) -> Result<(), EngineError> {
+fn run(options: &Options, kept: KeptSockets) -> Result<(), EngineError> {
     let store = open_store(options)?;
     // What serves clients runs on this one thread; samples move on threads of their own, and so do questions to the disk.
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -78,7 +80,7 @@ fn run(options: &Options) -> Result<(), EngineError> {
     runtime.block_on(async {
         // The socket first: where it cannot be, nothing is started.
         let listener = listen(&options.socket)?;
-        let server = Server::new(Service::start(store)?);
+        let server = Server::new(Service::start_with(store, kept)?);
         let mut terminate =
             signal(SignalKind::terminate()).map_err(|source| audyn_sys::SysError::Thread { source })?;
         watchdog(server.with(|service| service.capture_pulse()))?;

@@ -14,6 +14,7 @@
 //! News comes by netlink; where that is refused, and beside it, everything is looked at once a second.
 
 use std::net::IpAddr;
+use std::os::fd::AsFd;
 
 use audyn_api::SilenceCause;
 use audyn_sys::{
@@ -207,6 +208,17 @@ impl Engine {
                 Finding::Join(interface) => match hold.join(&interface, now) {
                     Ok(another) => {
                         tracing::info!(source = %flow.source.id, interface = interface.name, "joined anew");
+                        // What is kept under the name that was is not what is read now, or is not where it says.
+                        let name = hold.config.store_name(flow.source.id.as_str());
+                        if another.is_some() || name != flow.kept_as {
+                            if let Some(before) = flow.kept_as.take() {
+                                self.kept.forget(&before);
+                            }
+                            if let Some(name) = &name {
+                                self.kept.keep(name, hold.membership.as_fd());
+                            }
+                            flow.kept_as = name;
+                        }
                         if let Some(socket) = another
                             && !self.capture.replace(flow.id, socket)
                         {

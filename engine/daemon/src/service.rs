@@ -15,6 +15,7 @@ use tokio::sync::oneshot;
 use crate::delete;
 use crate::engine::{CapturePulse, Engine, EngineOptions, same_flow};
 use crate::error::EngineError;
+use crate::keep::KeptSockets;
 use crate::naming::Naming;
 use crate::shared::Notice;
 use crate::snapshot::gap_entry;
@@ -72,16 +73,23 @@ impl std::fmt::Debug for DiskWork {
 impl Service {
     /// Starts the engine on a configuration, and what shall record from the start.
     pub fn start(store: ConfigStore) -> Result<Self, EngineError> {
+        Self::start_with(store, KeptSockets::none())
+    }
+
+    /// The same, taking over the sockets that a service manager kept: what waits in them is recorded from its first packet on.
+    pub fn start_with(store: ConfigStore, kept: KeptSockets) -> Result<Self, EngineError> {
         let document = store.document();
         let running = document.global.clone();
         let mut engine = Engine::start(options(&running, store.directory()))?;
         for warning in engine.warnings() {
             tracing::warn!("{warning}");
         }
+        engine.hold(kept);
         engine.configure(recorder_specs(document)?, &document.sources);
         for recorder in document.recorders.iter().filter(|r| r.enabled && r.auto_start) {
             engine.record_when_possible(recorder.id.as_str());
         }
+        engine.release();
         Ok(Self { engine, store, running, changed: true, states: HashMap::new() })
     }
 

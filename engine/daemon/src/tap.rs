@@ -92,6 +92,13 @@ pub(crate) struct Taps<'a> {
     pub(crate) placed: &'a mut Option<Placed>,
 }
 
+impl Taps<'_> {
+    /// Whether the disk writer is far behind on one of them.
+    pub(crate) fn is_crowded(&self) -> bool {
+        self.taps.iter().filter_map(|tap| tap.feed.as_ref()).any(Feed::is_crowded)
+    }
+}
+
 impl FlowSink for Taps<'_> {
     fn placed(&mut self, placed: &Placed) {
         self.anchor = placed.anchor;

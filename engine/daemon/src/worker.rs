@@ -38,6 +38,8 @@ pub(crate) enum Order {
     Record { flow: u32, recorder: String, feed: Box<Feed> },
     /// End recording; `done` is called when the file is closed.
     EndRecording { flow: u32, recorder: String, done: Done },
+    /// All of these, with no datagram taken between.
+    Together(Vec<Order>),
 }
 
 struct FlowWorker {
@@ -54,6 +56,8 @@ struct FlowWorker {
     heard: Timestamp<Mono>,
     /// How the running stretch was placed.
     placed: Option<Placed>,
+    /// Until then it takes what waited before it began only as fast as the disk writer does.
+    catch_up: Timestamp<Mono>,
 }
 
 /// The handle of a running worker. Dropping it ends the thread.
@@ -78,8 +82,10 @@ impl Worker {
                 let mut flows = Vec::new();
                 while !stopped.load(Acquire) {
                     sleep_until(grid.next_after(mono_now()).at);
-                    turn(&mut flows, &inbox, &clock);
+                    turn(&mut flows, &inbox, &clock, false);
                 }
+                // The capture thread ended before: what it read is in the rings, and all that there will be.
+                turn(&mut flows, &inbox, &clock, true);
             })
             .map_err(|source| SysError::Thread { source })?;
         Ok(Self { orders, stop, thread: Some(thread), flows: 0 })
@@ -100,13 +106,18 @@ impl Drop for Worker {
     }
 }
 
-fn turn(flows: &mut Vec<FlowWorker>, inbox: &Inbox<Order>, clock: &ClockShared) {
+/// How long a flow that begins with a backlog waits for the disk writer rather than for its own silence: a disk that hangs must not
+/// hold up what comes now.
+const CATCH_UP: Nanos = Nanos::from_secs(2);
+
+/// A turn; after the `last` no packet will come any more.
+fn turn(flows: &mut Vec<FlowWorker>, inbox: &Inbox<Order>, clock: &ClockShared, last: bool) {
     while let Ok(order) = inbox.try_recv() {
         obey(flows, order);
     }
     let reading = clock.reading(&ClockPair::sample());
     for flow in flows {
-        flow.turn(reading);
+        flow.turn(reading, last);
     }
 }
 
@@ -123,10 +134,16 @@ fn obey(flows: &mut Vec<FlowWorker>, order: Order) {
             cause: GapCause::Loss,
             heard: mono_now(),
             placed: None,
+            catch_up: mono_now() + CATCH_UP,
         }),
         Order::RemoveFlow { flow } => {
             if let Some(at) = find(flows, flow) {
                 flows.swap_remove(at);
+            }
+        }
+        Order::Together(orders) => {
+            for order in orders {
+                obey(flows, order);
             }
         }
         Order::AddTap { flow, tap } => {
@@ -179,7 +196,7 @@ impl FlowWorker {
         }
     }
 
-    fn turn(&mut self, reading: TaiReading) {
+    fn turn(&mut self, reading: TaiReading, last: bool) {
         // Read before the ring: what the kernel had up to then lies in it.
         let captured = Timestamp::from_nanos(self.port.shared.captured_until.load(Acquire));
         let now = reading.at;
@@ -201,7 +218,11 @@ impl FlowWorker {
         receiver.on_clock(reading, &mut sink);
         sink.anchor = receiver.time_anchor(now).unwrap_or(sink.anchor);
 
-        while let Ok(filled) = self.port.filled.pop() {
+        // While its socket has not been empty yet, seconds of audio may wait there, and in the ring to the disk is room for four.
+        let behind = captured == Timestamp::ZERO && now < self.catch_up;
+        while !(behind && sink.is_crowded())
+            && let Ok(filled) = self.port.filled.pop()
+        {
             if filled.truncated {
                 receiver.on_oversized();
             } else {
@@ -218,6 +239,9 @@ impl FlowWorker {
             );
         }
         receiver.on_time(captured, &mut sink);
+        if last {
+            receiver.flush(&mut sink);
+        }
 
         let anchor = sink.anchor;
         let head = receiver.position();

@@ -118,6 +118,14 @@ pub enum SysError {
         /// What the system said.
         source: io::Error,
     },
+    /// A socket that was kept from an earlier process is not what its name says.
+    #[error("a kept socket for {wanted} is none: {found}; another one is opened")]
+    NotThisFlow {
+        /// What the flow is.
+        wanted: SocketAddr,
+        /// What was found instead.
+        found: String,
+    },
     /// The interfaces can't be listed.
     #[error("cannot list the network interfaces ({source}): allow AF_NETLINK in the service's sandbox")]
     Interfaces {

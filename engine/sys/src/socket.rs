@@ -10,7 +10,7 @@
 use std::io;
 use std::mem::size_of;
 use std::net::{IpAddr, SocketAddr, SocketAddrV6};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use nix::sys::socket::{setsockopt, sockopt};
 use socket2::{Domain, InterfaceIndexOrAddress, SockAddr, Socket, Type};
@@ -60,15 +60,8 @@ impl FlowSocket {
     /// # Errors
     /// [`SysError`] has a variant for each cause that a person can remove; nothing stays open.
     pub fn open(config: &FlowSocketConfig) -> Result<Self, SysError> {
-        check_source(config)?;
-        let interface = config.interface.as_ref().map(InterfaceRef::find).transpose()?;
+        let (interface, local) = place(config)?;
         let group = config.address.is_multicast();
-        let local = if group {
-            group_address(config, interface.as_ref())?
-        } else {
-            unicast_address(config, interface.as_ref())?
-        };
-
         let domain = Domain::for_address(local);
         let socket = Socket::new(domain, Type::DGRAM.nonblocking().cloexec(), None)
             .map_err(|error| failed("open a UDP socket", error))?;
@@ -82,15 +75,49 @@ impl FlowSocket {
                 .map_err(|error| failed(&format!("hold a socket to interface {}", interface.name), error))?;
         }
         socket.bind(&local.into()).map_err(|error| bind_failed(local, error))?;
-        let index = match &interface {
-            Some(interface) => interface.index,
-            None if group => routed(config.address),
-            None => 0,
-        };
+        let index = index_of(config, interface.as_ref());
         if group {
             join(&socket, config, index).map_err(|error| join_failed(config, interface.as_ref(), error))?;
         }
         let local = socket.local_addr().ok().and_then(|bound| bound.as_socket()).unwrap_or(local);
+        Ok(Self { socket, local, granted, forced, index })
+    }
+
+    /// Takes a socket over that an earlier process opened for the same flow, with all that waits in it: bound to the flow's address,
+    /// on its interface, and joined; what it has joined stays joined. Which flow it is of is told by its
+    /// [name](FlowSocketConfig::store_name); what can be asked of the socket itself is asked.
+    ///
+    /// # Errors
+    /// [`SysError::NotThisFlow`] if it is something else, and as for [`FlowSocket::open`]. The descriptor is closed then.
+    pub fn adopt(descriptor: OwnedFd, config: &FlowSocketConfig) -> Result<Self, SysError> {
+        let (interface, local) = place(config)?;
+        let socket = Socket::from(descriptor);
+        let odd = |found: String| SysError::NotThisFlow { wanted: local, found };
+        let said = |error: io::Error| odd(error.to_string());
+        if socket.r#type().map_err(said)? != Type::DGRAM {
+            return Err(odd("it takes no datagrams".to_owned()));
+        }
+        let bound = socket.local_addr().map_err(said)?.as_socket();
+        if bound != Some(local) {
+            return Err(odd(bound
+                .map_or("it is bound to no address".to_owned(), |other| format!("it is bound to {other}"))));
+        }
+        let group = config.address.is_multicast();
+        let held = socket.device().map_err(said)?;
+        let holder = interface.as_ref().filter(|_| group && local.is_ipv6());
+        if held.as_deref() != holder.map(|interface| interface.name.as_bytes()) {
+            return Err(odd("it is held to another interface".to_owned()));
+        }
+        socket.set_nonblocking(true).map_err(said)?;
+        set_receive_options(&socket, local.ip()).map_err(said)?;
+        let (granted, forced) = set_receive_buffer(&socket, config.receive_buffer).map_err(said)?;
+        let index = index_of(config, interface.as_ref());
+        if group && let Err(error) = join(&socket, config, index) {
+            // As it should be: EADDRINUSE for a group, EADDRNOTAVAIL for a source of it that it hears already.
+            if !matches!(error.raw_os_error(), Some(libc::EADDRINUSE | libc::EADDRNOTAVAIL)) {
+                return Err(join_failed(config, interface.as_ref(), error));
+            }
+        }
         Ok(Self { socket, local, granted, forced, index })
     }
 
@@ -124,9 +151,44 @@ impl FlowSocket {
     }
 }
 
+impl FlowSocketConfig {
+    /// The name under which a service manager keeps this flow's socket: what it is bound to, where it is joined (the interface's
+    /// number, so that one made anew is another) and from whom it hears; `label` says whose it is. Letters, digits and some
+    /// marks, no colon, as sd_pid_notify_with_fds(3) asks. None where the kernel chose the port, or the interface isn't there.
+    #[must_use]
+    pub fn store_name(&self, label: &str) -> Option<String> {
+        let (interface, local) = place(self).ok().filter(|_| self.port != 0)?;
+        let index = index_of(self, interface.as_ref());
+        let source = self.source.map_or_else(|| "any".to_owned(), |source| source.to_string());
+        let name = format!("flow-{label}-{}-{}-on-{index}-from-{source}", local.ip(), local.port());
+        Some(name.replace(':', "_"))
+    }
+}
+
 impl AsFd for FlowSocket {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
+    }
+}
+
+/// The interface that is named, and the address to bind to.
+fn place(config: &FlowSocketConfig) -> Result<(Option<InterfaceInfo>, SocketAddr), SysError> {
+    check_source(config)?;
+    let interface = config.interface.as_ref().map(InterfaceRef::find).transpose()?;
+    let local = if config.address.is_multicast() {
+        group_address(config, interface.as_ref())?
+    } else {
+        unicast_address(config, interface.as_ref())?
+    };
+    Ok((interface, local))
+}
+
+/// Where a flow joins: on the interface that is named, else where routing sends its group; 0 where nothing says so.
+fn index_of(config: &FlowSocketConfig, interface: Option<&InterfaceInfo>) -> u32 {
+    match interface {
+        Some(interface) => interface.index,
+        None if config.address.is_multicast() => routed(config.address),
+        None => 0,
     }
 }
 
@@ -198,14 +260,19 @@ fn needs_scope(address: IpAddr) -> bool {
 
 /// All that must hold before the first datagram can be queued, so before bind.
 fn set_options(socket: &Socket, address: IpAddr) -> io::Result<()> {
-    setsockopt(socket, sockopt::ReceiveTimestampns, &true)?;
-    setsockopt(socket, sockopt::RxqOvfl, &1)?;
     if address.is_ipv6() {
         socket.set_only_v6(true)?;
     }
     if address.is_multicast() {
         socket.set_reuse_address(true)?;
     }
+    set_receive_options(socket, address)
+}
+
+/// What can be set at any time.
+fn set_receive_options(socket: &Socket, address: IpAddr) -> io::Result<()> {
+    setsockopt(socket, sockopt::ReceiveTimestampns, &true)?;
+    setsockopt(socket, sockopt::RxqOvfl, &1)?;
     match address {
         IpAddr::V4(_) => socket.set_multicast_all_v4(false),
         IpAddr::V6(_) => socket.set_multicast_all_v6(false),

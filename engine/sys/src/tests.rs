@@ -307,6 +307,65 @@ fn a_lost_membership_is_seen_and_joining_anew_keeps_what_waits() {
 }
 
 #[test]
+fn a_kept_socket_is_taken_over_with_what_waits_in_it_and_a_strange_one_is_not() {
+    let kept = |socket: &FlowSocket| socket.as_fd().try_clone_to_owned().unwrap();
+    let port = free_port();
+    for (address, source) in [("239.83.21.13", None), ("239.83.21.14", Some(LOCALHOST)), ("127.0.0.1", None)]
+    {
+        let config = FlowSocketConfig { source, interface: Some(loopback()), ..config(address, port) };
+        let first = FlowSocket::open(&config).unwrap();
+        let to = first.local_address();
+        let descriptor = kept(&first);
+        let sender = sender(LOCALHOST);
+        sender.send_to(b"before", to).unwrap();
+        drop(first);
+        sender.send_to(b"between", to).unwrap();
+        let second = FlowSocket::adopt(descriptor, &config).unwrap();
+        sender.send_to(b"after", to).unwrap();
+        let mut bench = Bench::new(4, 4);
+        assert_eq!(
+            bench.collect(&second, 3),
+            [b"before".to_vec(), b"between".to_vec(), b"after".to_vec()],
+            "{address}"
+        );
+        assert!(bench.got.iter().all(|(_, datagram)| datagram.kernel_time.is_some()));
+        assert!(second.membership(config).unwrap().is_in(&Memberships::read().unwrap()));
+    }
+
+    let wanted = FlowSocketConfig { interface: Some(loopback()), ..config("239.83.21.13", port) };
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let file = std::fs::File::open("/dev/null").unwrap();
+    let elsewhere = FlowSocketConfig { interface: Some(loopback()), ..config("239.83.21.15", port) };
+    let elsewhere = FlowSocket::open(&elsewhere).unwrap();
+    for strange in [listener.into(), file.into(), kept(&elsewhere)] {
+        let error = FlowSocket::adopt(strange, &wanted).unwrap_err();
+        assert!(matches!(error, SysError::NotThisFlow { .. }), "{error}");
+    }
+}
+
+#[test]
+fn the_name_of_a_kept_socket_says_all_that_it_is() {
+    let base = FlowSocketConfig { interface: Some(loopback()), ..config("239.83.21.16", 5004) };
+    let lo = loopback().find().unwrap().index;
+    let name = base.store_name("desk").unwrap();
+    assert_eq!(name, format!("flow-desk-239.83.21.16-5004-on-{lo}-from-any"));
+    let others = [
+        FlowSocketConfig { address: [239, 83, 21, 17].into(), ..base.clone() },
+        FlowSocketConfig { port: 5006, ..base.clone() },
+        FlowSocketConfig { source: Some(LOCALHOST), ..base.clone() },
+    ];
+    assert!(others.iter().all(|other| other.store_name("desk").unwrap() != name));
+    assert_ne!(base.store_name("other").unwrap(), name);
+    let six = FlowSocketConfig { interface: None, ..config("::1", 5004) };
+    assert!(six.store_name("six").is_none_or(|name| !name.contains(':')));
+    assert_eq!(FlowSocketConfig { port: 0, ..config("127.0.0.1", 0) }.store_name("x"), None);
+    assert_eq!(
+        FlowSocketConfig { interface: Some("nosuch0".parse().unwrap()), ..base }.store_name("x"),
+        None
+    );
+}
+
+#[test]
 fn without_a_named_interface_the_one_of_the_route_is_known_or_none() {
     let config = FlowSocketConfig { interface: None, ..config("239.83.21.12", free_port()) };
     match FlowSocket::open(&config) {
