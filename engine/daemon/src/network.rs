@@ -109,6 +109,15 @@ impl Hold {
             self.broken = true;
             return Finding::Wrong(trouble);
         }
+        let address = self.config.address;
+        if !self.membership.is_group() && !address.is_unspecified() && !interface.has(address) {
+            self.broken = true;
+            let (owner, known) = (format!("interface {}", interface.name), interface.to_string());
+            return Finding::Wrong((
+                SilenceCause::Address,
+                SysError::NotLocal { address, owner, known }.to_string(),
+            ));
+        }
         let forgotten = joined.is_some_and(|joined| !self.membership.is_in(joined));
         let own = interface.address_like(self.config.address);
         let moved = interface.index != self.membership.index() && self.membership.index() != 0;

@@ -33,6 +33,12 @@ pub struct InterfaceInfo {
 }
 
 impl InterfaceInfo {
+    /// Whether an address is one of its own. All of 127.0.0.0/8 is the loopback's, listed or not.
+    #[must_use]
+    pub fn has(&self, address: IpAddr) -> bool {
+        self.addresses.contains(&address) || self.loopback && address.is_loopback()
+    }
+
     /// Its first address of the same IP version as `like`; of IPv6 a routable one before a link-local one.
     #[must_use]
     pub fn address_like(&self, like: IpAddr) -> Option<IpAddr> {

@@ -16,7 +16,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use socket2::{InterfaceIndexOrAddress, Socket};
 
 use crate::interfaces::{InterfaceInfo, InterfaceRef};
-use crate::socket::{join, join_failed};
+use crate::socket::{join, join_failed, routed};
 use crate::{FlowSocketConfig, SysError};
 
 /// A flow's place on the network. While it lives the socket does, so it goes with the flow.
@@ -55,12 +55,17 @@ impl Membership {
         self.config.address.is_multicast()
     }
 
-    /// The interface that the flow belongs to, among those of now: the one that is named, or the one where it joined.
+    /// The interface that the flow belongs to, among those of now: the one that is named; or the one where it joined, and when that
+    /// has gone, the one to which routing sends the group now.
     #[must_use]
     pub fn interface<'a>(&self, all: &'a [InterfaceInfo]) -> Option<&'a InterfaceInfo> {
         match &self.config.interface {
             Some(named) => InterfaceRef::among(named, all),
-            None => all.iter().find(|info| info.index == self.index),
+            None => {
+                let numbered = |index: u32| all.iter().find(|info| info.index == index);
+                numbered(self.index)
+                    .or_else(|| self.is_group().then(|| numbered(routed(self.config.address)))?)
+            }
         }
     }
 
@@ -82,6 +87,7 @@ impl Membership {
             return Err(SysError::NoInterfaceAddress { interface: interface.name.clone(), family });
         };
         if !self.is_group() {
+            self.index = interface.index;
             // An address that went and came back still is the socket's.
             let kept = !family.is_unspecified() || self.local.ip().is_unspecified() || self.local.ip() == own;
             return Ok(if kept { Rejoined::Same } else { Rejoined::NeedsAnother });

@@ -228,10 +228,7 @@ fn unicast_address(
             let own = interface.address_like(address).ok_or_else(|| no_address(interface, address))?;
             Ok(socket_address(own, config.port, interface.index))
         }
-        // All of 127.0.0.0/8 is the loopback's, listed or not.
-        Some(interface)
-            if !(interface.addresses.contains(&address) || interface.loopback && address.is_loopback()) =>
-        {
+        Some(interface) if !interface.has(address) => {
             let owner = format!("interface {}", interface.name);
             Err(SysError::NotLocal { address, owner, known: interface.to_string() })
         }
@@ -291,7 +288,7 @@ fn set_receive_buffer(socket: &Socket, bytes: usize) -> io::Result<(usize, bool)
 
 /// The interface to which routing sends a group, which is where the kernel joins it if none is named: the one that has the
 /// address from which a datagram to the group would leave. 0 if there is none; nothing is sent.
-fn routed(group: IpAddr) -> u32 {
+pub(crate) fn routed(group: IpAddr) -> u32 {
     let asked = || -> io::Result<Option<IpAddr>> {
         let probe = Socket::new(Domain::for_address(SocketAddr::new(group, 9)), Type::DGRAM.cloexec(), None)?;
         probe.connect(&SocketAddr::new(group, 9).into())?;

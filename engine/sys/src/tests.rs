@@ -393,6 +393,9 @@ fn unicast_needs_another_socket_only_where_its_address_changed() {
         let mut place = FlowSocket::open(&config).unwrap().membership(config).unwrap();
         assert_eq!(place.rejoin(&lo).unwrap(), Rejoined::Same);
         assert_eq!(place.rejoin(&moved).unwrap(), wanted);
+        // Of an interface that was made again it is the new number that counts.
+        place.rejoin(&crate::InterfaceInfo { index: 4_711, ..lo.clone() }).unwrap();
+        assert_eq!(place.index(), 4_711);
     }
 }
 
