@@ -10,6 +10,8 @@
 //!  Rubbish ─────────────────────────────────┘               (and stalls of the reader)
 //! ```
 //!
+//! The machine that receives may have a clock, which steps, leaps and is corrected (`machine`); `timed` draws such runs.
+//!
 //! A run is a function of its seed alone: the one that failed fails again by itself.
 
 #![forbid(unsafe_code)]

@@ -228,7 +228,8 @@ impl fmt::Display for FrameCount {
     }
 }
 
-/// A position on a flow's media timeline, in frames. It never wraps and never goes back.
+/// A position on a flow's media timeline: frames since the PTP epoch, 1970-01-01 00:00:00 TAI. It never wraps, and within a file
+/// it never goes back.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(transparent))]

@@ -142,7 +142,7 @@ pub(crate) struct SendArgs {
     #[arg(long, value_name = "N")]
     pub(super) first_timestamp: Option<u32>,
     /// Let RTP timestamps be the media clock: frames since the PTP epoch, by this machine's clock.
-    #[arg(long, conflicts_with = "first_timestamp")]
+    #[arg(long, conflicts_with_all = ["first_timestamp", "pcap"])]
     pub(super) media_clock: bool,
     /// TAI less UTC in seconds (37 since 2017), if nobody has told it to the kernel; without either, UTC stands in for TAI.
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(i32).range(1..256))]
