@@ -72,9 +72,13 @@ impl Timed {
         steady.stranger = None;
         let format = steady.config.format;
         let (rate, start) = (format.rate, steady.path.start);
-        let packets = steady.config.packets.unwrap_or(0);
+        // Long enough for two or three things to happen; the shortest packets cost too much for that.
+        let least = if format.packet_frames >= 48 { Nanos::from_secs(18) } else { Nanos::ZERO };
+        let packets =
+            steady.config.packets.unwrap_or(0).max(rate.frames_in(least).0 / u64::from(format.packet_frames));
+        steady.config.packets = Some(packets);
         let length = rate.duration(FrameCount(packets * u64::from(format.packet_frames)));
-        let tells_time = dice.percent(75);
+        let tells_time = dice.percent(60);
         let offset = if dice.percent(50) { 0 } else { dice.bits() };
         let zero = frame_at(rate, TAI).0 as u32;
         // Far from agreement, and from any agreement that steps and leaps could bring.
@@ -98,6 +102,13 @@ impl Timed {
             end: start + length,
         };
         timed.draw_happenings(&mut dice, told);
+        // What waits for a reader that does not run is lost with it, and how much that is is not counted here.
+        let ends = |&(at, what): &(_, Happening)| matches!(what, Happening::Restart(_)).then_some(at);
+        let restarts: Vec<Timestamp<Mono>> = timed.happenings.iter().filter_map(ends).collect();
+        timed
+            .steady
+            .stalls
+            .retain(|&(from, length)| !restarts.iter().any(|&at| from <= at && at < from + length));
         timed
     }
 
