@@ -1,4 +1,5 @@
-//! What AES67 puts on the wire: RTP packets, their linear PCM payload, and the SDP that describes them.
+//! What AES67 puts on the wire: RTP packets, their linear PCM payload, the SDP that describes them, and what a PTP clock is
+//! asked about itself.
 //!
 //! Owns: parsing and writing, and the errors of both. Never: I/O, a clock, allocation (but for SDP), a decision
 //! about what a parsed value means; that is `audyn-core`'s.
@@ -11,6 +12,7 @@
 extern crate std;
 
 pub mod pcm;
+pub mod ptp;
 pub mod rtp;
 #[cfg(feature = "sdp")]
 pub mod sdp;
