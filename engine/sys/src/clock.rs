@@ -1,7 +1,7 @@
 //! The machine's clocks, the link between them, and waiting on an absolute time grid.
 //!
 //! Owns: readings of CLOCK_MONOTONIC, CLOCK_REALTIME and CLOCK_TAI as typed instants.
-//! Never: sets a clock, or mixes two without saying by which offset. (PTP hardware clocks are not read here.)
+//! Never: sets a clock, or mixes two without saying by which offset. (PTP hardware clocks are read in [`crate::phc`].)
 
 use audyn_units::{Mono, Nanos, Timestamp, Utc};
 use nix::errno::Errno;

@@ -141,6 +141,25 @@ pub enum SysError {
         source: io::Error,
     },
 
+    /// A PTP hardware clock can't be read.
+    #[error(
+        "cannot read the hardware clock {} ({source}): name one that is there (`ls /dev/ptp*`), and let this user read it", .path.display()
+    )]
+    Phc {
+        /// The device.
+        path: std::path::PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// It can't be asked what an interface can stamp.
+    #[error("cannot ask what interface {interface:?} can stamp ({source}): name one of `ip link`")]
+    InterfaceStamps {
+        /// The interface's name.
+        interface: String,
+        /// What the system said.
+        source: io::Error,
+    },
+
     /// SCHED_FIFO was refused.
     #[error("no real-time priority {priority} for this thread ({source}): {remedy}")]
     Fifo {

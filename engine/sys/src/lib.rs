@@ -1,12 +1,13 @@
 //! What only the operating system can do, behind a safe and small interface.
 //!
 //! Owns: the memory that datagrams land in ([`Slab`], [`Slot`]), the batched receive ([`BatchReceiver`]), the
-//! socket of a flow ([`FlowSocket`]) and its place on the network ([`Membership`], [`NetworkWatch`]), the rights of a real-time thread ([`realtime`]) and the clocks ([`clock`]).
+//! socket of a flow ([`FlowSocket`]) and its place on the network ([`Membership`], [`NetworkWatch`]), the rights of a
+//! real-time thread ([`realtime`]) and the clocks ([`clock`], and those of network cards: [`phc`]).
 //! Never: knowledge of RTP, of recorders or of files; a thread of its own; a log line; an allocation in what
 //! the capture thread calls each turn ([`BatchReceiver::recv_into`], [`clock`]).
 //!
 //! # Goals
-//! The one crate of the workspace with `unsafe`, and little of it: two modules and three functions lift the lint, each
+//! The one crate of the workspace with `unsafe`, and little of it: three modules and four functions lift the lint, each
 //! for the reason given there, each block with its argument. Nothing that a safe caller does with this interface is
 //! undefined behaviour; the worst is a documented panic.
 //!
@@ -29,6 +30,11 @@ mod error;
 mod inherited;
 mod interfaces;
 mod membership;
+#[expect(
+    unsafe_code,
+    reason = "ioctls of hardware clocks and of ethtool, and adjtimex, have no safe wrapper"
+)]
+pub mod phc;
 pub mod realtime;
 #[expect(
     unsafe_code,
@@ -48,6 +54,7 @@ pub use error::SysError;
 pub use inherited::inherited;
 pub use interfaces::{InterfaceInfo, InterfaceRef, interfaces};
 pub use membership::{Membership, Memberships, Rejoined};
+pub use phc::{CrossMethod, CrossStamp, InterfaceStamps, Phc};
 pub use realtime::{RealtimeRequest, ThreadId, ThreadState};
 pub use recv::{BatchReceiver, Datagram};
 pub use slab::{Slab, Slot};

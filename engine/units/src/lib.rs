@@ -16,4 +16,4 @@ mod time;
 pub use audio::{ChannelCount, Encoding, FrameCount, FrameIndex, OutOfRange, SampleRate};
 pub use level::Dbfs;
 pub use rtp::{PayloadType, RtpTime, SeqNo, Ssrc};
-pub use time::{Clock, ClockQuality, Mono, Nanos, Tai, Timestamp, Utc};
+pub use time::{Clock, ClockQuality, Mono, Nanos, Phc, Tai, Timestamp, Utc};

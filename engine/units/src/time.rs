@@ -6,7 +6,7 @@ use core::hash::{Hash, Hasher};
 use core::marker::PhantomData;
 use core::ops::{Add, AddAssign, Mul, Neg, Sub};
 
-/// A clock that instants are told on. Implemented by [`Tai`], [`Utc`] and [`Mono`] only.
+/// A clock that instants are told on. Implemented by [`Tai`], [`Utc`], [`Mono`] and [`Phc`] only.
 pub trait Clock: Copy + fmt::Debug + 'static {
     /// The clock's name, for messages.
     const NAME: &'static str;
@@ -21,6 +21,10 @@ pub enum Utc {}
 /// The machine's monotonic clock: nanoseconds since an origin of its own; it never steps.
 #[derive(Debug, Clone, Copy)]
 pub enum Mono {}
+/// A network card's own clock (PTP hardware clock): nanoseconds since an origin that whoever leads it chose. Led by a PTP
+/// grandmaster it is TAI, if that one's time is; it steps, and vanishes with the card.
+#[derive(Debug, Clone, Copy)]
+pub enum Phc {}
 
 impl Clock for Tai {
     const NAME: &'static str = "TAI";
@@ -30,6 +34,9 @@ impl Clock for Utc {
 }
 impl Clock for Mono {
     const NAME: &'static str = "monotonic";
+}
+impl Clock for Phc {
+    const NAME: &'static str = "PHC";
 }
 
 /// An instant on clock `C`, in nanoseconds since that clock's origin (an `i64` reaches the year 2262).
