@@ -26,13 +26,13 @@ class Procs:
         for process in self.started:
             process.wait()
 
-    def spawn(self, name, command, **options):
-        """Starts `command`; its output goes to NAME.out and NAME.err in the log directory."""
+    def spawn(self, name, command, before=die_with_parent, **options):
+        """Starts `command`; its output goes to NAME.out and NAME.err in the log directory. `before` runs in the child."""
         out, err = self.logs / f"{name}.out", self.logs / f"{name}.err"
         with open(out, "wb") as stdout, open(err, "wb") as stderr:
             process = subprocess.Popen(
                 [str(part) for part in command],
-                stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr, preexec_fn=die_with_parent, **options)
+                stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr, preexec_fn=before, **options)
         process.name, process.out, process.err = name, out, err
         self.started.append(process)
         return process

@@ -48,6 +48,7 @@ def run(verdict, work):
         box = Box(work / f"time-{shell[0]}", shell)
         ptp_config(verdict, box)
         time_gate(verdict, box)
+        told_synchronised(verdict, box)
         ntp_sources(verdict, box)
 
 
@@ -186,6 +187,25 @@ def time_gate(verdict, box):
     check("what was not measured is not", judged(offset=""), "+", "not been measured")
     _, said = judged(chronyc_works=False)
     verdict.check(f"time: {box.name}: what chrony did not do is not said", said == "", said)
+
+
+def told_synchronised(verdict, box):
+    """time-gate tells the engine what chronyd says of the system clock."""
+    told = box.path / "run/told/synchronised"
+    told.parent.mkdir(exist_ok=True)
+
+    def after(tracking, works=True):
+        told.unlink(missing_ok=True)
+        box.tool("chronyc", f"""case $* in *tracking*) printf '%s\\n' '{tracking}'; exit {0 if works else 1} ;; esac\n""")
+        box.tool("sleep", 'kill -TERM "$PPID"\n')
+        box.script("time-gate")
+        return told.read_text() if told.exists() else None
+
+    line = "C0000201,192.0.2.1,3,1768050000.1,0.000001,0.000002,0.000003,1.0,0.0,0.1,0.01,0.001,64.2,{}"
+    for leap, wanted in (("Normal", "yes 192.0.2.1\n"), ("Insert second", "yes 192.0.2.1\n"), ("Not synchronised", "no\n"), ("Odd", None)):
+        said = after(line.format(leap))
+        verdict.check(f"time: {box.name}: chronyd's {leap!r} is told as {wanted!r}", said == wanted, repr(said))
+    verdict.check(f"time: {box.name}: a chronyd that does not answer is not spoken for", after("", works=False) is None)
 
 
 def ntp_sources(verdict, box):

@@ -12,6 +12,8 @@ use std::net::IpAddr;
 use audyn_units::{ChannelCount, Encoding, PayloadType, SampleRate};
 use serde::{Deserialize, Serialize};
 
+use crate::clock::ClockConfig;
+
 /// Names a recorder: 1 to 32 of `a–z`, `0–9`, `-` and `_`, so that it can be a directory and part of a URL.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -93,6 +95,8 @@ pub struct GlobalConfig {
     /// TAI − UTC in seconds (37 since 2017), 1 to 255, for a machine whose kernel nobody tells it. It changes with the next leap
     /// second, so leave it out where PTP or chrony tells it.
     pub tai_offset_seconds: Option<i32>,
+    /// Whom the clock is judged by.
+    pub clock: ClockConfig,
 }
 
 impl Default for GlobalConfig {
@@ -105,6 +109,7 @@ impl Default for GlobalConfig {
             fifo_priority: 50,
             sync_every_second: true,
             tai_offset_seconds: None,
+            clock: ClockConfig::default(),
         }
     }
 }
@@ -257,6 +262,9 @@ pub struct SourceConfig {
     /// RTP timestamp less media clock (`a=mediaclk:direct=` of the SDP); none tries 0.
     #[serde(default)]
     pub media_clock_offset: Option<u32>,
+    /// The clock that the sender follows, as its SDP says after `a=ts-refclk:`. Told where it isn't this machine's.
+    #[serde(default)]
+    pub ref_clock: Option<String>,
 }
 
 fn rtp_port() -> u16 {

@@ -21,6 +21,7 @@
 
 #[cfg(feature = "client")]
 pub mod client;
+mod clock;
 pub mod config;
 mod diagnosis;
 pub mod frame;
@@ -29,6 +30,10 @@ mod selftest;
 mod snapshot;
 mod timing;
 
+pub use clock::{
+    ClockAlarm, ClockAlarmKind, ClockConfig, ClockSnapshot, PtpChoice, PtpSnapshot, PtpState, StampKind,
+    TaiSource,
+};
 pub use config::{
     ArchiveClock, ArchiveConfig, ConfigDocument, FormatConfig, GlobalConfig, Layout, RecorderConfig,
     RecorderId, SourceConfig, SourceId,

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use audyn_units::{Dbfs, FrameCount, FrameIndex, Ssrc, Timestamp, Utc};
 use serde::{Deserialize, Serialize};
 
+use crate::clock::{ClockSnapshot, StampKind};
 use crate::config::{RecorderId, SourceId};
 use crate::diagnosis::Diagnosis;
 use crate::timing::FlowTiming;
@@ -32,6 +33,8 @@ pub struct Snapshot {
     pub recorders: Vec<RecorderSnapshot>,
     /// What the engine lacks or could not do, each a sentence; it goes on without.
     pub warnings: Vec<String>,
+    /// What is known of the clock.
+    pub clock: ClockSnapshot,
 }
 
 /// The capture thread's counters since start.
@@ -102,6 +105,8 @@ pub struct FlowSnapshot {
     pub diagnosis: Option<Diagnosis>,
     /// How it stands on the clock.
     pub timing: FlowTiming,
+    /// Who stamps its packets when they arrive.
+    pub stamps: StampKind,
 }
 
 /// What was counted on a flow since it was opened. Packets unless the name says otherwise.

@@ -7,7 +7,8 @@ use std::path::PathBuf;
 
 use audyn_api::client::{Client, ClientError, DEFAULT_SOCKET};
 use audyn_api::{
-    FlowSnapshot, FlowTiming, Placement, RecorderSnapshot, RecorderState, Reply, Request, Snapshot,
+    ClockSnapshot, FlowSnapshot, FlowTiming, Placement, PtpState, RecorderSnapshot, RecorderState, Reply,
+    Request, Snapshot, StampKind,
 };
 use clap::Args;
 
@@ -81,6 +82,7 @@ fn describe(snapshot: &Snapshot) -> String {
         up / 3_600,
         up / 60 % 60,
     );
+    clock_lines(&snapshot.clock, &mut text);
     for recorder in &snapshot.recorders {
         let _ = writeln!(text, "{}", recorder_line(recorder));
         for error in &recorder.errors {
@@ -101,6 +103,46 @@ fn describe(snapshot: &Snapshot) -> String {
         let _ = writeln!(text, "warning: {warning}");
     }
     text
+}
+
+/// Who the clock follows, and what is wrong with it.
+fn clock_lines(clock: &ClockSnapshot, text: &mut String) {
+    let chosen = clock.chosen.and_then(|at| clock.ptp.get(usize::from(at)));
+    let _ = write!(text, "clock    {}", clock.quality);
+    if let (Some(ptp), Some(grandmaster)) = (chosen, chosen.and_then(|ptp| ptp.grandmaster.as_ref())) {
+        let domain = ptp.domain.unwrap_or(0);
+        let _ = write!(text, ", grandmaster {grandmaster} in domain {domain} on {}", ptp.name);
+    }
+    if let Some(seconds) = clock.unlocked_seconds {
+        let _ = write!(text, ", without lock for {seconds} s");
+    }
+    if let Some(offset) = clock.system_offset_nanos {
+        let _ = write!(text, ", off by {:+.3} ms", offset as f64 / 1e6);
+    }
+    let _ = match clock.tai_offset {
+        Some(offset) => writeln!(text, ", TAI is {offset} s before UTC"),
+        None => writeln!(text, ", TAI is not known"),
+    };
+    for ptp in &clock.ptp {
+        let state = match ptp.state {
+            PtpState::Absent => "does not answer",
+            PtpState::NoGrandmaster => "no grandmaster",
+            PtpState::Settling => "settling",
+            PtpState::SyncStopped => "syncs have stopped",
+            PtpState::Following => "following",
+        };
+        let _ = write!(text, "ptp      {:<12} {state}", ptp.name);
+        if let (Some(offset), Some(delay)) = (ptp.offset_nanos, ptp.path_delay_nanos) {
+            let _ = write!(text, ", offset {offset} ns, path {delay} ns");
+        }
+        let _ = match &ptp.device {
+            Some(device) => writeln!(text, ", {device}"),
+            None => writeln!(text),
+        };
+    }
+    for alarm in clock.alarms.iter().filter(|alarm| alarm.ended.is_none()) {
+        let _ = writeln!(text, "    {}", alarm.text);
+    }
 }
 
 fn recorder_line(recorder: &RecorderSnapshot) -> String {
@@ -139,8 +181,14 @@ fn flow_line(flow: &FlowSnapshot) -> String {
         + c.foreign_source;
     format!(
         "flow     {name:<12} {state:<9} {} received {} reordered {} duplicated {} late {} refused {refused} dropped by the \
-         kernel {}",
-        flow.address, c.received, c.reordered, c.duplicated, c.late, c.kernel_dropped
+         kernel {}{}",
+        flow.address,
+        c.received,
+        c.reordered,
+        c.duplicated,
+        c.late,
+        c.kernel_dropped,
+        if flow.stamps == StampKind::Hardware { ", stamped by the card" } else { "" }
     )
 }
 
@@ -167,8 +215,10 @@ fn timing_line(timing: &FlowTiming) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use audyn_api::{Diagnosis, SilenceCause};
+    use audyn_api::{ClockAlarm, ClockAlarmKind, Diagnosis, PtpSnapshot, SilenceCause};
     use audyn_units::{ClockQuality, FrameCount, Timestamp};
+
+    use super::*;
 
     #[test]
     fn how_a_flow_stands_on_the_clock_is_told() {
@@ -186,7 +236,46 @@ mod tests {
         );
     }
 
-    use super::*;
+    #[test]
+    fn whom_the_clock_follows_is_told_and_what_is_wrong_with_it() {
+        let mut snapshot = Snapshot::default();
+        assert!(describe(&snapshot).contains("clock    not synchronised, TAI is not known\n"));
+        let ptp = PtpSnapshot {
+            name: "eth0".into(),
+            state: PtpState::Following,
+            domain: Some(0),
+            grandmaster: Some("00-1D-C1-FF-FE-12-34-56".into()),
+            offset_nanos: Some(-120),
+            path_delay_nanos: Some(2_000),
+            device: Some("/dev/ptp0".into()),
+            ..PtpSnapshot::default()
+        };
+        let alarm = |text: &str, ended| ClockAlarm {
+            kind: ClockAlarmKind::GrandmasterChanged,
+            subject: "eth0".into(),
+            text: text.into(),
+            began: Timestamp::ZERO,
+            ended,
+        };
+        snapshot.clock = ClockSnapshot {
+            quality: ClockQuality::PtpLocked,
+            tai_offset: Some(37),
+            chosen: Some(0),
+            system_offset_nanos: Some(-26_000),
+            ptp: vec![ptp],
+            alarms: vec![alarm("another has taken over", None), alarm("long ago", Some(Timestamp::ZERO))],
+            ..ClockSnapshot::default()
+        };
+        let text = describe(&snapshot);
+        assert!(
+            text.contains(
+                "clock    locked to PTP, grandmaster 00-1D-C1-FF-FE-12-34-56 in domain 0 on eth0, off by -0.026 ms, TAI is 37 s \
+                 before UTC\nptp      eth0         following, offset -120 ns, path 2000 ns, /dev/ptp0\n    another has taken over\n"
+            ),
+            "{text}"
+        );
+        assert!(!text.contains("long ago"), "{text}");
+    }
 
     #[test]
     fn a_loss_and_a_complaint_are_told() {

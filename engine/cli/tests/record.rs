@@ -174,3 +174,24 @@ fn a_wish_to_end_that_is_said_twice_closes_the_file_all_the_same() {
     let ledger = std::fs::read_to_string(file.with_extension("gaps.jsonl")).unwrap();
     assert!(ledger.lines().last().unwrap().contains(r#""closed":true"#), "{ledger}");
 }
+
+#[test]
+fn a_clock_that_was_named_and_is_not_there_is_refused_before_anything_is_written() {
+    let place = tempfile::tempdir().unwrap();
+    let file = place.path().join("never.wav");
+    let refused = |options: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_audyn"))
+            .args(["record", "-m", "239.1.2.3", "-o"])
+            .arg(&file)
+            .args(options)
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(2), "{options:?}");
+        String::from_utf8(output.stderr).unwrap()
+    };
+    assert!(refused(&["--ptp-device", "/dev/ptp-not-there"]).contains("/dev/ptp-not-there"));
+    assert!(refused(&["--ptp-device", "/dev/null"]).contains("/dev/null"));
+    assert!(refused(&["--ptp-interface", "nosuch0"]).contains("nosuch0"));
+    assert!(refused(&["--ptp-software", "--ptp-device", "/dev/ptp0"]).contains("cannot be used with"));
+    assert!(!file.exists());
+}

@@ -23,7 +23,8 @@ use audyn_sys::{
 use audyn_units::{Mono, Nanos, Timestamp};
 use rtrb::{Consumer, Producer, RingBuffer};
 
-use crate::shared::{CaptureShared, FlowShared};
+use crate::keeper::link::{Link, SharedLink};
+use crate::shared::{CaptureShared, FlowShared, Stamps};
 
 /// Bytes of a slot: an Ethernet frame's UDP payload and some. AES67 §7.1 ends at 1,452 with the RTP header.
 const SLOT_BYTES: usize = 1_536;
@@ -58,6 +59,22 @@ pub(crate) struct CapturePort {
     emptied: Timestamp<Mono>,
     /// The last arrival that was passed on.
     last_arrival: Timestamp<Mono>,
+    /// The clock of the card that stamps, where one may.
+    card: Option<CardClock>,
+}
+
+/// The way from a card's clock to ours.
+struct CardClock {
+    shared: Arc<SharedLink>,
+    /// As last read.
+    link: Option<Link>,
+}
+
+impl CapturePort {
+    /// Believes the card's stamps, by this link to its clock, where they come and agree with the kernel's.
+    pub(crate) fn stamp_by(&mut self, shared: Arc<SharedLink>) {
+        self.card = Some(CardClock { shared, link: None });
+    }
 }
 
 /// The worker's end of a flow.
@@ -89,6 +106,7 @@ pub(crate) fn connect(
         shared: Arc::clone(shared),
         emptied: Timestamp::ZERO,
         last_arrival: Timestamp::ZERO,
+        card: None,
     };
     let worker = WorkerPort { slab, filled: filled_out, returned: returned_in, shared: Arc::clone(shared) };
     Ok((Box::new(capture), worker))
@@ -285,9 +303,13 @@ fn drain(
     while let Ok(slot) = port.returned.pop() {
         port.free.push(slot);
     }
-    let CapturePort { socket, slab, free, filled, shared: flow, emptied, last_arrival, .. } = port;
+    let CapturePort { socket, slab, free, filled, shared: flow, emptied, last_arrival, card, .. } = port;
     let former = from.is_some();
     let socket = from.unwrap_or(socket);
+    let link = card.as_mut().and_then(|card| {
+        card.shared.read(&mut card.link);
+        card.link
+    });
     let mut taken = 0;
     let empty = loop {
         if free.is_empty() {
@@ -297,7 +319,11 @@ fn drain(
         }
         let asked = free.len().min(receiver.batch());
         let result = receiver.recv_into(socket.as_fd(), slab, free, |slot, datagram| {
-            let told = datagram.kernel_time.map_or(clocks.at, |utc| clocks.to_mono(utc));
+            let kernel = datagram.kernel_time.map_or(clocks.at, |utc| clocks.to_mono(utc));
+            let by_card =
+                link.zip(datagram.card_time).and_then(|(link, phc)| believed(link.to_mono(phc)?, kernel));
+            flow.stamps.store(if by_card.is_some() { Stamps::Card } else { Stamps::Kernel } as u8, Relaxed);
+            let told = by_card.unwrap_or(kernel);
             let arrival = plausible(told, *emptied, *last_arrival, clocks.at);
             *last_arrival = arrival;
             if let Some(dropped) = datagram.dropped {
@@ -351,6 +377,17 @@ fn plausible(
     told.min(latest).max(emptied).max(before)
 }
 
+/// The card's stamp of a datagram, if the kernel's bears it out: it is the earlier of the two, by what an interrupt and the way
+/// through the driver take. So a card whose clock was set is not believed from the first datagram on, until the link to it is told
+/// anew.
+fn believed(card: Timestamp<Mono>, kernel: Timestamp<Mono>) -> Option<Timestamp<Mono>> {
+    /// What the link and the kernel's link to its own clock may be off by.
+    const EARLY: Nanos = Nanos::from_micros(-200);
+    /// Interrupts are put off by some cards, and by a busy machine.
+    const LATE: Nanos = Nanos::from_millis(20);
+    (EARLY..=LATE).contains(&(kernel - card)).then_some(card)
+}
+
 #[cfg(test)]
 mod tests {
     use audyn_sys::FlowSocketConfig;
@@ -402,6 +439,15 @@ mod tests {
             assert!(clock::mono_now() < deadline);
             capture.sweep();
         }
+    }
+
+    #[test]
+    fn a_cards_stamp_counts_only_while_the_kernels_bears_it_out() {
+        let at = |micros| Timestamp::<Mono>::ZERO + Nanos::from_micros(micros);
+        assert_eq!(believed(at(1_000), at(1_030)), Some(at(1_000)));
+        assert_eq!(believed(at(1_000), at(950)), Some(at(1_000)));
+        assert_eq!(believed(at(1_000), at(21_001)), None, "its clock was set back, or this datagram is old");
+        assert_eq!(believed(at(1_000), at(700)), None, "its clock was set forward");
     }
 
     #[test]

@@ -9,12 +9,12 @@ use std::sync::atomic::{AtomicBool, Ordering::Acquire};
 use std::sync::mpsc::{Receiver as Inbox, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use audyn_api::{FormatConfig, SilenceCause, SourceConfig, SourceId};
+use audyn_api::{ClockConfig, FormatConfig, SilenceCause, SourceConfig, SourceId};
 use audyn_core::channels::ChannelMap;
 use audyn_core::flow::{FlowFormat, Receiver};
 use audyn_media::{PcmDepth, WavSpec};
 use audyn_sys::{FlowSocket, FlowSocketConfig, RealtimeRequest, clock, realtime};
-use audyn_units::{ClockQuality, Encoding, FrameCount, FrameIndex, Mono, Nanos, Timestamp, Utc};
+use audyn_units::{Encoding, FrameCount, FrameIndex, Mono, Nanos, Timestamp, Utc};
 
 use crate::capture::{self, Capture, MAX_FLOWS};
 use crate::closing::{Closing, OpenFiles};
@@ -23,6 +23,8 @@ use crate::disk::{Disk, MakeSafe};
 use crate::error::EngineError;
 use crate::feed::{self, Cutting, Done};
 use crate::keep::KeptSockets;
+use crate::keeper::Keeper;
+use crate::keeper::link::SharedLink;
 use crate::naming::Naming;
 use crate::network::{Hold, Network, interface_ref};
 use crate::recording::{Recording, RecordingPlan, make_safe};
@@ -59,6 +61,8 @@ pub struct EngineOptions {
     pub tai_offset: Option<i32>,
     /// Where open files are listed, so that the next engine mends what a power cut leaves of them.
     pub state: Option<PathBuf>,
+    /// Whom the clock is judged by.
+    pub clock: ClockConfig,
 }
 
 /// One recorder, as the engine runs it.
@@ -126,6 +130,7 @@ pub struct Engine {
     pub(crate) capture: Capture,
     workers: Vec<Worker>,
     disk: Disk,
+    pub(crate) keeper: Keeper,
     pub(crate) volume: Volume,
     open_files: OpenFiles,
     pub(crate) options: EngineOptions,
@@ -170,6 +175,9 @@ impl Engine {
     /// (`isolcpus=`), though it isn't among those that the process starts with. What it may not have is no error but one of
     /// the [`Engine::warnings`], which the caller logs.
     pub fn start(options: EngineOptions) -> Result<Self, EngineError> {
+        // First: what is known of the clock is told before the first flow is placed.
+        let clock = Arc::<ClockShared>::default();
+        let keeper = Keeper::start(options.clock.clone(), options.tai_offset, Arc::clone(&clock))?;
         let cpu = realtime::isolated_cpus().ok().and_then(|cpus| cpus.last().copied());
         let (fifo_priority, lock_memory) = (options.fifo_priority, options.lock_memory);
         let capture =
@@ -177,7 +185,6 @@ impl Engine {
         // Workers share out the flows; one of the CPUs is the capture thread's. An isolated one isn't among these.
         let cpus = std::thread::available_parallelism().map_or(1, usize::from) + usize::from(cpu.is_some());
         let period = options.capture_period * 2;
-        let clock = Arc::<ClockShared>::default();
         let workers: Result<Vec<Worker>, _> = (0..cpus.saturating_sub(1).clamp(1, 4))
             .map(|n| Worker::start(n, period, Arc::clone(&clock)))
             .collect();
@@ -190,6 +197,7 @@ impl Engine {
             capture,
             workers: workers?,
             disk,
+            keeper,
             volume,
             open_files: OpenFiles::default(),
             options,
@@ -252,6 +260,7 @@ impl Engine {
     /// Sets the recorders and the sources that they name. Recorders that stay as they are go on undisturbed; one
     /// that changes is stopped first. Flows that nobody taps are closed; where only names of a source change, its flow goes on.
     pub fn configure(&mut self, recorders: Vec<RecorderSpec>, sources: &[SourceConfig]) {
+        self.keeper.compare_with(sources);
         let mut before = std::mem::take(&mut self.recorders);
         for spec in recorders {
             let source = sources.iter().find(|source| Some(&source.id) == spec.source.as_ref());
@@ -318,7 +327,6 @@ impl Engine {
     pub fn reconcile(&mut self) {
         self.end_self_test();
         self.capture.sweep();
-        self.tell_clock();
         let now = clock::mono_now();
         for at in 0..self.flows.len() {
             let flow = &self.flows[at];
@@ -332,14 +340,8 @@ impl Engine {
         }
     }
 
-    /// Tells the workers what is known of the clock.
-    fn tell_clock(&self) {
-        self.clock.tell(ClockQuality::None, clock::tai_offset().or(self.options.tai_offset));
-    }
-
     /// TAI − UTC, if somebody told it.
     pub(crate) fn tai_minus_utc(&self) -> Option<Nanos> {
-        self.tell_clock();
         self.clock.tai_minus_utc()
     }
 
@@ -494,7 +496,7 @@ impl Engine {
         let options = &self.options;
         let flow = &mut self.flows[at];
         flow.last_try = now;
-        match flow.open(options, &mut self.kept) {
+        match flow.open(options, &mut self.kept, Some(&self.keeper)) {
             Ok((port, worker_port, receiver)) => {
                 let id = flow.id;
                 let order = Order::AddFlow { flow: id, port: worker_port, receiver, taps: Vec::new() };
@@ -647,6 +649,7 @@ impl FlowEntry {
         &mut self,
         options: &EngineOptions,
         kept: &mut KeptSockets,
+        keeper: Option<&Keeper>,
     ) -> Result<(Box<capture::CapturePort>, capture::WorkerPort, Box<Receiver>), EngineError> {
         let source = &self.source;
         let config = FlowSocketConfig {
@@ -675,8 +678,12 @@ impl FlowEntry {
         // The worker tells the clock before the first packet, by which the first frame is placed.
         let receiver = Receiver::new(format, FrameIndex(0)).with_media_clock(source.media_clock_offset);
         let receiver = Box::new(receiver);
-        let (port, worker) =
+        let card = keeper.and_then(|keeper| stamped(source, &socket, keeper));
+        let (mut port, worker) =
             capture::connect(self.id, socket, slots_for(options.capture_period), &self.shared)?;
+        if let Some(link) = card {
+            port.stamp_by(link);
+        }
         Ok((port, worker, receiver))
     }
 }
@@ -702,6 +709,24 @@ fn open_or_claim(
     let socket = FlowSocket::open(config)?;
     kept.keep(&name, socket.as_fd());
     Ok((socket, Some(name)))
+}
+
+/// Has a flow's packets stamped by the card where it may, and gives the link to the card's clock; none where the kernel stamps.
+pub(crate) fn stamped(
+    source: &SourceConfig,
+    socket: &FlowSocket,
+    keeper: &Keeper,
+) -> Option<Arc<SharedLink>> {
+    // The card's clock belongs to the interface's name, however the source names it.
+    let interface = interface_ref(source.interface.as_deref()?).find().ok()?.name;
+    let card = keeper.card_of(&interface)?;
+    match socket.stamp_by_card(&interface, card.virtual_clock) {
+        Ok(()) => Some(card.link),
+        Err(error) => {
+            tracing::info!(source = %source.id, "{error}; the kernel's stamps are used");
+            None
+        }
+    }
 }
 
 /// Slots for a flow at the usual period of 4 ms: 8 ms, a worker's turn, of 128,000 packets a second. A flood of rubbish fills
@@ -730,6 +755,7 @@ pub(crate) fn same_flow(one: &SourceConfig, other: &SourceConfig) -> bool {
         source_filter,
         channel_names: _,
         media_clock_offset,
+        ref_clock: _,
     } = one;
     (id, address, port, payload_type, encoding)
         == (&other.id, &other.address, &other.port, &other.payload_type, &other.encoding)
@@ -783,6 +809,7 @@ mod tests {
             }));
             let options = EngineOptions {
                 state: None,
+                clock: ClockConfig::default(),
                 capture_period: Nanos::from_millis(period),
                 fifo_priority: None,
                 lock_memory: false,
@@ -791,8 +818,8 @@ mod tests {
                 tai_offset: None,
                 archive_root: PathBuf::new(),
             };
-            let (_, port, _) =
-                FlowEntry::new(0, source.unwrap()).open(&options, &mut KeptSockets::none()).unwrap();
+            let mut entry = FlowEntry::new(0, source.unwrap());
+            let (_, port, _) = entry.open(&options, &mut KeptSockets::none(), None).unwrap();
             port.slab.slots()
         };
         for packet_frames in [None, Some(6), Some(48), Some(192)] {

@@ -24,7 +24,7 @@ use audyn_sys::{
 use audyn_units::{Mono, Nanos, Timestamp};
 
 use crate::diagnosis::{Trouble, cause_of};
-use crate::engine::Engine;
+use crate::engine::{Engine, stamped};
 use crate::error::EngineError;
 
 /// Time between two looks without news.
@@ -228,10 +228,10 @@ impl Engine {
                             }
                             flow.kept_as = name;
                         }
-                        if let Some(socket) = another
-                            && !self.capture.replace(flow.id, socket)
-                        {
-                            hold.broken = true;
+                        if let Some(socket) = another {
+                            // The link to the card's clock, if there is one, is the flow's already.
+                            stamped(&flow.source, &socket, &self.keeper);
+                            hold.broken |= !self.capture.replace(flow.id, socket);
                         }
                         None
                     }

@@ -423,6 +423,7 @@ mod tests {
     fn there_is_one_at_a_time_and_it_leaves_no_flow() {
         let dir = tempfile::tempdir().unwrap();
         let mut engine = Engine::start(crate::engine::EngineOptions {
+            clock: audyn_api::ClockConfig::default(),
             state: None,
             capture_period: Nanos::from_millis(4),
             fifo_priority: None,

@@ -393,5 +393,6 @@ fn options(global: &GlobalConfig, state: &Path) -> EngineOptions {
         archive_root: global.archive_root.clone().into(),
         tai_offset: global.tai_offset_seconds,
         state: Some(state.to_owned()),
+        clock: global.clock.clone(),
     }
 }

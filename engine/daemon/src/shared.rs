@@ -84,6 +84,16 @@ impl ClockShared {
     }
 }
 
+/// Who stamped the last datagram of a flow; as it stands in [`FlowShared::stamps`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Stamps {
+    /// The kernel.
+    Kernel = 1,
+    /// The network card.
+    Card = 2,
+}
+
 /// One flow, between capture thread, worker and control.
 #[derive(Debug, Default)]
 pub(crate) struct FlowShared {
@@ -94,6 +104,8 @@ pub(crate) struct FlowShared {
     pub(crate) kernel_dropped: AtomicU32,
     /// The last error of the socket, as errno; 0 for none.
     pub(crate) socket_errno: AtomicU32,
+    /// A [`Stamps`]; 0 before the first datagram.
+    pub(crate) stamps: AtomicU8,
     /// What the worker tells once a turn.
     pub(crate) status: Mutex<FlowStatus>,
 }

@@ -5,13 +5,14 @@ use std::sync::atomic::Ordering::Relaxed;
 use audyn_api::{
     CaptureStats, ChannelLevel, FlowCounters, FlowSnapshot, FlowState, FlowTiming, GapCause, GapEntry,
     LevelsFrame, Placement, RecorderLevels, RecorderSnapshot, RecorderState, Snapshot, SourceConfig,
+    StampKind,
 };
 use audyn_core::flow;
 use audyn_sys::clock;
 
 use crate::diagnosis::Facts;
 use crate::engine::{Engine, FlowEntry, RecorderEntry, lock};
-use crate::shared::FlowStatus;
+use crate::shared::{FlowStatus, Stamps};
 
 impl Engine {
     /// The state of everything, now. `names` and `studios` are the configuration's, which the engine doesn't keep.
@@ -36,6 +37,7 @@ impl Engine {
             flows: self.flows().iter().map(flow_snapshot).collect(),
             recorders: self.recorders().iter().map(|entry| self.recorder_snapshot(entry)).collect(),
             warnings: self.warnings().to_vec(),
+            clock: self.keeper.snapshot(),
         }
     }
 
@@ -152,6 +154,7 @@ fn flow_snapshot(flow: &FlowEntry) -> FlowSnapshot {
             .or_else(|| socket_error(flow.shared.socket_errno.load(Relaxed))),
         diagnosis,
         timing: timing(&status),
+        stamps: stamps(flow.shared.stamps.load(Relaxed)),
     }
 }
 
@@ -164,6 +167,16 @@ fn timing(status: &FlowStatus) -> FlowTiming {
         quality: status.placement.map_or_else(Default::default, |(_, quality)| quality),
         drift_ppm: status.drift_ppm,
         behind_nanos: status.behind.map(|behind| behind.0),
+    }
+}
+
+fn stamps(by: u8) -> StampKind {
+    const KERNEL: u8 = Stamps::Kernel as u8;
+    const CARD: u8 = Stamps::Card as u8;
+    match by {
+        KERNEL => StampKind::Software,
+        CARD => StampKind::Hardware,
+        _ => StampKind::Unknown,
     }
 }
 

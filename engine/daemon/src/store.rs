@@ -15,7 +15,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use audyn_api::frame;
-use audyn_api::{ConfigDocument, GlobalConfig, RecorderConfig, Reply, ServerFrame, SourceConfig};
+use audyn_api::{
+    ClockConfig, ConfigDocument, GlobalConfig, RecorderConfig, Reply, ServerFrame, SourceConfig,
+};
 use audyn_units::ChannelCount;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -358,6 +360,7 @@ fn check_names(source: &SourceConfig) -> Result<(), String> {
     check_length("name", &source.name, MAX_NAME)?;
     check_length("description", &source.description, MAX_DESCRIPTION)?;
     check_length("interface", source.interface.as_deref().unwrap_or_default(), MAX_NAME)?;
+    check_length("ref_clock", source.ref_clock.as_deref().unwrap_or_default(), MAX_NAME)?;
     if source.channel_names.len() > ChannelCount::MAX {
         return Err(format!(
             "channel_names: {} are more than {}; name each channel once",
@@ -367,6 +370,28 @@ fn check_names(source: &SourceConfig) -> Result<(), String> {
     }
     for (n, name) in source.channel_names.iter().enumerate() {
         check_length(&format!("channel_names[{n}]"), name, MAX_CHANNEL_NAME)?;
+    }
+    Ok(())
+}
+
+fn check_clock(clock: &ClockConfig) -> Result<(), String> {
+    let paths = [("clock.device", &clock.device), ("clock.socket", &clock.socket)];
+    for (field, path) in paths {
+        let path = path.as_deref().unwrap_or("/");
+        check_length(field, path, MAX_NAME)?;
+        if !Path::new(path).is_absolute() {
+            return Err(format!("{field} `{path}` is not an absolute path; start it with /"));
+        }
+    }
+    check_length("clock.interface", clock.interface.as_deref().unwrap_or_default(), MAX_NAME)?;
+    if let Some(domain @ 128..) = clock.domain {
+        return Err(format!("clock.domain {domain} is outside 0 to 127"));
+    }
+    if !(1..=1_000_000).contains(&clock.max_offset_micros) {
+        return Err(format!("clock.max_offset_micros {} is outside 1 to 1000000", clock.max_offset_micros));
+    }
+    if clock.holdover_seconds > 604_800 {
+        return Err(format!("clock.holdover_seconds {} is above 604800, a week", clock.holdover_seconds));
     }
     Ok(())
 }
@@ -388,6 +413,7 @@ fn check_global(global: &GlobalConfig) -> Result<(), String> {
             global.capture_period_micros
         ));
     }
+    check_clock(&global.clock)?;
     if !(65_536..=268_435_456).contains(&global.receive_buffer_bytes) {
         return Err(format!(
             "receive_buffer_bytes {} is outside 65536 to 268435456",
@@ -514,6 +540,19 @@ mod tests {
         assert!(refused(Change::PutRecorder(period)).contains("period"));
         let relative = GlobalConfig { archive_root: "here".into(), ..GlobalConfig::default() };
         assert!(refused(Change::Global(relative)).contains("archive_root"));
+        type Spoil = fn(&mut ClockConfig);
+        let clocks: [(Spoil, &str); 5] = [
+            (|clock| clock.device = Some("ptp0".into()), "clock.device"),
+            (|clock| clock.socket = Some(String::new()), "clock.socket"),
+            (|clock| clock.domain = Some(128), "clock.domain"),
+            (|clock| clock.max_offset_micros = 0, "clock.max_offset_micros"),
+            (|clock| clock.holdover_seconds = 604_801, "clock.holdover_seconds"),
+        ];
+        for (change, field) in clocks {
+            let mut global = GlobalConfig::default();
+            change(&mut global.clock);
+            assert!(refused(Change::Global(global)).contains(field), "{field}");
+        }
         assert!(refused(Change::RemoveRecorder(RecorderId::new("b").unwrap())).contains("`b`"));
         put(&mut store, Change::PutRecorder(recorder("a", "desk"))).unwrap();
         let error =

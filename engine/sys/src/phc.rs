@@ -338,7 +338,7 @@ pub fn kernel_synchronised() -> Option<bool> {
     let mut state: libc::timex = unsafe { std::mem::zeroed() };
     // SAFETY: the call writes one such struct, exclusively borrowed.
     let result = unsafe { libc::adjtimex(&raw mut state) };
-    (result >= 0).then(|| result != libc::TIME_ERROR && state.status & libc::STA_UNSYNC == 0)
+    (result >= 0).then_some(result != libc::TIME_ERROR && state.status & libc::STA_UNSYNC == 0)
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! The batched receive: many datagrams by one system call, straight into slots.
 //!
 //! Owns: the preallocated headers of `recvmmsg(2)` and the reading of what comes beside the bytes: sender, kernel
-//! receive time (`SO_TIMESTAMPNS`), count of what the socket dropped (`SO_RXQ_OVFL`).
+//! receive time (`SO_TIMESTAMPNS`), the card's (`SO_TIMESTAMPING`), count of what the socket dropped (`SO_RXQ_OVFL`).
 //! Never: allocates after [`BatchReceiver::new`], waits, logs, looks into a datagram, or loses a slot.
 
 use std::io;
@@ -9,7 +9,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::ptr;
 
-use audyn_units::{Timestamp, Utc};
+use audyn_units::{Clock, Phc, Timestamp, Utc};
 
 use crate::{Slab, Slot};
 
@@ -23,6 +23,9 @@ pub struct Datagram {
     /// When the kernel received it, on CLOCK_REALTIME; `None` if the socket has no `SO_TIMESTAMPNS`.
     /// [`crate::ClockPair::to_mono`] moves it to the monotonic clock.
     pub kernel_time: Option<Timestamp<Utc>>,
+    /// When the network card received it, on the card's own clock; `None` unless the card stamps such packets and the socket asks
+    /// for it ([`crate::FlowSocket::stamp_by_card`]).
+    pub card_time: Option<Timestamp<Phc>>,
     /// The sender (`0.0.0.0:0` if the socket is not one of IPv4 or IPv6).
     pub source: SocketAddr,
     /// How many datagrams the socket had dropped when it queued this one: a counter that runs, and wraps, since the
@@ -39,10 +42,10 @@ union Name {
     v6: libc::sockaddr_in6,
 }
 
-/// Room for the control messages that we ask for, a timespec (16 bytes) and a u32, each with its header: 56 bytes on
-/// 64-bit Linux; the rest is for what else a caller's socket has switched on. Aligned as a `cmsghdr` must be.
+/// Room for the control messages that we ask for, a timespec (16 bytes), three of them, and a u32, each with its header: 120 bytes
+/// on 64-bit Linux; the rest is for what else a caller's socket has switched on. Aligned as a `cmsghdr` must be.
 #[repr(C, align(8))]
-struct Control([u8; 128]);
+struct Control([u8; 256]);
 
 /// Headers for up to `batch` datagrams a call, made once and used for any number of sockets in turn.
 ///
@@ -70,7 +73,7 @@ impl BatchReceiver {
         Self {
             headers: vec![header; batch].into_boxed_slice(),
             vectors: vec![vector; batch].into_boxed_slice(),
-            controls: (0..batch).map(|_| Control([0; 128])).collect(),
+            controls: (0..batch).map(|_| Control([0; 256])).collect(),
             // SAFETY: as above; the union's members are plain C structs.
             names: (0..batch).map(|_| unsafe { std::mem::zeroed() }).collect(),
         }
@@ -165,12 +168,13 @@ impl BatchReceiver {
     /// What the last call told of its `n`th datagram.
     fn datagram(&self, n: usize) -> Datagram {
         let header = &self.headers[n];
-        let (kernel_time, dropped) = control_of(&header.msg_hdr, &self.controls[n]);
+        let Beside { kernel_time, card_time, dropped } = control_of(&header.msg_hdr, &self.controls[n]);
         Datagram {
             // Without MSG_TRUNC among the flags asked for, the length is what was stored (recvmsg(2)).
             len: header.msg_len as usize,
             truncated: header.msg_hdr.msg_flags & libc::MSG_TRUNC != 0,
             kernel_time,
+            card_time,
             source: source_of(&self.names[n], header.msg_hdr.msg_namelen as usize),
             dropped,
         }
@@ -203,16 +207,24 @@ fn source_of(name: &Name, len: usize) -> SocketAddr {
     }
 }
 
-/// The kernel's receive time and drop counter, if they are among the control messages.
+/// What came beside a datagram.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Beside {
+    kernel_time: Option<Timestamp<Utc>>,
+    card_time: Option<Timestamp<Phc>>,
+    dropped: Option<u32>,
+}
+
+/// The receive times and the drop counter, if they are among the control messages.
 ///
 /// Reads the bytes with checked indices rather than by the `CMSG_` macros, which follow pointers: a few
 /// lines, and no way to leave the buffer.
-fn control_of(header: &libc::msghdr, control: &Control) -> (Option<Timestamp<Utc>>, Option<u32>) {
+fn control_of(header: &libc::msghdr, control: &Control) -> Beside {
     const HEADER: usize = size_of::<libc::cmsghdr>();
     // SAFETY: arithmetic alone, no pointer; the macro is unsafe by its C heritage.
     const DATA: usize = unsafe { libc::CMSG_LEN(0) } as usize;
 
-    let (mut kernel_time, mut dropped) = (None, None);
+    let mut beside = Beside::default();
     let len = control.0.len();
     let mut rest = &control.0[..len.min(header.msg_controllen)];
     while let Some((head, _)) = rest.split_at_checked(HEADER) {
@@ -221,9 +233,14 @@ fn control_of(header: &libc::msghdr, control: &Control) -> (Option<Timestamp<Utc
         let len = head.cmsg_len;
         let Some(data) = rest.get(DATA..len) else { break };
         match (head.cmsg_level, head.cmsg_type) {
-            (libc::SOL_SOCKET, libc::SCM_TIMESTAMPNS) => kernel_time = timespec(data),
+            (libc::SOL_SOCKET, libc::SCM_TIMESTAMPNS) => beside.kernel_time = timespec(data),
+            // Three times: the kernel's, one that is not used any more, and the card's; what is not there is 0.
+            (libc::SOL_SOCKET, libc::SCM_TIMESTAMPING) => {
+                let raw = data.get(2 * size_of::<libc::timespec>()..).and_then(timespec);
+                beside.card_time = raw.filter(|&time| time != Timestamp::ZERO);
+            }
             (libc::SOL_SOCKET, libc::SO_RXQ_OVFL) => {
-                dropped = data.first_chunk().map(|&count| u32::from_ne_bytes(count));
+                beside.dropped = data.first_chunk().map(|&count| u32::from_ne_bytes(count));
             }
             _ => {}
         }
@@ -231,13 +248,77 @@ fn control_of(header: &libc::msghdr, control: &Control) -> (Option<Timestamp<Utc
         let step = unsafe { libc::CMSG_SPACE((len - DATA) as libc::c_uint) } as usize;
         rest = rest.get(step..).unwrap_or_default();
     }
-    (kernel_time, dropped)
+    beside
 }
 
-fn timespec(data: &[u8]) -> Option<Timestamp<Utc>> {
+fn timespec<C: Clock>(data: &[u8]) -> Option<Timestamp<C>> {
     let data: &[u8; size_of::<libc::timespec>()] = data.first_chunk()?;
     // SAFETY: `data` has the size of a timespec, read unaligned; a struct of integers takes any bits.
     let time = unsafe { ptr::read_unaligned(data.as_ptr().cast::<libc::timespec>()) };
     // Both fields are narrower on 32-bit machines.
     Some(Timestamp::from_nanos(time.tv_sec as i64 * 1_000_000_000 + time.tv_nsec as i64))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Control messages as the kernel lays them out.
+    fn control(messages: &[(libc::c_int, Vec<u8>)]) -> (libc::msghdr, Control) {
+        let mut control = Control([0; 256]);
+        let mut at = 0;
+        for (kind, data) in messages {
+            let len = size_of::<libc::cmsghdr>() + data.len();
+            control.0[at..at + 8].copy_from_slice(&len.to_ne_bytes());
+            control.0[at + 8..at + 12].copy_from_slice(&libc::SOL_SOCKET.to_ne_bytes());
+            control.0[at + 12..at + 16].copy_from_slice(&kind.to_ne_bytes());
+            control.0[at + 16..at + len].copy_from_slice(data);
+            at += len.next_multiple_of(8);
+        }
+        // SAFETY: all-zero is a valid value of this plain C struct.
+        let mut header: libc::msghdr = unsafe { std::mem::zeroed() };
+        header.msg_controllen = at;
+        (header, control)
+    }
+
+    fn times(times: &[(i64, i64)]) -> Vec<u8> {
+        times
+            .iter()
+            .flat_map(|(seconds, nanos)| [seconds.to_ne_bytes(), nanos.to_ne_bytes()].concat())
+            .collect()
+    }
+
+    #[test]
+    fn the_cards_time_is_told_apart_from_the_kernels() {
+        let stamps = [
+            (libc::SCM_TIMESTAMPNS, times(&[(5, 6)])),
+            (libc::SCM_TIMESTAMPING, times(&[(0, 0), (0, 0), (42, 7)])),
+            (libc::SO_RXQ_OVFL, 3u32.to_ne_bytes().to_vec()),
+        ];
+        let (header, bytes) = control(&stamps);
+        let all = Beside {
+            kernel_time: Some(Timestamp::from_nanos(5_000_000_006)),
+            card_time: Some(Timestamp::from_nanos(42_000_000_007)),
+            dropped: Some(3),
+        };
+        assert_eq!(control_of(&header, &bytes), all);
+        // A card that did not stamp this one.
+        let (header, bytes) = control(&[(libc::SCM_TIMESTAMPING, times(&[(5, 6), (0, 0), (0, 0)]))]);
+        assert_eq!(control_of(&header, &bytes), Beside::default());
+        // Cut short by a buffer that was too small.
+        let (header, bytes) = control(&[(libc::SCM_TIMESTAMPING, times(&[(5, 6), (0, 0)]))]);
+        assert_eq!(control_of(&header, &bytes), Beside::default());
+    }
+
+    #[test]
+    fn no_length_in_a_control_message_leads_out_of_it() {
+        let (mut header, mut bytes) = control(&[(libc::SCM_TIMESTAMPNS, times(&[(5, 6)]))]);
+        for len in [0usize, 1, 15, 16, 17, 255, 257, usize::MAX, usize::MAX - 7] {
+            bytes.0[..8].copy_from_slice(&len.to_ne_bytes());
+            for total in [0, 8, 16, 32, 256, usize::MAX] {
+                header.msg_controllen = total;
+                let _ = control_of(&header, &bytes);
+            }
+        }
+    }
 }

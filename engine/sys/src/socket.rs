@@ -165,6 +165,52 @@ impl FlowSocketConfig {
     }
 }
 
+impl FlowSocket {
+    /// Asks for the card's time stamps beside the kernel's (`SO_TIMESTAMPING`): of those datagrams that the card stamps, which
+    /// is whoever set its filter's choice (ptp4l's `hwts_filter`), not ours. With `virtual_clock`, by the hardware clock of that number,
+    /// a virtual one on the card's (`SOF_TIMESTAMPING_BIND_PHC`); the socket is then held to `interface`, which the kernel wants.
+    ///
+    /// # Errors
+    /// [`SysError::Socket`] if the kernel refuses; the socket goes on with the kernel's stamps.
+    pub fn stamp_by_card(&self, interface: &str, virtual_clock: Option<u32>) -> Result<(), SysError> {
+        let what = || format!("have packets stamped by the card of {interface}");
+        if virtual_clock.is_some() {
+            self.socket.bind_device(Some(interface.as_bytes())).map_err(|error| failed(&what(), error))?;
+        }
+        set_stamping(&self.socket, virtual_clock).map_err(|error| failed(&what(), error))
+    }
+}
+
+/// The kernel's `struct so_timestamping`.
+#[repr(C)]
+struct SoTimestamping {
+    flags: u32,
+    bind_phc: u32,
+}
+
+#[expect(
+    unsafe_code,
+    reason = "socket2 and nix take SO_TIMESTAMPING's flags only, without the clock to bind to"
+)]
+fn set_stamping(socket: &Socket, virtual_clock: Option<u32>) -> io::Result<()> {
+    let bind = virtual_clock.map_or(0, |_| libc::SOF_TIMESTAMPING_BIND_PHC);
+    let request = SoTimestamping {
+        flags: libc::SOF_TIMESTAMPING_RX_HARDWARE | libc::SOF_TIMESTAMPING_RAW_HARDWARE | bind,
+        bind_phc: virtual_clock.unwrap_or(0),
+    };
+    // SAFETY: the pointer and the length are those of `request`, which outlives the call and is only read.
+    let result = unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_TIMESTAMPING,
+            (&raw const request).cast(),
+            size_of::<SoTimestamping>() as libc::socklen_t,
+        )
+    };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
 impl AsFd for FlowSocket {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()

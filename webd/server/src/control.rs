@@ -1,6 +1,8 @@
 //! `/api/control/status`: the engine as a whole. It answers while the engine is away, and says so.
 
-use audyn_api::{CaptureStats, DiskState, FlowCounters, FlowSnapshot, FlowState, FlowTiming, RecorderState};
+use audyn_api::{
+    CaptureStats, DiskState, FlowCounters, FlowSnapshot, FlowState, FlowTiming, RecorderState, StampKind,
+};
 use axum::Router;
 use axum::extract::State;
 use axum::response::Response;
@@ -8,6 +10,7 @@ use axum::routing::get;
 use serde::Serialize;
 
 use crate::app::{App, both};
+use crate::clock::Clock;
 use crate::engine::View;
 use crate::extract::json;
 use crate::time::rfc3339;
@@ -52,6 +55,7 @@ struct EngineState<'a> {
     capture: CaptureStats,
     flows: Vec<Flow<'a>>,
     warnings: &'a [String],
+    clock: Clock<'a>,
 }
 
 #[derive(Serialize)]
@@ -69,6 +73,8 @@ struct Flow<'a> {
     counters: FlowCounters,
     /// How it stands on the clock.
     timing: FlowTiming,
+    /// Who stamps its packets: `software` (the kernel), `hardware` (the network card), `unknown` before the first.
+    stamps: StampKind,
 }
 
 impl<'a> From<&'a FlowSnapshot> for Flow<'a> {
@@ -85,6 +91,7 @@ impl<'a> From<&'a FlowSnapshot> for Flow<'a> {
             error: flow.error.as_deref(),
             counters: flow.counters,
             timing: flow.timing,
+            stamps: flow.stamps,
         }
     }
 }
@@ -135,5 +142,6 @@ fn state(view: &View) -> EngineState<'_> {
         capture: snapshot.capture,
         flows: snapshot.flows.iter().map(Flow::from).collect(),
         warnings: &snapshot.warnings,
+        clock: Clock::from(&snapshot.clock),
     }
 }

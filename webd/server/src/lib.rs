@@ -22,6 +22,7 @@
 pub mod app;
 pub mod archive;
 mod assets;
+mod clock;
 mod control;
 pub mod engine;
 pub mod error;

@@ -8,6 +8,7 @@ export {
   mdiCheck as iconGood,
   mdiChevronRight as iconChevron,
   mdiChip as iconSlot,
+  mdiClockOutline as iconClock,
   mdiClose as iconClose,
   mdiDeleteOutline as iconDelete,
   mdiFolder as iconFolder,

@@ -1,6 +1,6 @@
 /** Examples for tests. */
 
-import type { AssetEntry, ImageFallback, ImageReport, Recorder } from '@/api/types';
+import type { AssetEntry, ClockStatus, ImageFallback, ImageReport, Recorder } from '@/api/types';
 
 /** A recorder that records without loss, but for what is given. */
 export function aRecorder(but: Partial<Recorder> = {}): Recorder {
@@ -22,6 +22,21 @@ export function aRecorder(but: Partial<Recorder> = {}): Recorder {
     flow_state: 'receiving',
     rate: 48_000,
     channel_names: ['L', 'R'],
+    ...but,
+  };
+}
+
+/** A clock that is locked to PTP, but for what is given. */
+export function aClock(but: Partial<ClockStatus> = {}): ClockStatus {
+  return {
+    quality: 'ptp-locked',
+    tai_offset: 37,
+    grandmaster: '00-1D-C1-FF-FE-12-34-56',
+    domain: 5,
+    port: 'eth1',
+    system_offset_nanos: -26_000,
+    unlocked_seconds: null,
+    alarms: [],
     ...but,
   };
 }

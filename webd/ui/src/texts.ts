@@ -7,7 +7,7 @@ import type {
   ClockQuality, FlowState, FlowTiming, ImageFallback, ImageReport, RecorderState, RecordingsDisk,
 } from '@/api/types';
 import type { Loss } from '@/util/loss';
-import { formatLost } from '@/util/format';
+import { formatElapsed, formatLost } from '@/util/format';
 
 const count = (n: number, one: string, many: string): string => `${n} ${n === 1 ? one : many}`;
 
@@ -146,6 +146,22 @@ export const texts = {
     emptyTitle: 'No recorder is set up yet',
     emptyBody:
       'A recorder takes one source and writes it to files of its own. Add a source to sources.json and a recorder to recorders.json, then restart audyn-engine. To look around without a network, scripts/demo starts two studios.',
+  },
+
+  machineClock: {
+    label: 'Clock',
+    quality: {
+      'ptp-locked': 'Locked to PTP',
+      'ptp-free-running': 'Free-running after PTP',
+      ntp: 'Synchronised by NTP',
+      none: 'Not synchronised',
+    } satisfies Record<ClockQuality, string>,
+    grandmaster: 'Grandmaster',
+    where: (domain: number, port: string) => `in domain ${domain} on ${port}`,
+    offset: (ms: number) => `Off by ${ms.toFixed(3)} ms`,
+    unlocked: (seconds: number) => `Without lock for ${formatElapsed(seconds)}`,
+    tai: (offset: number | null) => (offset === null ? 'TAI is not known' : `TAI is ${offset} s before UTC`),
+    since: (when: string) => `Since ${when}.`,
   },
 
   image: {

@@ -2,11 +2,12 @@
 
 use audyn_api::{
     ArchiveCheck, ArchiveClock, ArchiveConfig, CaptureRights, CaptureStats, ChannelLevel, ClientFrame,
-    ConfigDocument, DeletedFile, Diagnosis, DiskState, Event, FlowCounters, FlowSnapshot, FlowState,
-    FlowTiming, FormatConfig, GapCause, GapEntry, GlobalConfig, Layout, LevelsFrame, MAGIC, Placement,
-    RecorderConfig, RecorderId, RecorderLevels, RecorderSnapshot, RecorderState, Refusal, RefusalKind, Reply,
-    Request, SelfTestReport, ServerFrame, SilenceCause, Snapshot, SourceConfig, SourceId, Subscription,
-    VERSION,
+    ClockAlarm, ClockAlarmKind, ClockConfig, ClockSnapshot, ConfigDocument, DeletedFile, Diagnosis,
+    DiskState, Event, FlowCounters, FlowSnapshot, FlowState, FlowTiming, FormatConfig, GapCause, GapEntry,
+    GlobalConfig, Layout, LevelsFrame, MAGIC, Placement, PtpChoice, PtpSnapshot, PtpState, RecorderConfig,
+    RecorderId, RecorderLevels, RecorderSnapshot, RecorderState, Refusal, RefusalKind, Reply, Request,
+    SelfTestReport, ServerFrame, SilenceCause, Snapshot, SourceConfig, SourceId, StampKind, Subscription,
+    TaiSource, VERSION,
 };
 use audyn_units::{
     ChannelCount, ClockQuality, Dbfs, Encoding, FrameCount, FrameIndex, PayloadType, SampleRate, Ssrc,
@@ -26,6 +27,15 @@ pub(crate) fn global() -> GlobalConfig {
         fifo_priority: 50,
         sync_every_second: true,
         tai_offset_seconds: Some(37),
+        clock: ClockConfig {
+            ptp: PtpChoice::Software,
+            interface: Some("eth1".to_owned()),
+            device: Some("/dev/ptp1".to_owned()),
+            socket: Some("/run/ptp4l".to_owned()),
+            domain: Some(5),
+            max_offset_micros: 500,
+            holdover_seconds: 60,
+        },
     }
 }
 
@@ -64,6 +74,7 @@ pub(crate) fn source() -> SourceConfig {
         source_filter: Some("fe80::7".parse().unwrap()),
         channel_names: vec!["L".to_owned(), "R".to_owned()],
         media_clock_offset: Some(2_911_906_980),
+        ref_clock: Some("ptp=IEEE1588-2008:00-1D-C1-FF-FE-12-34-56:0".to_owned()),
     }
 }
 
@@ -131,6 +142,7 @@ pub(crate) fn snapshot() -> Snapshot {
                 drift_ppm: Some(-0.25),
                 behind_nanos: Some(1_234_567),
             },
+            stamps: StampKind::Hardware,
         }],
         recorders: vec![RecorderSnapshot {
             id: "studio-1".to_owned(),
@@ -150,6 +162,44 @@ pub(crate) fn snapshot() -> Snapshot {
             errors: vec!["the disk is slow".to_owned()],
         }],
         warnings: vec!["no SCHED_FIFO".to_owned()],
+        clock: clock(),
+    }
+}
+
+pub(crate) fn clock() -> ClockSnapshot {
+    ClockSnapshot {
+        quality: ClockQuality::PtpFreeRunning,
+        tai_offset: Some(37),
+        tai_source: Some(TaiSource::Held),
+        synchronised: Some(true),
+        chosen: Some(0),
+        system_offset_nanos: Some(-26),
+        unlocked_seconds: Some(27),
+        ptp: vec![PtpSnapshot {
+            name: "eth1".to_owned(),
+            state: PtpState::NoGrandmaster,
+            port_state: Some("LISTENING".to_owned()),
+            domain: Some(5),
+            grandmaster: Some("00-1D-C1-FF-FE-12-34-56".to_owned()),
+            grandmaster_class: Some(6),
+            steps_removed: Some(1),
+            offset_nanos: Some(-28),
+            path_delay_nanos: Some(29),
+            utc_offset: Some(37),
+            utc_offset_valid: true,
+            ptp_timescale: true,
+            stamps: StampKind::Software,
+            device: Some("/dev/ptp1".to_owned()),
+            device_offset_nanos: Some(37_000_000_030),
+            device_method: Some("extended".to_owned()),
+        }],
+        alarms: vec![ClockAlarm {
+            kind: ClockAlarmKind::GrandmasterGone,
+            subject: "eth1".to_owned(),
+            text: "gone".to_owned(),
+            began: Timestamp::from_nanos(1_768_050_000_000_000_000),
+            ended: Some(Timestamp::from_nanos(1_768_050_000_100_000_000)),
+        }],
     }
 }
 

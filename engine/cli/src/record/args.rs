@@ -3,9 +3,9 @@
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-use audyn_api::{FormatConfig, SourceConfig, SourceId};
+use audyn_api::{ClockConfig, FormatConfig, PtpChoice, SourceConfig, SourceId};
 use audyn_core::archive::{ArchiveClock, ArchivePolicy, Layout};
-use audyn_daemon::Naming;
+use audyn_daemon::{Naming, clock_is_there};
 use audyn_units::{ChannelCount, Encoding, Nanos, PayloadType, SampleRate};
 use audyn_wire::sdp::Session;
 use clap::Args;
@@ -20,6 +20,7 @@ Examples:
   audyn record --archive-root /srv/audio studio-a.sdp     a file an hour, all from the sender's SDP
   audyn record -o mic7.wav -m 239.69.1.20 --stream-channels 8 --channel-offset 6 -c 1 --duration 60
   audyn record -o desk.wav -m 239.1.2.3 --encoding L16 --interface enp3s0 --json
+  audyn record --archive-root /srv/audio studio-a.sdp --archive-clock ptp --ptp-interface enp3s0
 
 Exit codes: 0 recorded, 1 it went wrong while running, 2 it was asked for wrongly.";
 
@@ -117,6 +118,16 @@ pub(crate) struct RecordArgs {
     #[arg(long, value_name = "BYTES", default_value_t = 4_194_304, help_heading = "What")]
     pub(super) rcvbuf: usize,
 
+    /// PTP hardware clock to judge the clock by, as /dev/ptp0; that of the interface unless given.
+    #[arg(long, value_name = "DEVICE", help_heading = "Clock")]
+    ptp_device: Option<PathBuf>,
+    /// Network interface whose PTP the clock is judged by; every ptp4l of this machine unless given.
+    #[arg(long, value_name = "IF", help_heading = "Clock")]
+    ptp_interface: Option<String>,
+    /// Use no hardware clock: the system clock and the TAI offset, with the kernel's time stamps.
+    #[arg(long, conflicts_with = "ptp_device", help_heading = "Clock")]
+    ptp_software: bool,
+
     /// Print the levels to standard output, a line each interval.
     #[arg(long, help_heading = "What is shown")]
     pub(super) levels: bool,
@@ -139,12 +150,6 @@ pub(crate) struct RecordArgs {
 struct LaterArgs {
     #[arg(long, hide = true, num_args = 0..=1)]
     pipewire: Option<Option<String>>,
-    #[arg(long, hide = true)]
-    ptp_device: Option<String>,
-    #[arg(long, hide = true)]
-    ptp_interface: Option<String>,
-    #[arg(long, hide = true)]
-    ptp_software: bool,
     #[arg(long, hide = true)]
     bitrate: Option<String>,
     #[arg(long, hide = true)]
@@ -173,14 +178,10 @@ impl LaterArgs {
     /// The first of them that was given, with what it belongs to.
     fn given(&self) -> Option<(&'static str, &'static str)> {
         let pipewire = "recording from PipeWire";
-        let ptp = "binding to a PTP clock";
         let opus = "recording to Opus";
         let vox = "recording on voice";
         [
             (self.pipewire.is_some(), "--pipewire", pipewire),
-            (self.ptp_device.is_some(), "--ptp-device", ptp),
-            (self.ptp_interface.is_some(), "--ptp-interface", ptp),
-            (self.ptp_software, "--ptp-software", ptp),
             (self.bitrate.is_some(), "--bitrate", opus),
             (self.vbr, "--vbr", opus),
             (self.cbr, "--cbr", opus),
@@ -205,6 +206,7 @@ pub(super) struct Plan {
     pub(super) channels: Vec<u8>,
     pub(super) format: FormatConfig,
     pub(super) naming: Naming,
+    pub(super) clock: ClockConfig,
     /// What was odd about the session description.
     pub(super) oddities: Vec<String>,
 }
@@ -232,7 +234,8 @@ impl RecordArgs {
         };
         self.overrule(&mut source);
         let channels = self.pick(source.channels)?;
-        Ok(Plan { source, channels, format, naming: self.naming()?, oddities })
+        let (naming, clock) = (self.naming()?, self.clock()?);
+        Ok(Plan { source, channels, format, naming, clock, oddities })
     }
 
     fn plain_source(&self) -> Result<SourceConfig, RecordError> {
@@ -252,6 +255,7 @@ impl RecordArgs {
             source_filter: None,
             channel_names: Vec::new(),
             media_clock_offset: None,
+            ref_clock: None,
         })
     }
 
@@ -274,6 +278,18 @@ impl RecordArgs {
             return Err(RecordError::Channels { first, count, stream: stream.get() });
         }
         Ok((first..first + count).map(|channel| channel as u8).collect())
+    }
+
+    /// Whom the clock is judged by. What is not there is refused at once: it was asked for by name.
+    pub(super) fn clock(&self) -> Result<ClockConfig, RecordError> {
+        let clock = ClockConfig {
+            ptp: if self.ptp_software { PtpChoice::Software } else { PtpChoice::Auto },
+            interface: self.ptp_interface.clone(),
+            device: self.ptp_device.as_ref().map(|path| path.display().to_string()),
+            ..ClockConfig::default()
+        };
+        clock_is_there(&clock).map_err(RecordError::Clock)?;
+        Ok(clock)
     }
 
     fn naming(&self) -> Result<Naming, RecordError> {
@@ -329,6 +345,7 @@ fn from_sdp(path: &std::path::Path) -> Result<(SourceConfig, Vec<String>), Recor
         },
         channel_names: media.channel_names.clone(),
         media_clock_offset: media.media_clock_offset,
+        ref_clock: media.ref_clock.clone(),
     };
     Ok((source, session.oddities))
 }

@@ -56,6 +56,8 @@ pub(crate) enum RecordError {
     #[error(transparent)]
     Archive(#[from] audyn_core::archive::ArchiveError),
     #[error(transparent)]
+    Clock(EngineError),
+    #[error(transparent)]
     Engine(#[from] EngineError),
     #[error("{0}")]
     Flow(String),
@@ -111,6 +113,7 @@ fn record(
     };
     let mut engine = Engine::start(EngineOptions {
         state: None,
+        clock: plan.clock.clone(),
         capture_period: Nanos::from_millis(4),
         fifo_priority: Some(50),
         // For a recording from a terminal; a service has the right to it.

@@ -49,6 +49,8 @@ pub struct Limits {
     pub offset: Nanos,
     /// For so long after the last lock the clock counts as free-running after PTP.
     pub holdover: Nanos,
+    /// TAI − UTC in seconds, for a machine that nobody else tells it.
+    pub tai_offset: Option<i32>,
 }
 
 /// What everybody told, at one time.
@@ -77,6 +79,8 @@ pub enum TaiSource {
     Kernel,
     /// The grandmaster announced it before it was gone.
     Held,
+    /// A person said so.
+    Configured,
 }
 
 /// What is held of the clock now.
@@ -139,7 +143,10 @@ impl Judge {
         let tai_offset = match (announced, kernel) {
             (Some(ptp), kernel) => Some(believed(standing, ptp, kernel)),
             (None, Some(kernel)) => Some((kernel, TaiSource::Kernel)),
-            (None, None) => self.held_tai.map(|held| (held, TaiSource::Held)),
+            (None, None) => {
+                let held = self.held_tai.map(|held| (held, TaiSource::Held));
+                held.or_else(|| Some((self.limits.tai_offset?, TaiSource::Configured)))
+            }
         };
         let system_offset = standing.zip(tai_offset).and_then(|(server, (tai, _))| server.system_offset(tai));
         let stepped = standing.is_some_and(Server::just_stepped);
@@ -174,7 +181,7 @@ impl Judge {
     /// order of the round among equals.
     fn choose(&self, round: &Round<'_>, kernel: Option<i32>) -> Option<usize> {
         let agrees = |server: &Server| {
-            let tai = server.tai_offset().or(kernel).or(self.held_tai);
+            let tai = server.tai_offset().or(kernel).or(self.held_tai).or(self.limits.tai_offset);
             let offset = tai.and_then(|tai| server.system_offset(tai));
             offset.is_some_and(|offset| offset.abs() <= self.limits.offset)
         };
@@ -213,6 +220,8 @@ impl Judge {
         let mut raise =
             |kind, subject: &str, text| wanted.push(Wanted { kind, subject: subject.to_owned(), text });
         match (kernel, announced) {
+            // A person has told it, and knows that it changes.
+            (None, None) if self.limits.tai_offset.is_some() => {}
             (None, None) => raise(
                 AlarmKind::TaiUnset,
                 "",

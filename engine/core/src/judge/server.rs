@@ -12,6 +12,9 @@ const ANSWER_HOLDS: Nanos = Nanos::from_millis(3_500);
 /// Syncs come at least every two seconds (AES67-2018 Annex A: eight a second to one in two).
 const SYNC_PATIENCE: Nanos = Nanos::from_secs(6);
 
+/// A sync of this age, right at the first question, says that they come.
+const FRESH: Nanos = Nanos::from_secs(3);
+
 /// A clock that is led changes its pace by less than 500 ppm; what is more than this besides is a step.
 const STEP: Nanos = Nanos::from_millis(1);
 
@@ -87,6 +90,8 @@ pub struct ServerTold {
     pub told: Option<PtpTold>,
     /// The hardware clock that it leads; none if there is none.
     pub phc: Option<PhcTold>,
+    /// How long ago the last sync came, by the clock that it was stamped by; none if that one wasn't read.
+    pub sync_age: Option<Nanos>,
 }
 
 /// How a ptp4l stands to its grandmaster.
@@ -129,10 +134,11 @@ impl Server {
     pub(super) fn hear(&mut self, server: &ServerTold, now: Timestamp<Mono>) {
         self.hear_phc(server.phc.as_ref(), now);
         if let Some(told) = &server.told {
-            // One sync may be of any time; another after it says that they come.
+            // One sync may be of any time, unless its age is known; another after it says that they come.
             if self.ingress.is_none_or(|(ingress, ..)| ingress != told.ingress) {
-                let moves = self.ingress.is_some_and(|(ingress, ..)| ingress != 0) && told.ingress != 0;
-                self.ingress = Some((told.ingress, now, moves));
+                let another = self.ingress.is_some_and(|(ingress, ..)| ingress != 0);
+                let fresh = server.sync_age.is_some_and(|age| (Nanos::ZERO..FRESH).contains(&age));
+                self.ingress = Some((told.ingress, now, told.ingress != 0 && (another || fresh)));
             }
             self.last = Some((now, told.clone()));
         }
@@ -148,7 +154,7 @@ impl Server {
                 self.lost = false;
             }
             (Follow::NoGrandmaster | Follow::Absent | Follow::SyncStopped, _) => {
-                self.lost = self.followed.is_some()
+                self.lost = self.followed.is_some();
             }
             // Settling: on the way to one; whether the old one is gone shows when it is there.
             _ => {}

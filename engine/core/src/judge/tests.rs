@@ -6,7 +6,8 @@ use audyn_wire::ptp::{
 
 use super::*;
 
-const LIMITS: Limits = Limits { offset: Nanos::from_millis(1), holdover: Nanos::from_secs(3_600) };
+const LIMITS: Limits =
+    Limits { offset: Nanos::from_millis(1), holdover: Nanos::from_secs(3_600), tai_offset: None };
 const FIRST: ClockIdentity = ClockIdentity([0xa2, 0, 0, 0xff, 0xfe, 0, 0, 1]);
 const SECOND: ClockIdentity = ClockIdentity([0xb0, 0, 0, 0xff, 0xfe, 0, 0, 2]);
 
@@ -54,7 +55,7 @@ impl Machine {
         Self {
             judge: Judge::new(LIMITS),
             now: 0,
-            server: ServerTold { name: "eth0".to_owned(), told: Some(told), phc },
+            server: ServerTold { name: "eth0".to_owned(), told: Some(told), phc, sync_age: None },
             kernel: Some(37),
             synchronised: Some(true),
             references: Vec::new(),
@@ -126,6 +127,18 @@ fn a_clock_that_follows_by_either_kind_of_stamps_is_locked() {
         assert_eq!(verdict.system_offset, Some(Nanos::ZERO));
         assert_eq!(verdict.follows, [Follow::Following]);
     }
+}
+
+#[test]
+fn a_sync_whose_age_is_known_locks_at_once_if_it_is_fresh() {
+    let first = |age| {
+        let mut machine = Machine::new(Stamping::Hardware);
+        machine.server.sync_age = Some(age);
+        machine.seconds(1).quality
+    };
+    assert_eq!(first(Nanos::from_millis(900)), ClockQuality::PtpLocked);
+    assert_eq!(first(Nanos::from_secs(3)), ClockQuality::Ntp);
+    assert_eq!(first(Nanos(-1)), ClockQuality::Ntp, "the clock was set since");
 }
 
 #[test]
@@ -258,6 +271,18 @@ fn a_tai_offset_that_nobody_told_is_never_made_up() {
     // A kernel that says 0, or 2, was told by nobody who knew.
     machine.kernel = Some(2);
     assert_eq!(machine.seconds(1).tai_offset, Some((37, TaiSource::Held)));
+}
+
+#[test]
+fn what_a_person_says_of_tai_counts_where_nobody_else_tells_it() {
+    let mut machine = Machine::new(Stamping::Hardware);
+    machine.judge = Judge::new(Limits { tai_offset: Some(36), ..LIMITS });
+    machine.kernel = None;
+    machine.told().time.utc_valid = false;
+    assert_eq!(machine.seconds(1).tai_offset, Some((36, TaiSource::Configured)));
+    assert_eq!(machine.standing(), []);
+    machine.kernel = Some(37);
+    assert_eq!(machine.seconds(1).tai_offset, Some((37, TaiSource::Kernel)));
 }
 
 #[test]

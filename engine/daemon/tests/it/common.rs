@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use audyn_api::{FormatConfig, SourceConfig};
+use audyn_api::{ClockConfig, FormatConfig, PtpChoice, SourceConfig};
 use audyn_core::archive::ArchivePolicy;
 use audyn_core::sender::{Config, Format, Impairments, Index, Sender, index_sample};
 use audyn_daemon::{Engine, EngineOptions, Naming, RecorderSpec};
@@ -58,6 +58,8 @@ pub(crate) fn engine_with(root: &Path, state: Option<PathBuf>) -> Engine {
         sync_every_second: false,
         tai_offset: None,
         archive_root: root.to_owned(),
+        // What PTP this machine may have is of no concern here.
+        clock: ClockConfig { ptp: PtpChoice::Off, ..ClockConfig::default() },
     })
     .unwrap()
 }

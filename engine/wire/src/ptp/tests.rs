@@ -80,7 +80,8 @@ fn a_message_that_is_cut_short_is_refused_at_each_length() {
         assert_eq!(Answer::parse(&out[..length]), Ok(answer));
         for cut in 0..length {
             assert!(Answer::parse(&out[..cut]).is_err(), "{body:?} of {cut} bytes");
-            assert_eq!(answer.write(&mut out.clone()[..cut]), None);
+            let mut short = out;
+            assert_eq!(answer.write(&mut short[..cut]), None);
         }
         // As long as it says, but the TLV says more, or less than its data set needs.
         let mut longer = out;

@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use audyn_api::frame::{self, MAX_BODY};
 use audyn_api::{
-    ChannelLevel, ClientFrame, ConfigDocument, DeletedFile, DiskState, Event, FlowSnapshot, FlowState,
-    FlowTiming, LevelsFrame, Placement, RecorderConfig, RecorderId, RecorderLevels, RecorderSnapshot,
-    RecorderState, Refusal, RefusalKind, Reply, Request, ServerFrame, Snapshot, SourceConfig, VERSION,
+    ChannelLevel, ClientFrame, ClockAlarm, ClockAlarmKind, ClockSnapshot, ConfigDocument, DeletedFile,
+    DiskState, Event, FlowSnapshot, FlowState, FlowTiming, LevelsFrame, Placement, PtpSnapshot,
+    RecorderConfig, RecorderId, RecorderLevels, RecorderSnapshot, RecorderState, Refusal, RefusalKind, Reply,
+    Request, ServerFrame, Snapshot, SourceConfig, TaiSource, VERSION,
 };
 use audyn_units::{ClockQuality, Dbfs, FrameCount, Ssrc, Timestamp};
 use audyn_webd::app::App;
@@ -350,6 +351,30 @@ fn sample_state(archive: &str) -> State {
         }],
         recorders: vec![recording, idle],
         warnings: vec!["no SCHED_FIFO".to_owned()],
+        clock: ClockSnapshot {
+            quality: ClockQuality::PtpLocked,
+            tai_offset: Some(37),
+            tai_source: Some(TaiSource::Ptp),
+            chosen: Some(1),
+            system_offset_nanos: Some(-5),
+            ptp: vec![
+                PtpSnapshot { name: "eth0".to_owned(), ..PtpSnapshot::default() },
+                PtpSnapshot {
+                    name: "eth1".to_owned(),
+                    grandmaster: Some("00-1D-C1-FF-FE-12-34-56".to_owned()),
+                    domain: Some(5),
+                    ..PtpSnapshot::default()
+                },
+            ],
+            alarms: vec![ClockAlarm {
+                kind: ClockAlarmKind::GrandmasterChanged,
+                subject: "eth1".to_owned(),
+                text: "another".to_owned(),
+                began: Timestamp::from_nanos(1_768_055_400_000_000_000),
+                ended: None,
+            }],
+            ..ClockSnapshot::default()
+        },
         ..Snapshot::default()
     };
     State { config, snapshot, refuse: None, refuse_hello: None, babble: false, asked: Vec::new() }

@@ -195,6 +195,15 @@ async fn the_status_tells_of_engine_disk_and_flows() {
     );
     assert_eq!(status["disk"], json!({ "total_bytes": 1000, "free_bytes": 600 }));
     assert_eq!(status["warnings"], json!(["no SCHED_FIFO"]));
+    let clock = &status["clock"];
+    assert_eq!((&clock["quality"], &clock["tai_offset"]), (&json!("ptp-locked"), &json!(37)));
+    assert_eq!(clock["grandmaster"], "00-1D-C1-FF-FE-12-34-56");
+    assert_eq!((&clock["domain"], &clock["port"]), (&json!(5), &json!("eth1")));
+    assert_eq!(
+        clock["alarms"][0],
+        json!({ "kind": "grandmaster-changed", "subject": "eth1", "text": "another", "began": "2026-01-10T14:30:00Z", "ended": null })
+    );
+    assert_eq!(status["flows"][0]["stamps"], "unknown");
     assert_eq!(status["flows"][0]["ssrc"], "0000beef");
     assert_eq!(status["flows"][0]["counters"]["kernel_dropped"], 0);
     assert_eq!(status["archive_root"], harness.archive().to_str().unwrap());

@@ -85,6 +85,24 @@ export interface ControlStatus {
   disk?: { total_bytes: number; free_bytes: number };
   /** What the engine lacks or could not do, each a sentence. */
   warnings?: string[];
+  clock?: ClockStatus;
+}
+
+/** What is known of the clock that recordings are placed by. */
+export interface ClockStatus {
+  quality: ClockQuality;
+  /** TAI − UTC in seconds; null if nobody knows. */
+  tai_offset: number | null;
+  /** The grandmaster that is followed, as SDP writes it, its domain, and the network port. */
+  grandmaster: string | null;
+  domain: number | null;
+  port: string | null;
+  /** System clock − grandmaster's time. */
+  system_offset_nanos: number | null;
+  /** For how long the clock has run without the lock that it had. */
+  unlocked_seconds: number | null;
+  /** Those that stand, then the last that ended. */
+  alarms: { kind: string; subject: string; text: string; began: string; ended: string | null }[];
 }
 
 /** What the box says of the image that it runs. */
