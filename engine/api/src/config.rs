@@ -9,10 +9,11 @@
 use std::fmt;
 use std::net::IpAddr;
 
-use audyn_units::{ChannelCount, Encoding, PayloadType, SampleRate};
+use audyn_units::{ChannelCount, Encoding, PayloadType, SampleRate, SkewClass};
 use serde::{Deserialize, Serialize};
 
 use crate::clock::ClockConfig;
+use crate::legs::LegConfig;
 
 /// Names a recorder: 1 to 32 of `a–z`, `0–9`, `-` and `_`, so that it can be a directory and part of a URL.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -265,9 +266,16 @@ pub struct SourceConfig {
     /// The clock that the sender follows, as its SDP says after `a=ts-refclk:`. Told where it isn't this machine's.
     #[serde(default)]
     pub ref_clock: Option<String>,
+    /// The same flow a second time, on a way of its own (ST 2022-7).
+    #[serde(default)]
+    pub second_leg: Option<Box<LegConfig>>,
+    /// By how much one leg may lag behind the other: `a` (10 ms), `b` (50 ms) or `c` (450 ms). Means nothing without a
+    /// second leg.
+    #[serde(default)]
+    pub skew: SkewClass,
 }
 
-fn rtp_port() -> u16 {
+pub(crate) fn rtp_port() -> u16 {
     5004
 }
 fn dynamic() -> PayloadType {

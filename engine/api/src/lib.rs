@@ -25,6 +25,7 @@ mod clock;
 pub mod config;
 mod diagnosis;
 pub mod frame;
+mod legs;
 mod message;
 mod selftest;
 mod snapshot;
@@ -39,6 +40,7 @@ pub use config::{
     RecorderId, SourceConfig, SourceId,
 };
 pub use diagnosis::{Diagnosis, SilenceCause};
+pub use legs::{LegConfig, LegCounters, LegSnapshot, LegState};
 pub use message::{
     ClientFrame, DeletedFile, Event, Refusal, RefusalKind, Reply, Request, ServerFrame, Subscription,
 };

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::clock::{ClockSnapshot, StampKind};
 use crate::config::{RecorderId, SourceId};
 use crate::diagnosis::Diagnosis;
+use crate::legs::LegSnapshot;
 use crate::timing::FlowTiming;
 
 /// The state of the whole engine at an instant.
@@ -107,6 +108,8 @@ pub struct FlowSnapshot {
     pub timing: FlowTiming,
     /// Who stamps its packets when they arrive.
     pub stamps: StampKind,
+    /// Its legs, in configured order: one, or two where it is protected by a second (ST 2022-7).
+    pub legs: Vec<LegSnapshot>,
 }
 
 /// What was counted on a flow since it was opened. Packets unless the name says otherwise.

@@ -18,7 +18,7 @@ use audyn_api::{
     ArchiveClock, ClientFrame, FormatConfig, GlobalConfig, Layout, MAGIC, RecorderConfig, RecorderId,
     ServerFrame, SourceConfig, VERSION,
 };
-use audyn_units::Encoding;
+use audyn_units::{Encoding, SkewClass};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -117,6 +117,8 @@ fn every_variant_is_pinned() {
     check("events", &events, 4);
     let flows: Vec<_> = FLOW_STATES.into_iter().map(|s| (flow_state_name(s).to_owned(), s)).collect();
     check("flow states", &flows, 4);
+    let legs: Vec<_> = LEG_STATES.into_iter().map(|s| (leg_state_name(s).to_owned(), s)).collect();
+    check("leg states", &legs, 5);
 }
 
 fn postcard_body<T: Serialize>(value: &T) -> Vec<u8> {
@@ -146,7 +148,9 @@ fn the_words_of_the_enums() {
     }
     assert_eq!(words(&RECORDER_STATES), RECORDER_STATES.map(recorder_state_name));
     assert_eq!(words(&FLOW_STATES), FLOW_STATES.map(flow_state_name));
+    assert_eq!(words(&LEG_STATES), LEG_STATES.map(leg_state_name));
     assert_eq!(words(&CAUSES), CAUSES.map(cause_name));
+    assert_eq!(words(&SkewClass::ALL), SkewClass::ALL.map(SkewClass::name));
     assert_eq!(
         words(&[FormatConfig::Wav, FormatConfig::Wav16, FormatConfig::Wav24]),
         ["wav", "wav16", "wav24"]

@@ -7,6 +7,7 @@
 
 mod analyze;
 mod capture;
+mod legs;
 mod record;
 mod selftest;
 mod send;

@@ -7,8 +7,8 @@ use std::path::PathBuf;
 
 use audyn_api::client::{Client, ClientError, DEFAULT_SOCKET};
 use audyn_api::{
-    ClockSnapshot, FlowSnapshot, FlowTiming, Placement, PtpState, RecorderSnapshot, RecorderState, Reply,
-    Request, Snapshot, StampKind,
+    ClockSnapshot, FlowSnapshot, FlowTiming, LegSnapshot, Placement, PtpState, RecorderSnapshot,
+    RecorderState, Reply, Request, Snapshot, StampKind,
 };
 use clap::Args;
 
@@ -91,6 +91,10 @@ fn describe(snapshot: &Snapshot) -> String {
     }
     for flow in &snapshot.flows {
         let _ = writeln!(text, "{}", flow_line(flow));
+        // One leg says nothing that its flow doesn't.
+        for leg in flow.legs.iter().filter(|_| flow.legs.len() > 1) {
+            let _ = writeln!(text, "{}", leg_line(leg));
+        }
         if let Some(diagnosis) = &flow.diagnosis {
             let cause = format!("{:?}", diagnosis.cause).to_lowercase();
             let _ = writeln!(text, "    {cause}: {}", diagnosis.sentence);
@@ -213,9 +217,28 @@ fn timing_line(timing: &FlowTiming) -> Option<String> {
     Some(line)
 }
 
+fn leg_line(leg: &LegSnapshot) -> String {
+    let c = &leg.counters;
+    let state = format!("{:?}", leg.state).to_lowercase();
+    let on = leg.interface.as_ref().map_or_else(String::new, |name| format!(" on {name}"));
+    let behind = leg.behind_nanos as f64 / 1e6;
+    let why = leg.error.as_ref().map_or_else(String::new, |error| format!(": {error}"));
+    format!(
+        "  leg    {state:<9} {}{on} received {} used {} lost {} late {} foreign {} dropped by the kernel {}, {behind:.1} ms \
+         behind{why}",
+        leg.address,
+        c.received,
+        c.used,
+        c.lost,
+        c.late,
+        c.foreign + c.differing,
+        c.kernel_dropped
+    )
+}
+
 #[cfg(test)]
 mod tests {
-    use audyn_api::{ClockAlarm, ClockAlarmKind, Diagnosis, PtpSnapshot, SilenceCause};
+    use audyn_api::{ClockAlarm, ClockAlarmKind, Diagnosis, LegState, PtpSnapshot, SilenceCause};
     use audyn_units::{ClockQuality, FrameCount, Timestamp};
 
     use super::*;
@@ -310,5 +333,26 @@ mod tests {
             "{text}"
         );
         assert!(text.ends_with("    link: interface eth0 has no link; check the cable\n"), "{text}");
+    }
+
+    #[test]
+    fn legs_are_told_where_there_are_two() {
+        let leg = |address: &str, behind_nanos| LegSnapshot {
+            address: address.into(),
+            interface: Some("eth1".into()),
+            state: LegState::Receiving,
+            behind_nanos,
+            ..LegSnapshot::default()
+        };
+        let one = FlowSnapshot { legs: vec![leg("239.1.0.1:5004", 0)], ..FlowSnapshot::default() };
+        let two = FlowSnapshot {
+            legs: vec![leg("239.1.0.1:5004", 0), leg("239.2.0.1:5004", 10_500_000)],
+            ..FlowSnapshot::default()
+        };
+        let text = describe(&Snapshot { flows: vec![one], ..Snapshot::default() });
+        assert!(!text.contains("  leg"), "{text}");
+        let text = describe(&Snapshot { flows: vec![two], ..Snapshot::default() });
+        assert!(text.contains("  leg    receiving 239.2.0.1:5004 on eth1 received 0"), "{text}");
+        assert!(text.contains("10.5 ms behind"), "{text}");
     }
 }

@@ -2,7 +2,7 @@
 
 use audyn_core::sender::{Chance, PauseKind, Random};
 use audyn_units::{
-    ChannelCount, Encoding, FrameCount, FrameIndex, Nanos, PayloadType, SampleRate, SeqNo, Ssrc,
+    ChannelCount, Encoding, FrameCount, FrameIndex, Nanos, PayloadType, SampleRate, SeqNo, SkewClass, Ssrc,
 };
 
 /// A place on the timeline, or a length of it.
@@ -80,6 +80,11 @@ pub(crate) fn rate(text: &str) -> Result<SampleRate, String> {
 pub(crate) fn channels(text: &str) -> Result<ChannelCount, String> {
     let count = text.parse().ok().and_then(|count| ChannelCount::new(count).ok());
     count.ok_or_else(|| format!("\"{text}\" is no number of channels; give 1 to 64"))
+}
+
+pub(crate) fn skew(text: &str) -> Result<SkewClass, String> {
+    let class = SkewClass::ALL.into_iter().find(|class| class.name() == text.to_ascii_lowercase());
+    class.ok_or_else(|| format!("\"{text}\" is no skew class; give a (10 ms), b (50 ms) or c (450 ms)"))
 }
 
 pub(crate) fn ptime(text: &str) -> Result<f64, String> {
@@ -172,6 +177,11 @@ pub(crate) fn pause(text: &str) -> Result<Placed<(At, PauseKind)>, String> {
         }
     };
     Ok(Placed { at: place, what: (at(length)?, kind) })
+}
+
+pub(crate) fn cut(text: &str) -> Result<Placed<At>, String> {
+    let (place, length) = both(text, "10s:3s")?;
+    Ok(Placed { at: place, what: at(length)? })
 }
 
 pub(crate) fn ssrc_change(text: &str) -> Result<Placed<Option<Ssrc>>, String> {

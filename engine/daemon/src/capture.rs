@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::thread::JoinHandle;
 
+use audyn_core::flow::Leg;
 use audyn_sys::{
     BatchReceiver, ClockPair, FlowSocket, Grid, RealtimeRequest, Slab, Slot, SysError, ThreadId, clock,
     realtime,
@@ -35,6 +36,9 @@ const BATCH: usize = 64;
 /// Flows that can be open at once.
 pub(crate) const MAX_FLOWS: usize = 64;
 
+/// Sockets of those: two legs each, as many again while flows are exchanged, and the self-test's.
+const MAX_PORTS: usize = MAX_FLOWS * 4;
+
 /// A slot with a datagram in it, on its way to the worker.
 pub(crate) struct Filled {
     pub(crate) slot: Slot,
@@ -47,6 +51,7 @@ pub(crate) struct Filled {
 /// The capture thread's end of a flow.
 pub(crate) struct CapturePort {
     pub(crate) flow: u32,
+    pub(crate) leg: Leg,
     socket: FlowSocket,
     /// The socket that `socket` took the place of, until what waited there is taken.
     former: Option<FlowSocket>,
@@ -97,6 +102,7 @@ pub(crate) fn connect(
     let (returned_in, returned_out) = RingBuffer::new(slots);
     let capture = CapturePort {
         flow,
+        leg: Leg::First,
         socket,
         former: None,
         slab: Arc::clone(&slab),
@@ -117,7 +123,7 @@ enum Change {
     Add(Box<CapturePort>),
     Remove(u32),
     /// Read this flow from another socket, after what waits in the one before.
-    Replace(u32, FlowSocket),
+    Replace(u32, Leg, FlowSocket),
 }
 
 /// What the capture thread has done with, to be dropped by others: closing a socket takes time.
@@ -171,8 +177,8 @@ impl Capture {
     pub(crate) fn start(period: Nanos, rights: RealtimeRequest) -> Result<Self, SysError> {
         let grid = Grid::new(period)?;
         let shared = Arc::new(CaptureShared::default());
-        let (changes, incoming) = RingBuffer::new(MAX_FLOWS * 2);
-        let (outgoing, retired) = RingBuffer::new(MAX_FLOWS * 2);
+        let (changes, incoming) = RingBuffer::new(MAX_PORTS);
+        let (outgoing, retired) = RingBuffer::new(MAX_PORTS);
         let (report, granted) = std::sync::mpsc::channel();
         let of_thread = Arc::clone(&shared);
         let thread = std::thread::Builder::new()
@@ -209,9 +215,9 @@ impl Capture {
 
     /// Goes on with a flow on another socket; what waits in the one before is taken first. False if there are too many changes
     /// at once, and then the new socket is closed.
-    pub(crate) fn replace(&mut self, flow: u32, socket: FlowSocket) -> bool {
+    pub(crate) fn replace(&mut self, flow: u32, leg: Leg, socket: FlowSocket) -> bool {
         self.sweep();
-        self.changes.push(Change::Replace(flow, socket)).is_ok()
+        self.changes.push(Change::Replace(flow, leg, socket)).is_ok()
     }
 
     /// Drops what the thread handed back.
@@ -238,7 +244,7 @@ fn run(
 ) {
     // Not capture yet: what follows is all that the thread ever allocates.
     let mut receiver = BatchReceiver::new(BATCH);
-    let mut ports: Vec<Box<CapturePort>> = Vec::with_capacity(MAX_FLOWS * 2);
+    let mut ports: Vec<Box<CapturePort>> = Vec::with_capacity(MAX_PORTS);
     let _ = realtime::set_thread_name("audyn-capture");
 
     while !shared.stop.load(Acquire) {
@@ -250,8 +256,8 @@ fn run(
         shared.missed_ticks.fetch_add(tick.missed, Relaxed);
 
         while let Ok(change) = incoming.peek() {
-            if let Change::Replace(flow, _) = change
-                && ports.iter().any(|port| port.flow == *flow && port.former.is_some())
+            if let Change::Replace(flow, leg, _) = change
+                && ports.iter().any(|port| (port.flow, port.leg) == (*flow, *leg) && port.former.is_some())
             {
                 // One exchange a turn: what waits in the socket before must not be forgotten.
                 break;
@@ -260,17 +266,20 @@ fn run(
             match change {
                 Change::Add(port) => ports.push(port),
                 Change::Remove(flow) => {
-                    if let Some(at) = ports.iter().position(|port| port.flow == flow) {
+                    // One for each leg.
+                    while let Some(at) = ports.iter().position(|port| port.flow == flow) {
                         // The ring holds more than there are ports; and if not, the drop happens here.
                         let _ = outgoing.push(Retired::Port(ports.swap_remove(at)));
                     }
                 }
-                Change::Replace(flow, socket) => match ports.iter_mut().find(|port| port.flow == flow) {
-                    Some(port) => port.former = Some(std::mem::replace(&mut port.socket, socket)),
-                    None => {
-                        let _ = outgoing.push(Retired::Socket(socket));
+                Change::Replace(flow, leg, socket) => {
+                    match ports.iter_mut().find(|port| (port.flow, port.leg) == (flow, leg)) {
+                        Some(port) => port.former = Some(std::mem::replace(&mut port.socket, socket)),
+                        None => {
+                            let _ = outgoing.push(Retired::Socket(socket));
+                        }
                     }
-                },
+                }
             }
         }
         for port in &mut ports {
@@ -420,7 +429,7 @@ mod tests {
         assert!(capture.add(port));
         send(two, 50, 50);
         send(three, 100, 50);
-        assert!(capture.replace(7, second) && capture.replace(7, third));
+        assert!(capture.replace(7, Leg::First, second) && capture.replace(7, Leg::First, third));
         let mut seen = Vec::new();
         let mut arrival = Timestamp::ZERO;
         let deadline = clock::mono_now() + Nanos::from_secs(60);

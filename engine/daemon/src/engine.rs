@@ -25,6 +25,7 @@ use crate::feed::{self, Cutting, Done};
 use crate::keep::KeptSockets;
 use crate::keeper::Keeper;
 use crate::keeper::link::SharedLink;
+use crate::legs::{self, LegEntry, Ports};
 use crate::naming::Naming;
 use crate::network::{Hold, Network, interface_ref};
 use crate::recording::{Recording, RecordingPlan, make_safe};
@@ -88,16 +89,10 @@ pub(crate) struct FlowEntry {
     pub(crate) shared: Arc<FlowShared>,
     /// Which worker owns it; none while its socket is not open.
     worker: Option<usize>,
-    pub(crate) granted: usize,
-    /// Why its socket is not open.
+    pub(crate) legs: Vec<LegEntry>,
+    /// Why none of its sockets is open.
     pub(crate) failure: Option<Trouble>,
     pub(crate) last_try: Timestamp<Mono>,
-    /// Its socket's place on the network.
-    pub(crate) hold: Option<Hold>,
-    /// What is wrong with its place on the network now.
-    pub(crate) trouble: Option<Trouble>,
-    /// The name under which the service manager keeps its socket.
-    pub(crate) kept_as: Option<String>,
     pub(crate) recent: Recent,
 }
 
@@ -290,9 +285,8 @@ impl Engine {
             .partition(|flow| wanted.iter().any(|source| same_flow(&flow.source, source)));
         self.flows = keep;
         for flow in &mut close {
-            flow.hold = None;
-            if let Some(name) = flow.kept_as.take() {
-                self.kept.forget(&name);
+            for leg in &mut flow.legs {
+                leg.let_go(&self.kept);
             }
             self.close_flow(flow);
         }
@@ -333,6 +327,7 @@ impl Engine {
             if flow.worker.is_none() && (flow.failure.is_none() || now - flow.last_try >= RETRY) {
                 self.open_flow(at, now);
             }
+            self.open_missing_legs(at, now);
         }
         for at in 0..self.recorders.len() {
             self.tap(at);
@@ -497,10 +492,10 @@ impl Engine {
         let flow = &mut self.flows[at];
         flow.last_try = now;
         match flow.open(options, &mut self.kept, Some(&self.keeper)) {
-            Ok((port, worker_port, receiver)) => {
-                let id = flow.id;
-                let order = Order::AddFlow { flow: id, port: worker_port, receiver, taps: Vec::new() };
-                let worker = self.add_flow(id, order, port);
+            Ok((captured, ports, receiver)) => {
+                let (flow, shared) = (flow.id, Arc::clone(&flow.shared));
+                let order = Order::AddFlow { flow, shared, ports, receiver, taps: Vec::new() };
+                let worker = self.add_flow(flow, order, captured);
                 let flow = &mut self.flows[at];
                 flow.worker = worker;
                 flow.failure = worker
@@ -525,10 +520,19 @@ impl Engine {
 
     /// Closes the control's end of a flow's socket, wherever it is kept.
     fn let_go(&mut self, at: usize) {
-        let flow = &mut self.flows[at];
-        flow.hold = None;
-        if let Some(name) = flow.kept_as.take() {
-            self.kept.forget(&name);
+        for leg in &mut self.flows[at].legs {
+            leg.let_go(&self.kept);
+        }
+    }
+
+    /// Gives a leg to the capture thread, or lays it by while flows are held.
+    fn give(&mut self, port: Box<capture::CapturePort>) -> bool {
+        match &mut self.held {
+            Some(held) => {
+                held.ports.push(port);
+                true
+            }
+            None => self.capture.add(port),
         }
     }
 
@@ -538,22 +542,18 @@ impl Engine {
         &mut self,
         flow: u32,
         order: Order,
-        port: Box<capture::CapturePort>,
+        ports: impl IntoIterator<Item = Box<capture::CapturePort>>,
     ) -> Option<usize> {
         let worker = (0..self.workers.len())
             .min_by_key(|&n| self.workers[n].flows)
             .expect("there is at least one worker");
         // The worker first: it must be there when the first datagram comes.
         self.tell(worker, order);
-        if let Some(held) = &mut self.held {
-            held.ports.push(port);
+        if ports.into_iter().all(|port| self.give(port)) {
             self.workers[worker].flows += 1;
             return Some(worker);
         }
-        if self.capture.add(port) {
-            self.workers[worker].flows += 1;
-            return Some(worker);
-        }
+        self.capture.remove(flow);
         self.workers[worker].order(Order::RemoveFlow { flow });
         None
     }
@@ -562,6 +562,27 @@ impl Engine {
         self.capture.remove(flow);
         self.workers[worker].order(Order::RemoveFlow { flow });
         self.workers[worker].flows -= 1;
+    }
+
+    /// Opens the legs of a running flow that could not be opened with it.
+    fn open_missing_legs(&mut self, at: usize, now: Timestamp<Mono>) {
+        let flow = &mut self.flows[at];
+        let Some(worker) = flow.worker else { return };
+        for n in 0..flow.legs.len() {
+            let flow = &mut self.flows[at];
+            if flow.legs[n].open || now - flow.legs[n].last_try < RETRY {
+                continue;
+            }
+            if let Some((port, worker_port)) =
+                flow.open_leg(n, &self.options, &mut self.kept, Some(&self.keeper), now)
+            {
+                let (id, leg) = (flow.id, flow.legs[n].leg);
+                self.tell(worker, Order::AddLeg { flow: id, leg, port: worker_port });
+                if !self.give(port) {
+                    self.flows[at].legs[n].let_go(&self.kept);
+                }
+            }
+        }
     }
 
     fn close_flow(&mut self, flow: &FlowEntry) {
@@ -630,45 +651,41 @@ impl Engine {
 
 impl FlowEntry {
     fn new(id: u32, source: SourceConfig) -> Self {
+        let shared = Arc::default();
         Self {
             id,
+            legs: LegEntry::of(&source, &shared),
             source,
-            shared: Arc::default(),
+            shared,
             worker: None,
-            granted: 0,
             failure: None,
             last_try: Timestamp::ZERO,
-            hold: None,
-            trouble: None,
-            kept_as: None,
             recent: Recent::default(),
         }
     }
 
+    /// Opens every leg that can be opened; an error if none can.
     fn open(
         &mut self,
         options: &EngineOptions,
         kept: &mut KeptSockets,
         keeper: Option<&Keeper>,
-    ) -> Result<(Box<capture::CapturePort>, capture::WorkerPort, Box<Receiver>), EngineError> {
-        let source = &self.source;
-        let config = FlowSocketConfig {
-            address: source.address,
-            port: source.port,
-            interface: source.interface.as_deref().map(interface_ref),
-            source: source.source_filter,
-            receive_buffer: options.receive_buffer,
-        };
-        let (socket, kept_as) = open_or_claim(&config, source.id.as_str(), kept)?;
-        if socket.granted() < options.receive_buffer {
-            tracing::warn!(
-                source = %source.id, asked = options.receive_buffer, granted = socket.granted(),
-                "the receive buffer is smaller than asked for; raise net.core.rmem_max or give CAP_NET_ADMIN"
-            );
+    ) -> Result<Opened, EngineError> {
+        let now = self.last_try;
+        let (mut captured, mut ports, mut refused) = (Vec::new(), Ports::default(), None);
+        for n in 0..self.legs.len() {
+            match self.try_leg(n, options, kept, keeper, now) {
+                Ok((port, worker_port)) => {
+                    captured.push(port);
+                    ports.add(self.legs[n].leg, worker_port);
+                }
+                Err(error) => refused = refused.or(Some(error)),
+            }
         }
-        self.granted = socket.granted();
-        self.hold = Some(Hold::of(&socket, &config)?);
-        self.kept_as = kept_as;
+        if let Some(error) = refused.filter(|_| captured.is_empty()) {
+            return Err(error);
+        }
+        let source = &self.source;
         let format = FlowFormat {
             encoding: source.encoding,
             rate: source.rate,
@@ -676,15 +693,78 @@ impl FlowEntry {
             payload_type: source.payload_type,
         };
         // The worker tells the clock before the first packet, by which the first frame is placed.
-        let receiver = Receiver::new(format, FrameIndex(0)).with_media_clock(source.media_clock_offset);
-        let receiver = Box::new(receiver);
-        let card = keeper.and_then(|keeper| stamped(source, &socket, keeper));
-        let (mut port, worker) =
-            capture::connect(self.id, socket, slots_for(options.capture_period), &self.shared)?;
-        if let Some(link) = card {
-            port.stamp_by(link);
+        let base = FrameIndex(0);
+        let receiver = match source.second_leg {
+            Some(_) => Receiver::with_second_leg(format, base, source.skew),
+            None => Receiver::new(format, base),
+        };
+        let receiver = receiver.with_media_clock(source.media_clock_offset);
+        Ok((captured, ports, Box::new(receiver)))
+    }
+
+    /// Opens one leg; if it can't be, the leg says why.
+    fn open_leg(
+        &mut self,
+        n: usize,
+        options: &EngineOptions,
+        kept: &mut KeptSockets,
+        keeper: Option<&Keeper>,
+        now: Timestamp<Mono>,
+    ) -> Option<(Box<capture::CapturePort>, capture::WorkerPort)> {
+        self.try_leg(n, options, kept, keeper, now).ok()
+    }
+
+    fn try_leg(
+        &mut self,
+        n: usize,
+        options: &EngineOptions,
+        kept: &mut KeptSockets,
+        keeper: Option<&Keeper>,
+        now: Timestamp<Mono>,
+    ) -> Result<(Box<capture::CapturePort>, capture::WorkerPort), EngineError> {
+        let (source, leg) = (&self.source, &mut self.legs[n]);
+        leg.last_try = now;
+        let place = legs::place(source, leg.leg);
+        let config = FlowSocketConfig {
+            address: place.address,
+            port: place.port,
+            interface: place.interface.as_deref().map(interface_ref),
+            source: place.source_filter,
+            receive_buffer: options.receive_buffer,
+        };
+        let connected = open_or_claim(&config, &leg.label(source), kept).and_then(|(socket, kept_as)| {
+            leg.kept_as = kept_as;
+            let (granted, hold) = (socket.granted(), Hold::of(&socket, &config)?);
+            let named = place.interface.as_deref();
+            let card = keeper.and_then(|keeper| stamped(source, named, &socket, keeper));
+            let slots = slots_for(options.capture_period);
+            let (mut port, worker_port) = capture::connect(self.id, socket, slots, &leg.shared)?;
+            if let Some(link) = card {
+                port.stamp_by(link);
+            }
+            Ok((granted, hold, (port, worker_port)))
+        });
+        match connected {
+            Ok((granted, hold, (mut port, worker_port))) => {
+                if granted < options.receive_buffer {
+                    tracing::warn!(
+                        source = %source.id, asked = options.receive_buffer, granted,
+                        "the receive buffer is smaller than asked for; raise net.core.rmem_max or give CAP_NET_ADMIN"
+                    );
+                }
+                leg.granted = granted;
+                leg.error = None;
+                leg.open = true;
+                leg.hold = Some(hold);
+                port.leg = leg.leg;
+                Ok((port, worker_port))
+            }
+            Err(error) => {
+                leg.let_go(kept);
+                leg.error = Some(error.to_string());
+                Err(error)
+            }
         }
-        Ok((port, worker, receiver))
     }
 }
 
@@ -710,15 +790,18 @@ fn open_or_claim(
     kept.keep(&name, socket.as_fd());
     Ok((socket, Some(name)))
 }
+/// A flow's ends: the capture thread's, the worker's, and what the worker does with what comes.
+type Opened = (Vec<Box<capture::CapturePort>>, Ports, Box<Receiver>);
 
 /// Has a flow's packets stamped by the card where it may, and gives the link to the card's clock; none where the kernel stamps.
 pub(crate) fn stamped(
     source: &SourceConfig,
+    named: Option<&str>,
     socket: &FlowSocket,
     keeper: &Keeper,
 ) -> Option<Arc<SharedLink>> {
     // The card's clock belongs to the interface's name, however the source names it.
-    let interface = interface_ref(source.interface.as_deref()?).find().ok()?.name;
+    let interface = interface_ref(named?).find().ok()?.name;
     let card = keeper.card_of(&interface)?;
     match socket.stamp_by_card(&interface, card.virtual_clock) {
         Ok(()) => Some(card.link),
@@ -756,12 +839,15 @@ pub(crate) fn same_flow(one: &SourceConfig, other: &SourceConfig) -> bool {
         channel_names: _,
         media_clock_offset,
         ref_clock: _,
+        second_leg,
+        skew,
     } = one;
     (id, address, port, payload_type, encoding)
         == (&other.id, &other.address, &other.port, &other.payload_type, &other.encoding)
         && (rate, channels, packet_frames) == (&other.rate, &other.channels, &other.packet_frames)
         && (interface, source_filter) == (&other.interface, &other.source_filter)
         && *media_clock_offset == other.media_clock_offset
+        && (second_leg, skew) == (&other.second_leg, &other.skew)
 }
 
 impl RecorderEntry {
@@ -818,8 +904,9 @@ mod tests {
                 tai_offset: None,
                 archive_root: PathBuf::new(),
             };
-            let mut entry = FlowEntry::new(0, source.unwrap());
-            let (_, port, _) = entry.open(&options, &mut KeptSockets::none(), None).unwrap();
+            let mut flow = FlowEntry::new(0, source.unwrap());
+            let (_, port) =
+                flow.open_leg(0, &options, &mut KeptSockets::none(), None, Timestamp::ZERO).unwrap();
             port.slab.slots()
         };
         for packet_frames in [None, Some(6), Some(48), Some(192)] {

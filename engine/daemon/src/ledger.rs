@@ -168,6 +168,10 @@ impl Ledger {
                 ("timestamp-jumped", format!("by {frames} frames against the arrival clock"))
             }
             FlowEvent::OutageBegan => ("outage-began", "nothing has come for a second".to_owned()),
+            FlowEvent::LegsDiffer(leg) => {
+                let leg = leg.index() + 1;
+                ("legs-differ", format!("leg {leg} carries another stream; nothing of it is recorded"))
+            }
         };
         self.line(&EventLine { position, event, detail })
     }

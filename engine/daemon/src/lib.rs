@@ -22,6 +22,7 @@ pub mod journal;
 mod keep;
 mod keeper;
 mod ledger;
+mod legs;
 mod naming;
 mod network;
 mod outbox;

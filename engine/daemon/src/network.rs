@@ -24,8 +24,9 @@ use audyn_sys::{
 use audyn_units::{Mono, Nanos, Timestamp};
 
 use crate::diagnosis::{Trouble, cause_of};
-use crate::engine::{Engine, stamped};
+use crate::engine::{Engine, FlowEntry, stamped};
 use crate::error::EngineError;
+use crate::legs::place;
 
 /// Time between two looks without news.
 const LOOK: Nanos = Nanos::from_secs(1);
@@ -187,9 +188,11 @@ impl Engine {
         }
         self.network.last_look = now;
         self.look(&news, now);
-        if !news.is_empty() && self.flows.iter().any(|flow| flow.failure.is_some()) {
-            for flow in self.flows.iter_mut().filter(|flow| flow.failure.is_some()) {
+        let lacks = |flow: &FlowEntry| flow.failure.is_some() || flow.legs.iter().any(|leg| !leg.open);
+        if !news.is_empty() && self.flows.iter().any(lacks) {
+            for flow in self.flows.iter_mut().filter(|flow| lacks(flow)) {
                 flow.last_try = Timestamp::ZERO;
+                flow.legs.iter_mut().for_each(|leg| leg.last_try = Timestamp::ZERO);
             }
             self.reconcile();
         }
@@ -202,46 +205,51 @@ impl Engine {
             if let Ok(status) = flow.shared.status.try_lock() {
                 flow.recent.note(status.counters);
             }
-            let Some(hold) = &mut flow.hold else {
-                let named = flow.source.interface.as_deref().map(interface_ref);
-                flow.trouble = named.as_ref().and_then(|named| match named.among(&all) {
-                    Some(interface) => unfit(interface, flow.source.address),
-                    None => Some(absent(Some(named), &all)),
-                });
-                continue;
-            };
-            hold.hear(news);
-            flow.trouble = match hold.look(&all, joined.as_ref(), now) {
-                Finding::Well => None,
-                Finding::Wrong(trouble) => Some(trouble),
-                Finding::Join(interface) => match hold.join(&interface, now) {
-                    Ok(another) => {
-                        tracing::info!(source = %flow.source.id, interface = interface.name, "joined anew");
-                        // What is kept under the name that was is not what is read now, or is not where it says.
-                        let name = hold.config.store_name(flow.source.id.as_str());
-                        if another.is_some() || name != flow.kept_as {
-                            if let Some(before) = flow.kept_as.take() {
-                                self.kept.forget(&before);
+            for leg in &mut flow.legs {
+                let label = leg.label(&flow.source);
+                let Some(hold) = &mut leg.hold else {
+                    let place = place(&flow.source, leg.leg);
+                    let named = place.interface.as_deref().map(interface_ref);
+                    leg.trouble = named.as_ref().and_then(|named| match named.among(&all) {
+                        Some(interface) => unfit(interface, place.address),
+                        None => Some(absent(Some(named), &all)),
+                    });
+                    continue;
+                };
+                hold.hear(news);
+                leg.trouble = match hold.look(&all, joined.as_ref(), now) {
+                    Finding::Well => None,
+                    Finding::Wrong(trouble) => Some(trouble),
+                    Finding::Join(interface) => match hold.join(&interface, now) {
+                        Ok(another) => {
+                            tracing::info!(source = %flow.source.id, interface = interface.name, "joined anew");
+                            // What is kept under the name that was is not what is read now, or is not where it says.
+                            let name = hold.config.store_name(&label);
+                            if another.is_some() || name != leg.kept_as {
+                                if let Some(before) = leg.kept_as.take() {
+                                    self.kept.forget(&before);
+                                }
+                                if let Some(name) = &name {
+                                    self.kept.keep(name, hold.membership.as_fd());
+                                }
+                                leg.kept_as = name;
                             }
-                            if let Some(name) = &name {
-                                self.kept.keep(name, hold.membership.as_fd());
+                            if let Some(socket) = another {
+                                // The link to the card's clock, if there is one, is the leg's already.
+                                let place = place(&flow.source, leg.leg);
+                                stamped(&flow.source, place.interface.as_deref(), &socket, &self.keeper);
+                                hold.broken |= !self.capture.replace(flow.id, leg.leg, socket);
                             }
-                            flow.kept_as = name;
+                            None
                         }
-                        if let Some(socket) = another {
-                            // The link to the card's clock, if there is one, is the flow's already.
-                            stamped(&flow.source, &socket, &self.keeper);
-                            hold.broken |= !self.capture.replace(flow.id, socket);
+                        Err(error) => {
+                            hold.broken = true;
+                            let error = EngineError::from(error);
+                            Some((cause_of(&error), error.to_string()))
                         }
-                        None
-                    }
-                    Err(error) => {
-                        hold.broken = true;
-                        let error = EngineError::from(error);
-                        Some((cause_of(&error), error.to_string()))
-                    }
-                },
-            };
+                    },
+                };
+            }
         }
     }
 }

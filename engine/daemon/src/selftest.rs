@@ -24,7 +24,7 @@ use std::time::Duration;
 use audyn_api::{ArchiveCheck, CaptureRights, SelfTestReport};
 use audyn_core::archive::ArchivePolicy;
 use audyn_core::channels::ChannelMap;
-use audyn_core::flow::{FlowFormat, Receiver};
+use audyn_core::flow::{FlowFormat, Leg, Receiver};
 use audyn_core::sender::{Config, Format, Impairments, Index, Sender, index_position_of, index_sample};
 use audyn_sys::{FlowSocket, FlowSocketConfig, SysError, clock, realtime};
 use audyn_units::{
@@ -35,6 +35,7 @@ use crate::capture;
 use crate::engine::{Engine, lock};
 use crate::error::EngineError;
 use crate::feed::{self, DiskCommand, FeedEnd};
+use crate::legs::Ports;
 use crate::naming::Naming;
 use crate::policy::local_zone;
 use crate::shared::{FlowShared, SharedLevels};
@@ -137,8 +138,10 @@ impl Engine {
         };
         let receiver = Box::new(Receiver::new(format, FrameIndex(0)));
         // One order for flow and tap: what comes between two would not be fed.
-        let order = Order::AddFlow { flow, port: worker_port, receiver, taps: vec![tap] };
-        let worker = self.add_flow(flow, order, port).ok_or_else(|| {
+        let mut ports = Ports::default();
+        ports.add(Leg::First, worker_port);
+        let order = Order::AddFlow { flow, shared: Arc::clone(&shared), ports, receiver, taps: vec![tap] };
+        let worker = self.add_flow(flow, order, vec![port]).ok_or_else(|| {
             EngineError::Conflict("the capture thread is busy; ask again in a few seconds".to_owned())
         })?;
         let over = Arc::new(AtomicBool::new(false));

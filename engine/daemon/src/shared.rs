@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicI32, AtomicI64, AtomicU8, AtomicU32, A
 use std::sync::{Arc, Mutex};
 
 use audyn_core::clock::TaiReading;
-use audyn_core::flow::{FlowCounters, Gap, Placement};
+use audyn_core::flow::{FlowCounters, Gap, LegReport, Placement};
 use audyn_core::meter::Levels;
 use audyn_sys::ClockPair;
 use audyn_units::{ClockQuality, FrameCount, FrameIndex, Nanos, Ssrc, Timestamp, Utc};
@@ -125,6 +125,10 @@ pub(crate) struct FlowStatus {
     pub(crate) placement: Option<(Placement, ClockQuality)>,
     pub(crate) drift_ppm: Option<f64>,
     pub(crate) behind: Option<Nanos>,
+    /// What each leg does; none until the worker has told.
+    pub(crate) legs: [Option<LegReport>; 2],
+    /// Who sends on each leg.
+    pub(crate) senders: [Option<std::net::IpAddr>; 2],
 }
 
 /// A recorder's levels: written by its worker 30 times a second, read by control.

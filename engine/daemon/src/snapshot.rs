@@ -12,6 +12,7 @@ use audyn_sys::clock;
 
 use crate::diagnosis::Facts;
 use crate::engine::{Engine, FlowEntry, RecorderEntry, lock};
+use crate::legs;
 use crate::shared::{FlowStatus, Stamps};
 
 impl Engine {
@@ -73,6 +74,7 @@ impl Engine {
             && entry.spec.enabled
         {
             errors.extend(seen.diagnosis.iter().map(|diagnosis| diagnosis.sentence.clone()));
+            errors.extend(legs::complaint(seen));
         }
         let broken =
             entry.error.is_some() || disk_error.is_some() || flow.is_some_and(|flow| flow.failure.is_some());
@@ -129,7 +131,7 @@ fn flow_snapshot(flow: &FlowEntry) -> FlowSnapshot {
     let facts = Facts {
         source: &flow.source,
         failure: flow.failure.as_ref(),
-        trouble: flow.trouble.as_ref(),
+        trouble: flow.legs.iter().find_map(|leg| leg.trouble.as_ref()),
         receiving: status.receiving,
         known: status.ssrc.is_some(),
         counters: &status.counters,
@@ -145,16 +147,20 @@ fn flow_snapshot(flow: &FlowEntry) -> FlowSnapshot {
         sender: status.sender,
         packet_frames: status.packet_frames.and_then(|frames| u16::try_from(frames).ok()),
         position: status.position,
-        counters: counters(&status, flow.shared.kernel_dropped.load(Relaxed)),
-        receive_buffer_bytes: flow.granted as u64,
+        counters: counters(
+            &status,
+            flow.legs.iter().map(|leg| leg.shared.kernel_dropped.load(Relaxed)).sum(),
+        ),
+        receive_buffer_bytes: flow.legs.iter().map(|leg| leg.granted as u64).max().unwrap_or(0),
         error: flow
             .failure
             .as_ref()
             .map(|(_, sentence)| sentence.clone())
-            .or_else(|| socket_error(flow.shared.socket_errno.load(Relaxed))),
+            .or_else(|| legs::socket_error(flow.shared.socket_errno.load(Relaxed))),
         diagnosis,
         timing: timing(&status),
         stamps: stamps(flow.shared.stamps.load(Relaxed)),
+        legs: legs::snapshots(&flow.source, &flow.legs, &status),
     }
 }
 
@@ -178,13 +184,6 @@ fn stamps(by: u8) -> StampKind {
         CARD => StampKind::Hardware,
         _ => StampKind::Unknown,
     }
-}
-
-fn socket_error(errno: u32) -> Option<String> {
-    (errno != 0).then(|| {
-        let error = std::io::Error::from_raw_os_error(errno as i32);
-        format!("the socket reported an error and is read on: {error}; check the interface")
-    })
 }
 
 fn counters(status: &FlowStatus, kernel_dropped: u32) -> FlowCounters {

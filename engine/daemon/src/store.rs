@@ -248,6 +248,7 @@ fn check(document: &ConfigDocument) -> Result<(), String> {
                 "source `{name}`: port 0 cannot be listened on; use the sender's, usually 5004"
             ));
         }
+        check_second_leg(source).map_err(|detail| format!("source `{name}`: {detail}"))?;
         if source.packet_frames == Some(0) {
             return Err(format!(
                 "source `{name}`: packet_frames must be above 0; leave it out if it isn't known"
@@ -392,6 +393,22 @@ fn check_clock(clock: &ClockConfig) -> Result<(), String> {
     }
     if clock.holdover_seconds > 604_800 {
         return Err(format!("clock.holdover_seconds {} is above 604800, a week", clock.holdover_seconds));
+    }
+    Ok(())
+}
+
+/// Checks where the second leg is received.
+fn check_second_leg(source: &SourceConfig) -> Result<(), String> {
+    let Some(leg) = &source.second_leg else { return Ok(()) };
+    check_length("second_leg.interface", leg.interface.as_deref().unwrap_or_default(), MAX_NAME)?;
+    if leg.port == 0 {
+        return Err("second_leg: port 0 cannot be listened on; use the sender's, usually 5004".to_owned());
+    }
+    if (leg.address, leg.port, &leg.interface) == (source.address, source.port, &source.interface) {
+        return Err(
+            "second_leg is the first one again; give it another address, port or interface, or leave it out"
+                .to_owned(),
+        );
     }
     Ok(())
 }
@@ -615,6 +632,30 @@ mod tests {
         let mut format = recorder("a", "desk");
         format.archive.custom_format = Some("%Y\n".to_owned());
         assert!(tried(Change::PutRecorder(format)).unwrap_err().contains("custom_format has a control"));
+    }
+
+    #[test]
+    fn a_second_leg_must_be_a_way_of_its_own() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = ConfigStore::open(dir.path(), GlobalConfig::default()).unwrap();
+        let with = |json: serde_json::Value| {
+            let second_leg = Some(serde_json::from_value(json).unwrap());
+            let change = Change::PutSource(SourceConfig { second_leg, ..source("desk") });
+            store.propose(store.document().revision, change).map(|_| ()).map_err(|error| error.to_string())
+        };
+        let same = source("desk").address;
+        assert_eq!(with(serde_json::json!({"address": "239.70.1.2"})), Ok(()));
+        assert_eq!(with(serde_json::json!({"address": same, "interface": "eth1"})), Ok(()));
+        assert_eq!(with(serde_json::json!({"address": same, "port": 5006})), Ok(()));
+        assert!(with(serde_json::json!({"address": same})).unwrap_err().contains("the first one again"));
+        let port = with(serde_json::json!({"address": "239.70.1.2", "port": 0})).unwrap_err();
+        assert!(port.contains("source `desk`: second_leg: port 0"), "{port}");
+        let long = with(serde_json::json!({"address": "239.70.1.2", "interface": "x".repeat(MAX_NAME + 1)}));
+        assert!(long.unwrap_err().contains("second_leg.interface"));
+        let unknown = serde_json::from_value::<audyn_api::LegConfig>(
+            serde_json::json!({"address": same, "prot": 5004}),
+        );
+        assert!(unknown.unwrap_err().to_string().contains("prot"));
     }
 
     #[test]

@@ -13,7 +13,7 @@ use std::sync::mpsc::{Receiver as Inbox, Sender, channel};
 use std::thread::JoinHandle;
 
 use audyn_core::clock::TaiReading;
-use audyn_core::flow::{GapCause, Placed, Receiver};
+use audyn_core::flow::{GapCause, Leg, Placed, Receiver};
 use audyn_core::segment::TimeAnchor;
 use audyn_sys::clock::{mono_now, sleep_until};
 use audyn_sys::{ClockPair, Grid, SysError};
@@ -21,13 +21,16 @@ use audyn_units::{Mono, Nanos, Timestamp};
 
 use crate::capture::WorkerPort;
 use crate::feed::{Done, Feed};
-use crate::shared::{ClockShared, FlowStatus};
+use crate::legs::Ports;
+use crate::shared::{ClockShared, FlowShared, FlowStatus};
 use crate::tap::{Tap, Taps};
 
 /// What a worker is told.
 pub(crate) enum Order {
     /// Own this flow, with these taps from its first packet on.
-    AddFlow { flow: u32, port: WorkerPort, receiver: Box<Receiver>, taps: Vec<Tap> },
+    AddFlow { flow: u32, shared: Arc<FlowShared>, ports: Ports, receiver: Box<Receiver>, taps: Vec<Tap> },
+    /// A leg of the flow has been opened later than the other.
+    AddLeg { flow: u32, leg: Leg, port: WorkerPort },
     /// Forget this flow; its recordings end.
     RemoveFlow { flow: u32 },
     /// Meter a recorder on a flow.
@@ -44,7 +47,8 @@ pub(crate) enum Order {
 
 struct FlowWorker {
     flow: u32,
-    port: WorkerPort,
+    shared: Arc<FlowShared>,
+    ports: Ports,
     receiver: Receiver,
     taps: Vec<Tap>,
     /// Recordings whose tap has gone and whose end the disk writer has not been told yet.
@@ -124,9 +128,10 @@ fn turn(flows: &mut Vec<FlowWorker>, inbox: &Inbox<Order>, clock: &ClockShared, 
 fn obey(flows: &mut Vec<FlowWorker>, order: Order) {
     let find = |flows: &mut Vec<FlowWorker>, id: u32| flows.iter().position(|flow| flow.flow == id);
     match order {
-        Order::AddFlow { flow, port, receiver, taps } => flows.push(FlowWorker {
+        Order::AddFlow { flow, shared, ports, receiver, taps } => flows.push(FlowWorker {
             flow,
-            port,
+            shared,
+            ports,
             receiver: *receiver,
             taps,
             ending: Vec::new(),
@@ -136,6 +141,11 @@ fn obey(flows: &mut Vec<FlowWorker>, order: Order) {
             placed: None,
             catch_up: mono_now() + CATCH_UP,
         }),
+        Order::AddLeg { flow, leg, port } => {
+            if let Some(at) = find(flows, flow) {
+                flows[at].ports.add(leg, port);
+            }
+        }
         Order::RemoveFlow { flow } => {
             if let Some(at) = find(flows, flow) {
                 flows.swap_remove(at);
@@ -197,8 +207,8 @@ impl FlowWorker {
     }
 
     fn turn(&mut self, reading: TaiReading, last: bool) {
-        // Read before the ring: what the kernel had up to then lies in it.
-        let captured = Timestamp::from_nanos(self.port.shared.captured_until.load(Acquire));
+        // Read before the rings: what the kernel had up to then lies in them.
+        let captured = self.ports.begin_turn();
         let now = reading.at;
         let mut heard = false;
         let receiver = &mut self.receiver;
@@ -221,22 +231,20 @@ impl FlowWorker {
         // While its socket has not been empty yet, seconds of audio may wait there, and in the ring to the disk is room for four.
         let behind = captured == Timestamp::ZERO && now < self.catch_up;
         while !(behind && sink.is_crowded())
-            && let Ok(filled) = self.port.filled.pop()
+            && let Some((leg, filled)) = self.ports.next()
         {
             if filled.truncated {
-                receiver.on_oversized();
+                receiver.on_oversized(leg);
             } else {
                 let before = receiver.counters().received;
-                let bytes = &self.port.slab.bytes(&filled.slot)[..usize::from(filled.len)];
-                receiver.on_packet(filled.arrival, bytes, &mut sink);
+                let bytes = self.ports.bytes(leg, &filled);
+                receiver.on_leg_packet(leg, filled.arrival, bytes, &mut sink);
                 if receiver.counters().received > before {
                     self.sender = Some(filled.sender);
+                    self.ports.senders[leg.index()] = Some(filled.sender);
                 }
             }
-            assert!(
-                self.port.returned.push(filled.slot).is_ok(),
-                "the ring holds as many as there are slots"
-            );
+            self.ports.give_back(leg, filled);
         }
         receiver.on_time(captured, &mut sink);
         if last {
@@ -261,7 +269,7 @@ impl FlowWorker {
 
     fn publish(&self, now: Timestamp<Mono>) {
         // A reader that holds the lock costs one reading; the next comes with the next turn.
-        if let Ok(mut status) = self.port.shared.status.try_lock() {
+        if let Ok(mut status) = self.shared.status.try_lock() {
             let source = self.receiver.sender();
             *status = FlowStatus {
                 counters: *self.receiver.counters(),
@@ -274,6 +282,8 @@ impl FlowWorker {
                 placement: self.receiver.placement(),
                 drift_ppm: self.receiver.drift_ppm(),
                 behind: self.receiver.behind(now),
+                legs: Leg::ALL.map(|leg| Some(self.receiver.leg(leg, now))),
+                senders: self.ports.senders,
             };
         }
     }

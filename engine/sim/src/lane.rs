@@ -5,10 +5,11 @@
 
 use core::convert::Infallible;
 
-use audyn_core::sender::{self, Sender, SenderError, Source, Truth, index_sample};
+use audyn_core::flow::Leg;
+use audyn_core::sender::{self, Sender, SenderError, Source, Span, Spans, Truth, index_sample};
 use audyn_units::{ChannelCount, Encoding, FrameCount, FrameIndex, Mono, Nanos, SampleRate, Timestamp};
 
-use crate::Dice;
+use crate::{Dice, LegFaults};
 
 /// How a sender's datagrams become arrivals.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,6 +76,11 @@ pub(crate) struct AudioLane {
     rate: SampleRate,
     packet: FrameCount,
     dice: Dice,
+    leg: LegFaults,
+    /// Whose fate is drawn, equally on both legs.
+    fates: Dice,
+    /// What was not lost on this way.
+    delivered: Spans,
     latest: Timestamp<Mono>,
     /// The end of what the sender has made so far, as an index.
     horizon: FrameIndex,
@@ -84,10 +90,18 @@ pub(crate) struct AudioLane {
 }
 
 impl AudioLane {
-    pub(crate) fn new(config: sender::Config, stream: Stream, path: Path) -> Result<Self, SenderError> {
+    pub(crate) fn new(
+        config: sender::Config,
+        stream: Stream,
+        path: Path,
+        leg: LegFaults,
+    ) -> Result<Self, SenderError> {
         let (rate, encoding) = (config.format.rate, config.format.encoding);
         Ok(Self {
-            dice: Dice::new(config.seed, 1),
+            dice: Dice::new(config.seed, 1 + 8 * leg.leg.index() as u64),
+            fates: Dice::new(config.seed, 3),
+            leg,
+            delivered: Spans::default(),
             packet: FrameCount(u64::from(config.format.packet_frames)),
             sender: Sender::new(config)?,
             source: Moved { stream, encoding },
@@ -106,7 +120,12 @@ impl AudioLane {
             let Ok(next) = self.sender.next(&mut self.source);
             let slot = next?;
             self.horizon = self.source.stream.first + FrameCount(slot.position.0) + self.packet;
-            for datagram in slot.datagrams() {
+            let due = self.rate.duration(FrameCount(slot.position.0));
+            for (sent, datagram) in slot.packets() {
+                if self.leg.drops(due, &mut self.fates) {
+                    continue;
+                }
+                self.delivered.insert(Span { start: sent.position, frames: self.packet });
                 let mut bytes = self.spare.pop().unwrap_or_default();
                 bytes.clear();
                 bytes.extend_from_slice(datagram);
@@ -137,6 +156,14 @@ impl AudioLane {
 
     pub(crate) fn truth(&self) -> &Truth {
         self.sender.truth()
+    }
+
+    pub(crate) fn delivered(&self) -> &Spans {
+        &self.delivered
+    }
+
+    pub(crate) fn leg(&self) -> Leg {
+        self.leg.leg
     }
 }
 

@@ -8,6 +8,8 @@
 //!  Sender ─► Path (drift, buffers, jitter) ─┐
 //!  stranger ─► Path ────────────────────────┼─ by arrival ─► turns of a 4 or 8 ms grid ─► Receiver ─► Tape
 //!  Rubbish ─────────────────────────────────┘               (and stalls of the reader)
+//!
+//!  two legs (ST 2022-7) are one sender made twice, each with a path and losses of its own
 //! ```
 //!
 //! The machine that receives may have a clock, which steps, leaps and is corrected (`machine`); `timed` draws such runs.
@@ -18,6 +20,7 @@
 
 mod chance;
 mod lane;
+mod legs;
 mod machine;
 mod rubbish;
 mod scenario;
@@ -27,6 +30,7 @@ mod world;
 
 pub use chance::Dice;
 pub use lane::{Path, Stream};
+pub use legs::{LegFaults, LegScenario, Protection};
 pub use machine::{MachineClock, Turn};
 pub use rubbish::Rubbish;
 pub use scenario::{Break, Kind, Scenario};

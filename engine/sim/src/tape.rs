@@ -186,7 +186,14 @@ impl Tape {
                 self.streams.len() - 1
             });
         let heard = &mut self.streams[at];
-        heard.horizon = heard.horizon.max(horizon);
+        if !heard.sources.contains(&ssrc) {
+            heard.sources.push(ssrc);
+        }
+        if horizon < heard.horizon {
+            // The later of two legs knows nothing new.
+            return;
+        }
+        heard.horizon = horizon;
         if heard.stream != stream {
             // The same source again, from another index on; only its first sender's changes are followed.
             return;

@@ -1,11 +1,11 @@
 //! Virtual time: senders, the network and the capture thread's turns around one receiver.
 
-use audyn_core::flow::{FlowCounters, FlowFormat, Receiver};
-use audyn_core::sender::{self, SenderError, Truth};
-use audyn_units::{FrameIndex, Mono, Nanos, Ssrc, Timestamp};
+use audyn_core::flow::{FlowCounters, FlowFormat, Leg, LegReport, Receiver};
+use audyn_core::sender::{self, SenderError, Spans, Truth};
+use audyn_units::{FrameIndex, Mono, Nanos, SkewClass, Ssrc, Timestamp};
 
 use crate::lane::AudioLane;
-use crate::{MachineClock, Path, Rubbish, Stream, Tape};
+use crate::{LegFaults, MachineClock, Path, Rubbish, Stream, Tape};
 
 /// A sender and what the tape is told of it.
 #[derive(Debug)]
@@ -40,8 +40,24 @@ pub struct World {
 impl World {
     /// A network without senders, at `now`, whose reader turns every `grid`. The first frame received stands at `base`.
     pub fn new(format: FlowFormat, base: FrameIndex, now: Timestamp<Mono>, grid: Nanos) -> Self {
+        Self::around(Receiver::new(format, base), base, now, grid)
+    }
+
+    /// The same around a receiver of two legs.
+    pub fn with_second_leg(
+        format: FlowFormat,
+        base: FrameIndex,
+        now: Timestamp<Mono>,
+        grid: Nanos,
+        skew: SkewClass,
+    ) -> Self {
+        Self::around(Receiver::with_second_leg(format, base, skew), base, now, grid)
+    }
+
+    fn around(receiver: Receiver, base: FrameIndex, now: Timestamp<Mono>, grid: Nanos) -> Self {
+        let format = *receiver.format();
         Self {
-            receiver: Receiver::new(format, base),
+            receiver,
             tape: Tape::new(format.encoding, format.channels),
             now,
             grid,
@@ -64,7 +80,29 @@ impl World {
         stream: Stream,
         path: Path,
     ) -> Result<usize, SenderError> {
-        self.add(config, stream, path, true)
+        self.add(config, stream, path, true, LegFaults::default())
+    }
+
+    /// Adds one leg of a sender: the same sender is added once for each.
+    pub fn add_leg(
+        &mut self,
+        config: sender::Config,
+        stream: Stream,
+        path: Path,
+        faults: LegFaults,
+    ) -> Result<usize, SenderError> {
+        self.add(config, stream, path, true, faults)
+    }
+
+    /// Adds a sender on one leg of which no frame may ever be heard.
+    pub fn add_stranger_on(
+        &mut self,
+        leg: Leg,
+        config: sender::Config,
+        stream: Stream,
+        path: Path,
+    ) -> Result<usize, SenderError> {
+        self.add(config, stream, path, false, LegFaults { leg, ..LegFaults::default() })
     }
 
     /// Adds a sender of which no frame may ever be heard.
@@ -74,7 +112,7 @@ impl World {
         stream: Stream,
         path: Path,
     ) -> Result<usize, SenderError> {
-        self.add(config, stream, path, false)
+        self.add(config, stream, path, false, LegFaults::default())
     }
 
     fn add(
@@ -83,9 +121,10 @@ impl World {
         stream: Stream,
         path: Path,
         wanted: bool,
+        leg: LegFaults,
     ) -> Result<usize, SenderError> {
         let ssrc = config.ssrc;
-        self.talkers.push(Talker { lane: AudioLane::new(config, stream, path)?, ssrc, wanted });
+        self.talkers.push(Talker { lane: AudioLane::new(config, stream, path, leg)?, ssrc, wanted });
         Ok(self.talkers.len() - 1)
     }
 
@@ -135,6 +174,16 @@ impl World {
     /// What a sender really did.
     pub fn truth(&self, sender: usize) -> &Truth {
         self.talkers[sender].lane.truth()
+    }
+
+    /// What of a sender's audio was not lost on its way.
+    pub fn delivered(&self, sender: usize) -> &Spans {
+        self.talkers[sender].lane.delivered()
+    }
+
+    /// What the receiver knows of a leg.
+    pub fn leg(&self, leg: Leg) -> LegReport {
+        self.receiver.leg(leg, self.now)
     }
 
     /// Lets time pass.
@@ -224,7 +273,8 @@ impl World {
                     if *wanted {
                         tape.learn(lane.stream(), *ssrc, lane.truth(), lane.horizon());
                     }
-                    lane.pop(|datagram| receiver.on_packet(arrival, datagram, tape));
+                    let leg = lane.leg();
+                    lane.pop(|datagram| receiver.on_leg_packet(leg, arrival, datagram, tape));
                 }
                 None => {
                     if let Some(rubbish) = &mut self.rubbish {

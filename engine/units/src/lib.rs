@@ -11,9 +11,11 @@
 mod audio;
 mod level;
 mod rtp;
+mod skew;
 mod time;
 
 pub use audio::{ChannelCount, Encoding, FrameCount, FrameIndex, OutOfRange, SampleRate};
 pub use level::Dbfs;
 pub use rtp::{PayloadType, RtpTime, SeqNo, Ssrc};
+pub use skew::SkewClass;
 pub use time::{Clock, ClockQuality, Mono, Nanos, Phc, Tai, Timestamp, Utc};

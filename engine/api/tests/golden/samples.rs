@@ -4,14 +4,14 @@ use audyn_api::{
     ArchiveCheck, ArchiveClock, ArchiveConfig, CaptureRights, CaptureStats, ChannelLevel, ClientFrame,
     ClockAlarm, ClockAlarmKind, ClockConfig, ClockSnapshot, ConfigDocument, DeletedFile, Diagnosis,
     DiskState, Event, FlowCounters, FlowSnapshot, FlowState, FlowTiming, FormatConfig, GapCause, GapEntry,
-    GlobalConfig, Layout, LevelsFrame, MAGIC, Placement, PtpChoice, PtpSnapshot, PtpState, RecorderConfig,
-    RecorderId, RecorderLevels, RecorderSnapshot, RecorderState, Refusal, RefusalKind, Reply, Request,
-    SelfTestReport, ServerFrame, SilenceCause, Snapshot, SourceConfig, SourceId, StampKind, Subscription,
-    TaiSource, VERSION,
+    GlobalConfig, Layout, LegConfig, LegCounters, LegSnapshot, LegState, LevelsFrame, MAGIC, Placement,
+    PtpChoice, PtpSnapshot, PtpState, RecorderConfig, RecorderId, RecorderLevels, RecorderSnapshot,
+    RecorderState, Refusal, RefusalKind, Reply, Request, SelfTestReport, ServerFrame, SilenceCause, Snapshot,
+    SourceConfig, SourceId, StampKind, Subscription, TaiSource, VERSION,
 };
 use audyn_units::{
-    ChannelCount, ClockQuality, Dbfs, Encoding, FrameCount, FrameIndex, PayloadType, SampleRate, Ssrc,
-    Timestamp,
+    ChannelCount, ClockQuality, Dbfs, Encoding, FrameCount, FrameIndex, PayloadType, SampleRate, SkewClass,
+    Ssrc, Timestamp,
 };
 
 pub(crate) fn recorder_id() -> RecorderId {
@@ -75,7 +75,42 @@ pub(crate) fn source() -> SourceConfig {
         channel_names: vec!["L".to_owned(), "R".to_owned()],
         media_clock_offset: Some(2_911_906_980),
         ref_clock: Some("ptp=IEEE1588-2008:00-1D-C1-FF-FE-12-34-56:0".to_owned()),
+        second_leg: Some(Box::new(LegConfig {
+            address: "239.70.1.2".parse().unwrap(),
+            port: 5006,
+            interface: Some("eth2".to_owned()),
+            source_filter: Some("192.0.2.7".parse().unwrap()),
+        })),
+        skew: SkewClass::C,
     }
+}
+
+pub(crate) fn legs() -> Vec<LegSnapshot> {
+    let counters = LegCounters {
+        received: 31,
+        bytes: 32,
+        used: 33,
+        lost: 34,
+        late: 35,
+        reordered: 36,
+        duplicated: 37,
+        foreign: 38,
+        differing: 39,
+        refused: 40,
+        kernel_dropped: 41,
+    };
+    let leg = |state: LegState| LegSnapshot {
+        address: "239.70.1.2:5006".to_owned(),
+        interface: Some("eth2".to_owned()),
+        state,
+        ssrc: Some(Ssrc(0xdead_bee0)),
+        sender: Some("192.0.2.7".parse().unwrap()),
+        counters,
+        behind_nanos: 1_500_000,
+        receive_buffer_bytes: 4_194_304,
+        error: Some("no cable".to_owned()),
+    };
+    LEG_STATES.map(leg).to_vec()
 }
 
 pub(crate) fn config() -> ConfigDocument {
@@ -143,6 +178,7 @@ pub(crate) fn snapshot() -> Snapshot {
                 behind_nanos: Some(1_234_567),
             },
             stamps: StampKind::Hardware,
+            legs: legs(),
         }],
         recorders: vec![RecorderSnapshot {
             id: "studio-1".to_owned(),
@@ -265,6 +301,9 @@ pub(crate) const RECORDER_STATES: [RecorderState; 4] =
 pub(crate) const FLOW_STATES: [FlowState; 4] =
     [FlowState::Waiting, FlowState::Receiving, FlowState::Silent, FlowState::Failed];
 
+pub(crate) const LEG_STATES: [LegState; 5] =
+    [LegState::Waiting, LegState::Receiving, LegState::Silent, LegState::Differs, LegState::Failed];
+
 pub(crate) fn requests() -> Vec<Request> {
     vec![
         Request::Snapshot,
@@ -385,6 +424,16 @@ pub(crate) fn flow_state_name(state: FlowState) -> &'static str {
         FlowState::Receiving => "receiving",
         FlowState::Silent => "silent",
         FlowState::Failed => "failed",
+    }
+}
+
+pub(crate) fn leg_state_name(state: LegState) -> &'static str {
+    match state {
+        LegState::Waiting => "waiting",
+        LegState::Receiving => "receiving",
+        LegState::Silent => "silent",
+        LegState::Differs => "differs",
+        LegState::Failed => "failed",
     }
 }
 

@@ -3,14 +3,15 @@
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-use audyn_api::{ClockConfig, FormatConfig, PtpChoice, SourceConfig, SourceId};
+use audyn_api::{ClockConfig, FormatConfig, LegConfig, PtpChoice, SourceConfig, SourceId};
 use audyn_core::archive::{ArchiveClock, ArchivePolicy, Layout};
 use audyn_daemon::{Naming, clock_is_there};
-use audyn_units::{ChannelCount, Encoding, Nanos, PayloadType, SampleRate};
-use audyn_wire::sdp::Session;
+use audyn_units::{ChannelCount, Encoding, Nanos, PayloadType, SampleRate, SkewClass};
+use audyn_wire::sdp::{Media, Session};
 use clap::Args;
 
 use super::RecordError;
+use crate::legs::{self, SecondLeg};
 use crate::values;
 
 /// Examples at the end of `--help`.
@@ -21,6 +22,7 @@ Examples:
   audyn record -o mic7.wav -m 239.69.1.20 --stream-channels 8 --channel-offset 6 -c 1 --duration 60
   audyn record -o desk.wav -m 239.1.2.3 --encoding L16 --interface enp3s0 --json
   audyn record --archive-root /srv/audio studio-a.sdp --archive-clock ptp --ptp-interface enp3s0
+  audyn record -o air.wav -m 239.1.0.1 --interface eth0 --second-leg 239.2.0.1@eth1   protected by ST 2022-7
 
 Exit codes: 0 recorded, 1 it went wrong while running, 2 it was asked for wrongly.";
 
@@ -87,6 +89,12 @@ pub(crate) struct RecordArgs {
     /// Network interface, by name or address.
     #[arg(long, value_name = "IF", help_heading = "What")]
     interface: Option<String>,
+    /// Where the stream comes a second time (ST 2022-7): ADDR[:PORT][@IF]; none leaves out the one that the SDP names.
+    #[arg(long, value_name = "PLACE", value_parser = legs::second_leg, help_heading = "What")]
+    second_leg: Option<SecondLeg>,
+    /// By how much one leg may lag behind the other: a (10 ms), b (50 ms) or c (450 ms).
+    #[arg(long, value_name = "CLASS", default_value = "a", value_parser = values::skew, help_heading = "What")]
+    skew: SkewClass,
     /// RTP payload type [default: 96].
     #[arg(long, value_name = "PT", value_parser = values::payload_type, help_heading = "What")]
     pt: Option<PayloadType>,
@@ -233,6 +241,12 @@ impl RecordArgs {
             None => (self.plain_source()?, Vec::new()),
         };
         self.overrule(&mut source);
+        if let Some(second) = &source.second_leg
+            && (second.address, second.port, &second.interface)
+                == (source.address, source.port, &source.interface)
+        {
+            return Err(RecordError::SameLeg);
+        }
         let channels = self.pick(source.channels)?;
         let (naming, clock) = (self.naming()?, self.clock()?);
         Ok(Plan { source, channels, format, naming, clock, oddities })
@@ -256,10 +270,16 @@ impl RecordArgs {
             channel_names: Vec::new(),
             media_clock_offset: None,
             ref_clock: None,
+            second_leg: None,
+            skew: SkewClass::A,
         })
     }
 
     fn overrule(&self, source: &mut SourceConfig) {
+        if self.address.is_some() {
+            // Another stream than the description's: its second leg is not that one's.
+            source.second_leg = None;
+        }
         source.address = self.address.unwrap_or(source.address);
         source.port = self.port.unwrap_or(source.port);
         source.payload_type = self.pt.unwrap_or(source.payload_type);
@@ -269,6 +289,22 @@ impl RecordArgs {
         source.packet_frames = self.spp.or(source.packet_frames);
         source.media_clock_offset = self.media_clock_offset.or(source.media_clock_offset);
         source.interface = self.interface.clone().or_else(|| source.interface.take());
+        source.skew = self.skew;
+        if let Some(second) = &mut source.second_leg {
+            second.interface.clone_from(&source.interface);
+        }
+        match &self.second_leg {
+            Some(SecondLeg::At(place)) => {
+                source.second_leg = Some(Box::new(LegConfig {
+                    address: place.address,
+                    port: place.port.unwrap_or(source.port),
+                    interface: place.interface.clone().or_else(|| source.interface.clone()),
+                    source_filter: None,
+                }));
+            }
+            Some(SecondLeg::None) => source.second_leg = None,
+            None => {}
+        }
     }
 
     fn pick(&self, stream: ChannelCount) -> Result<Vec<u8>, RecordError> {
@@ -326,7 +362,12 @@ fn from_sdp(path: &std::path::Path) -> Result<(SourceConfig, Vec<String>), Recor
         std::fs::read(path).map_err(|source| RecordError::SdpFile { path: path.to_owned(), source })?;
     let wrong = |source| RecordError::Sdp { path: path.to_owned(), source };
     let session = Session::parse(text).map_err(wrong)?;
-    let media = session.flow().map_err(wrong)?;
+    let legs = session.legs().map_err(wrong)?;
+    let media = legs[0];
+    let mut oddities = session.oddities.clone();
+    if legs.len() > 2 {
+        oddities.push(format!("the stream has {} legs, of which the first two are received", legs.len()));
+    }
     let source = SourceConfig {
         id: source_id(),
         name: session.name.clone(),
@@ -339,13 +380,27 @@ fn from_sdp(path: &std::path::Path) -> Result<(SourceConfig, Vec<String>), Recor
         channels: media.channels,
         packet_frames: media.packet_frames.and_then(|frames| u16::try_from(frames).ok()),
         interface: None,
-        source_filter: match media.source_filter.as_slice() {
-            [only] if media.address.is_multicast() => Some(*only),
-            _ => None,
-        },
+        source_filter: only_sender(media),
         channel_names: media.channel_names.clone(),
         media_clock_offset: media.media_clock_offset,
         ref_clock: media.ref_clock.clone(),
+        second_leg: legs.get(1).map(|leg| {
+            Box::new(LegConfig {
+                address: leg.address,
+                port: leg.port,
+                interface: None,
+                source_filter: only_sender(leg),
+            })
+        }),
+        skew: SkewClass::A,
     };
-    Ok((source, session.oddities))
+    Ok((source, oddities))
+}
+
+/// The sender that a group is taken from, where the description names just one.
+fn only_sender(media: &Media) -> Option<std::net::IpAddr> {
+    match media.source_filter.as_slice() {
+        [only] if media.address.is_multicast() => Some(*only),
+        _ => None,
+    }
 }

@@ -41,6 +41,10 @@ pub(crate) enum RecordError {
     NoDuration,
     #[error("no stream was named; give an SDP file, or a multicast group with -m")]
     NoSource,
+    #[error(
+        "the second leg is the first one again; give it another address, port or interface, or leave it out"
+    )]
+    SameLeg,
     #[error("nowhere to record to; give a file with -o, or a directory with --archive-root")]
     NoDestination,
     #[error(

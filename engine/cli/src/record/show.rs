@@ -3,7 +3,7 @@
 use std::io::IsTerminal;
 use std::path::PathBuf;
 
-use audyn_api::{FlowCounters, LevelsFrame, RecorderSnapshot, Snapshot, SourceConfig};
+use audyn_api::{FlowCounters, LegSnapshot, LevelsFrame, RecorderSnapshot, Snapshot, SourceConfig};
 use audyn_core::flow::Gap;
 use audyn_daemon::{Notice, Printer};
 use audyn_units::{FrameCount, FrameIndex};
@@ -21,6 +21,7 @@ pub(super) struct Outcome {
     pub(super) ended: bool,
     last: Option<RecorderSnapshot>,
     counters: FlowCounters,
+    legs: Vec<LegSnapshot>,
 }
 
 /// The summary as `--json` prints it.
@@ -32,6 +33,7 @@ struct Summary<'a> {
     frames_filled: u64,
     gaps: &'a [Gap],
     counters: FlowCounters,
+    legs: &'a [LegSnapshot],
 }
 
 #[derive(Serialize)]
@@ -141,6 +143,7 @@ impl Outcome {
     pub(super) fn see(&mut self, snapshot: &Snapshot) {
         self.last = snapshot.recorders.first().cloned();
         self.counters = snapshot.flows.first().map(|flow| flow.counters).unwrap_or_default();
+        self.legs = snapshot.flows.first().map(|flow| flow.legs.clone()).unwrap_or_default();
     }
 
     /// The line that sums up, empty if there is nothing to sum up; and what went wrong.
@@ -161,6 +164,7 @@ impl Outcome {
                 frames_filled: last.frames_filled.0,
                 gaps: &self.gaps,
                 counters: self.counters,
+                legs: &self.legs,
             };
             serde_json::to_string(&summary).expect("paths, numbers and words are JSON")
         } else {

@@ -8,6 +8,7 @@ use audyn_units::{ChannelCount, Encoding, Nanos, PayloadType, SampleRate, SeqNo,
 use clap::{ArgGroup, Args};
 
 use crate::analyze::{Choice, choice};
+use crate::legs::{self, Place};
 use crate::values::{self, At, Placed};
 
 const EXAMPLES: &str = "\
@@ -25,6 +26,8 @@ Examples:
       a minute with faults, and the record of what really left
   audyn send -m 239.1.2.3 --interface eth0 --pcap trouble.pcapng --flow 2
       the second stream of a capture, packet for packet, in its own time
+  audyn send -m 239.1.0.1 --interface lo --index --second-leg 239.2.0.1 --leg-loss 50% --sdp-out both.sdp
+      two legs, each with half of the packets, and the description that joins them
 
 Exit codes: 0 sent, 1 the network or a file failed, 2 the options can't be meant.";
 
@@ -66,6 +69,9 @@ pub(crate) struct SendArgs {
     /// Network to send from, by name or by one of its addresses; without it, the system's route decides.
     #[arg(long, value_name = "NAME|IP")]
     pub(super) interface: Option<String>,
+    /// Send everything a second time (ST 2022-7) to ADDR[:PORT][@NAME].
+    #[arg(long, value_name = "PLACE", conflicts_with = "pcap", value_parser = legs::place)]
+    pub(super) second_leg: Option<Place>,
     /// Hops that packets may travel.
     #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u8).range(1..))]
     pub(super) ttl: u8,
@@ -166,6 +172,18 @@ pub(crate) struct SendArgs {
     /// Send packets twice, the second time up to K packets later [K: 0]
     #[arg(long, value_parser = values::duplicate, value_name = "P%[:K]", help_heading = "Faults")]
     pub(super) duplicate: Option<Random>,
+    /// Lose each packet with chance P on the first leg, with chance P on the second, never on both; up to 50%.
+    #[arg(long, value_parser = values::chance, value_name = "P%", requires = "second_leg", help_heading = "Faults")]
+    pub(super) leg_loss: Option<Chance>,
+    /// Cut the first leg at AT for LEN.
+    #[arg(long, value_parser = values::cut, value_name = "AT:LEN", requires = "second_leg", help_heading = "Faults")]
+    pub(super) first_leg_cut: Vec<Placed<At>>,
+    /// Cut the second leg at AT for LEN.
+    #[arg(long, value_parser = values::cut, value_name = "AT:LEN", requires = "second_leg", help_heading = "Faults")]
+    pub(super) second_leg_cut: Vec<Placed<At>>,
+    /// Let the second leg lag behind the first, e.g. 10ms.
+    #[arg(long, value_parser = values::duration, value_name = "TIME", requires = "second_leg", help_heading = "Faults")]
+    pub(super) second_leg_delay: Option<Nanos>,
     /// Lose N packets at AT.
     #[arg(long, value_parser = values::at_count, value_name = "AT:N", help_heading = "Faults")]
     pub(super) lose_at: Vec<Placed<u32>>,

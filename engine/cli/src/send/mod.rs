@@ -4,11 +4,12 @@
 //! fate; that is `audyn_core::sender`'s.
 //!
 //! ```text
-//! options ─ plan ─→ socket ─→ SDP written ─→ pace (until the end, or a signal) ─→ truth and summary written
+//! options ─ plan ─→ socket (or two) ─→ SDP written ─→ pace (until the end, or a signal) ─→ truth and summary written
 //! ```
 
 mod args;
 mod error;
+mod legs;
 mod pace;
 mod plan;
 mod replay;
@@ -20,8 +21,8 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use audyn_core::sender::{Sender, Truth};
-use audyn_units::{Nanos, RtpTime, SampleRate, Ssrc};
+use audyn_core::sender::{LegFates, LegsTruth, Sender, Truth};
+use audyn_units::{FrameCount, Nanos, RtpTime, SampleRate, Ssrc};
 use audyn_wire::sdp::Description;
 use serde::Serialize;
 
@@ -29,6 +30,7 @@ pub(crate) use args::SendArgs;
 pub(crate) use error::SendError;
 
 use crate::stop::Stop;
+use legs::{Lines, Second};
 use pace::Pace;
 use plan::Plan;
 use socket::Line;
@@ -61,13 +63,23 @@ struct Summary {
     worst_late_us: i64,
 }
 
+/// What `--truth` writes.
+#[derive(Debug, Serialize)]
+struct Record<'a> {
+    #[serde(flatten)]
+    truth: &'a Truth,
+    /// What left on which leg, if there are two.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    second_leg: Option<&'a LegsTruth>,
+}
+
 /// Sends until the end, Ctrl-C or SIGTERM.
 #[expect(clippy::needless_pass_by_value, reason = "the command's options end with the command")]
 pub(crate) fn run(args: SendArgs, json: bool) -> Result<(), SendError> {
     if let Some(capture) = &args.pcap {
         return replay::run(&args, capture, json);
     }
-    let Plan { mut config, mut source, destination, label } = plan::plan(&args)?;
+    let Plan { mut config, mut source, destination, second, label } = plan::plan(&args)?;
     let start = Instant::now() + LEAD;
     let start_utc = SystemTime::now() + LEAD;
     let media_clock = media_clock(config.format.rate, start_utc, args.tai_offset);
@@ -75,7 +87,13 @@ pub(crate) fn run(args: SendArgs, json: bool) -> Result<(), SendError> {
         config.first_timestamp = media_clock;
     }
     let mut sender = Sender::new(config.clone()).map_err(|error| SendError::Usage(error.to_string()))?;
-    let line = Line::open(destination, args.interface.as_deref(), args.ttl, args.dscp)?;
+    let first = Line::open(destination, args.interface.as_deref(), args.ttl, args.dscp)?;
+    let second = second.map(|leg| -> Result<Second, SendError> {
+        let line = Line::open(leg.to, leg.interface.as_deref(), args.ttl, args.dscp)?;
+        let packet = FrameCount(u64::from(config.format.packet_frames));
+        Ok(Second::new(line, LegFates::new(leg.faults, packet, config.seed), leg.delay))
+    });
+    let mut line = Lines::new(first, second.transpose()?);
     let stop = Stop::on_signals()?;
     let truth_file = args.truth.as_deref().map(create).transpose()?;
 
@@ -98,10 +116,15 @@ pub(crate) fn run(args: SendArgs, json: bool) -> Result<(), SendError> {
         source_specific: false,
     };
     if let Some(path) = &args.sdp_out {
-        write_sdp(path, &description.to_sdp())?;
+        let text = match line.second_to() {
+            Some(second) => description.to_sdp_of_two(second),
+            None => description.to_sdp(),
+        };
+        write_sdp(path, &text)?;
     }
+    let and = line.second_to().map_or_else(String::new, |second| format!(" and {second}"));
     eprintln!(
-        "audyn: sends {} {} with {} channels, {} frames a packet, to {destination} from {}; ssrc {}, seed {}; \
+        "audyn: sends {} {} with {} channels, {} frames a packet, to {destination}{and} from {}; ssrc {}, seed {}; \
          Ctrl-C ends it",
         config.format.encoding,
         config.format.rate,
@@ -112,11 +135,11 @@ pub(crate) fn run(args: SendArgs, json: bool) -> Result<(), SendError> {
         config.seed,
     );
 
-    let Pace { interrupted, worst_late } = pace::run(&mut sender, &mut source, &line, &stop, start)?;
+    let Pace { interrupted, worst_late } = pace::run(&mut sender, &mut source, &mut line, &stop, start)?;
 
     let truth = sender.truth();
     if let Some((file, path)) = truth_file {
-        write_truth(file, &path, truth)?;
+        write_truth(file, &path, &Record { truth, second_leg: line.truth() })?;
     }
     let summary = summary(truth, config.ssrc, interrupted, worst_late);
     tell(&summary, json)
@@ -149,7 +172,7 @@ fn write_sdp(path: &Path, text: &str) -> Result<(), SendError> {
     written.map_err(|error| SendError::write(path, &error))
 }
 
-fn write_truth(file: File, path: &Path, truth: &Truth) -> Result<(), SendError> {
+fn write_truth(file: File, path: &Path, truth: &Record<'_>) -> Result<(), SendError> {
     let mut out = io::BufWriter::new(file);
     let written = serde_json::to_writer_pretty(&mut out, truth).map_err(io::Error::from);
     written

@@ -2,9 +2,11 @@
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use audyn_core::sender::{
-    Config, Event, Fault, Format, Impairments, Index, Random, Tone, draw_identity, streams,
+    Chance, Config, Event, Fault, Format, Impairments, Index, LegFaults, Random, Span, Tone, draw_identity,
+    streams,
 };
 use audyn_media::{PcmDepth, WavReader};
 use audyn_units::{ChannelCount, Dbfs, Encoding, FrameCount, Nanos, RtpTime, SampleRate, SeqNo};
@@ -12,7 +14,7 @@ use audyn_units::{ChannelCount, Dbfs, Encoding, FrameCount, Nanos, RtpTime, Samp
 use super::args::SendArgs;
 use super::error::SendError;
 use super::source::{Signal, WavSource};
-use crate::values::Placed;
+use crate::values::{At, Placed};
 
 /// All that is decided before anything is opened but the audio file.
 #[derive(Debug)]
@@ -20,8 +22,42 @@ pub(super) struct Plan {
     pub(super) config: Config,
     pub(super) source: Signal,
     pub(super) destination: SocketAddr,
+    pub(super) second: Option<SecondLeg>,
     /// What the stream is called, unless the user says.
     pub(super) label: String,
+}
+
+/// The second leg, and what is lost on either.
+#[derive(Debug)]
+pub(super) struct SecondLeg {
+    pub(super) to: SocketAddr,
+    pub(super) interface: Option<String>,
+    pub(super) faults: LegFaults,
+    pub(super) delay: Duration,
+}
+
+fn second_leg(args: &SendArgs, rate: SampleRate) -> Result<Option<SecondLeg>, SendError> {
+    let Some(place) = &args.second_leg else { return Ok(None) };
+    let to = SocketAddr::new(place.address, place.port.unwrap_or(args.port));
+    let interface = place.interface.clone().or_else(|| args.interface.clone());
+    if (to.ip(), to.port(), &interface) == (args.destination, args.port, &args.interface) {
+        return Err(SendError::Usage(
+            "the second leg is the first one again; give it another address, port or interface".into(),
+        ));
+    }
+    let loss = args.leg_loss.unwrap_or_default();
+    if loss > Chance::new(0.5).expect("a half is a probability") {
+        return Err(SendError::Usage(
+            "--leg-loss above 50% would lose packets on both legs; give 50% or less, and --loss for what is lost on both".into(),
+        ));
+    }
+    let cuts = |cuts: &[Placed<At>]| {
+        let span = |cut: &Placed<At>| Span { start: cut.at.position(rate), frames: cut.what.length(rate) };
+        cuts.iter().map(span).collect()
+    };
+    let faults = LegFaults { loss, cuts: [cuts(&args.first_leg_cut), cuts(&args.second_leg_cut)] };
+    let delay = args.second_leg_delay.unwrap_or(Nanos::ZERO).to_duration();
+    Ok(Some(SecondLeg { to, interface, faults, delay }))
 }
 
 pub(super) fn plan(args: &SendArgs) -> Result<Plan, SendError> {
@@ -77,7 +113,7 @@ pub(super) fn plan(args: &SendArgs) -> Result<Plan, SendError> {
         seed,
         impairments: impairments(args, rate),
     };
-    Ok(Plan { config, source, destination, label })
+    Ok(Plan { config, source, destination, second: second_leg(args, rate)?, label })
 }
 
 /// The form of the audio: as asked, else as the file has it, else L24, 48 kHz, stereo.

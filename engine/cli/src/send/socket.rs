@@ -73,6 +73,11 @@ impl Line {
         self.local
     }
 
+    /// Where they go.
+    pub(super) fn to(&self) -> SocketAddr {
+        self.to
+    }
+
     pub(super) fn send(&self, datagram: &[u8]) -> Result<(), SendError> {
         loop {
             match self.socket.send(datagram) {

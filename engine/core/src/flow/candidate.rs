@@ -2,10 +2,11 @@
 //!
 //! Owns: a bounded store of packets of one would-be source, in arrival order. Never: a decision; the receiver decides.
 
-use audyn_units::{FrameCount, Mono, RtpTime, SampleRate, SeqNo, Ssrc, Timestamp};
+use audyn_units::{FrameCount, Mono, Nanos, RtpTime, SampleRate, SeqNo, Ssrc, Timestamp};
 use audyn_wire::rtp::Header;
 
-use super::{FlowFormat, TAKEOVER};
+use super::history::{History, SPAN};
+use super::{FlowFormat, Leg};
 
 /// What made the packets wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +28,7 @@ pub(super) struct Waiting {
     pub(super) arrival: Timestamp<Mono>,
     pub(super) header: Header,
     pub(super) frames: u32,
+    pub(super) leg: Leg,
     from: usize,
     to: usize,
 }
@@ -39,14 +41,16 @@ pub(super) struct Candidate {
     timestamp: RtpTime,
     packets: Vec<Waiting>,
     bytes: Vec<u8>,
+    /// Two legs bring each packet twice; only the first copy waits. None with one leg.
+    copies: Option<History>,
 }
 
 impl Candidate {
-    /// Room for the audio of three takeover times (what an SSRC change and a behind sender may need) in packets as
-    /// short as 6 frames. More than that is refused, so a flood fills nothing.
-    pub(super) fn new(format: &FlowFormat) -> Self {
-        let frames = format.rate.frames_in(TAKEOVER * 3);
+    /// Room for the audio of `time` in packets as short as 6 frames. More than that is refused, so a flood fills nothing.
+    pub(super) fn new(format: &FlowFormat, time: Nanos, two_legs: bool) -> Self {
+        let frames = format.rate.frames_in(time);
         Self {
+            copies: two_legs.then(|| History::new(SeqNo(0))),
             packets: Vec::with_capacity((frames.0 / 6) as usize),
             bytes: Vec::with_capacity(frames.0 as usize * format.frame_bytes()),
             ..Self::unallocated()
@@ -62,6 +66,7 @@ impl Candidate {
             timestamp: RtpTime(0),
             packets: Vec::new(),
             bytes: Vec::new(),
+            copies: None,
         }
     }
 
@@ -105,41 +110,50 @@ impl Candidate {
         }
         let steps = i64::from(header.sequence.distance_from(self.seq));
         let ticks = i64::from(header.timestamp.distance_from(self.timestamp));
-        steps != 0 && steps.abs() <= 100 && ticks == steps * i64::from(frames)
+        let reach = if self.copies.is_some() { SPAN as i64 / 2 } else { 100 };
+        (steps != 0 || self.copies.is_some()) && steps.abs() <= reach && ticks == steps * i64::from(frames)
     }
 
     /// Starts anew with this packet.
     pub(super) fn restart(
         &mut self,
         doubt: Doubt,
+        leg: Leg,
         arrival: Timestamp<Mono>,
         header: Header,
         frames: u32,
         payload: &[u8],
     ) {
         self.clear();
+        if let Some(copies) = &mut self.copies {
+            *copies = History::before(header.sequence);
+        }
         self.doubt = doubt;
         self.ssrc = header.ssrc;
         self.seq = header.sequence;
         self.timestamp = header.timestamp;
-        self.add(arrival, header, frames, payload);
+        self.add(leg, arrival, header, frames, payload);
     }
 
     /// Adds a packet that agrees. False if there is no room.
     pub(super) fn add(
         &mut self,
+        leg: Leg,
         arrival: Timestamp<Mono>,
         header: Header,
         frames: u32,
         payload: &[u8],
     ) -> bool {
+        if self.copies.as_mut().is_some_and(|copies| copies.note(header.sequence)) {
+            return true;
+        }
         let from = self.bytes.len();
         let to = from + payload.len();
         if self.packets.len() == self.packets.capacity() || to > self.bytes.capacity() {
             return false;
         }
         self.bytes.extend_from_slice(payload);
-        self.packets.push(Waiting { arrival, header, frames, from, to });
+        self.packets.push(Waiting { arrival, header, frames, leg, from, to });
         if header.sequence.distance_from(self.seq) > 0 {
             self.seq = header.sequence;
             self.timestamp = header.timestamp;

@@ -1,11 +1,15 @@
-//! Which of the last 1,024 sequence numbers have been seen: what tells a repeat from a late packet.
+//! Which of the last 16,384 sequence numbers have been seen: what tells a repeat from a late packet.
+//!
+//! So many because the later of two legs may lag by 450 ms: 3,600 packets of 125 µs, and twice that at 62.5 µs.
 
 use audyn_units::SeqNo;
 
-const WORDS: usize = 16;
-const SPAN: u32 = WORDS as u32 * 64;
+const WORDS: usize = 256;
 
-/// Bit `n` of the ring stands for a number `n` modulo 1,024.
+/// Sequence numbers that are remembered.
+pub(super) const SPAN: usize = WORDS * 64;
+
+/// Bit `n` of the ring stands for a number `n` modulo [`SPAN`].
 #[derive(Debug, Clone)]
 pub(super) struct History {
     highest: SeqNo,
@@ -20,11 +24,16 @@ impl History {
         history
     }
 
+    /// Nothing has been seen, and numbers a little before `first` may still come.
+    pub(super) fn before(first: SeqNo) -> Self {
+        Self { highest: SeqNo(first.0.wrapping_sub(SPAN as u16 / 2)), seen: [0; WORDS] }
+    }
+
     /// Takes note of a number. True if it had been seen before. A number further back than the span is taken as seen.
     pub(super) fn note(&mut self, seq: SeqNo) -> bool {
         let ahead = seq.distance_from(self.highest);
         if ahead > 0 {
-            if ahead as u32 >= SPAN {
+            if ahead as usize >= SPAN {
                 self.seen = [0; WORDS];
             } else {
                 for step in 1..ahead {
@@ -33,7 +42,7 @@ impl History {
             }
             self.highest = seq;
             self.clear(seq);
-        } else if u32::from(ahead.unsigned_abs()) >= SPAN {
+        } else if usize::from(ahead.unsigned_abs()) >= SPAN {
             return true;
         }
         let (word, bit) = Self::place(seq);
@@ -42,9 +51,16 @@ impl History {
         before
     }
 
+    /// Whether a number has been seen; further ahead than the highest none has, further back than the span all have.
+    pub(super) fn has(&self, seq: SeqNo) -> bool {
+        let ahead = seq.distance_from(self.highest);
+        let (word, bit) = Self::place(seq);
+        ahead <= 0 && (usize::from(ahead.unsigned_abs()) >= SPAN || self.seen[word] & bit != 0)
+    }
+
     fn place(seq: SeqNo) -> (usize, u64) {
-        let n = u32::from(seq.0) % SPAN;
-        ((n / 64) as usize, 1 << (n % 64))
+        let n = usize::from(seq.0) % SPAN;
+        (n / 64, 1 << (n % 64))
     }
 
     fn mark(&mut self, seq: SeqNo) {
@@ -78,8 +94,9 @@ mod tests {
     #[test]
     fn forgets_what_a_jump_leaves_behind() {
         let mut history = History::new(SeqNo(0));
-        assert!(!history.note(SeqNo(1_024)), "same bit as 0, but another number");
-        assert!(!history.note(SeqNo(5_000)));
-        assert!(!history.note(SeqNo(4_999)));
+        assert!(!history.note(SeqNo(16_384)), "same bit as 0, but another number");
+        assert!(!history.note(SeqNo(40_000)));
+        assert!(!history.note(SeqNo(39_999)));
+        assert!(history.has(SeqNo(39_999)) && !history.has(SeqNo(39_998)) && !history.has(SeqNo(40_001)));
     }
 }

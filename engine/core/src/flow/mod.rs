@@ -49,6 +49,7 @@ mod arrival;
 mod candidate;
 mod drift;
 mod history;
+mod legs;
 mod receiver;
 mod source;
 pub mod stats;
@@ -57,6 +58,7 @@ mod window;
 use audyn_units::{ChannelCount, Encoding, FrameCount, FrameIndex, Nanos, PayloadType, SampleRate, Ssrc};
 
 pub use anchor::{AGREES_AHEAD, AGREES_BEHIND, NEWS, Placed, Placement, Why};
+pub use legs::{Leg, LegCounters, LegReport, LegState};
 pub use receiver::Receiver;
 
 /// How far silence stays behind the arrival clock while nothing comes. What arrives late by less than this is taken.
@@ -142,6 +144,8 @@ pub enum FlowEvent {
     TimestampJumped(i64),
     /// Nothing has come for [`OUTAGE_MARGIN`].
     OutageBegan,
+    /// This leg carries another stream than the other; nothing of it is taken until it carries the same again.
+    LegsDiffer(Leg),
 }
 
 /// Where a receiver's output goes. Samples are interleaved, left-justified in 32 bits.

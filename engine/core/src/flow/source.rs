@@ -44,13 +44,19 @@ impl Former {
         Self { ssrc, seq, timestamp, frames, arrival }
     }
 
-    /// Whether a packet still counts as before the break, and came within `patience` of it.
-    pub(super) fn counts(&self, header: &Header, arrival: Timestamp<Mono>, patience: Nanos) -> bool {
+    /// Whether a packet still counts as before the break, by `misorder` places at most, and came within `patience` of it.
+    pub(super) fn counts(
+        &self,
+        header: &Header,
+        arrival: Timestamp<Mono>,
+        patience: Nanos,
+        misorder: i16,
+    ) -> bool {
         let steps = header.sequence.distance_from(self.seq);
         let ticks = header.timestamp.distance_from(self.timestamp);
         header.ssrc == self.ssrc
             && arrival - self.arrival <= patience
-            && (-MAX_MISORDER..=MAX_MISORDER).contains(&steps)
+            && (-misorder..=misorder).contains(&steps)
             && i64::from(ticks) == i64::from(steps) * i64::from(self.frames)
     }
 }

@@ -474,7 +474,7 @@ fn rubbish_is_counted_by_cause_and_never_played() {
     for bytes in [&good[..11], &version, &kind, &csrc, &cut, &empty, &huge, &[][..]] {
         wire.receiver.on_packet(wire.now, bytes, &mut wire.tape);
     }
-    wire.receiver.on_oversized();
+    wire.receiver.on_oversized(Leg::First);
     wire.run(10..20);
     let (tape, c) = wire.finish();
     assert_eq!(tape.audio.len(), 20 * 48);

@@ -13,7 +13,7 @@ use super::SenderError;
 use super::truth::PauseKind;
 
 /// How likely something is, for each packet.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Chance {
     /// Of 2³² draws, how many hit.
     hits: u64,
@@ -29,6 +29,16 @@ impl Chance {
             return Err(SenderError::Chance { probability });
         }
         Ok(Self { hits: (probability * (1u64 << 32) as f64).round() as u64 })
+    }
+
+    /// Which of two things hits, each with this chance and never both (if it is at most a half).
+    pub(super) fn one_of_two(self, random: &mut Pcg32) -> Option<usize> {
+        let draw = u64::from(random.next_u32());
+        match self.hits {
+            hits if draw < hits => Some(0),
+            hits if draw < hits * 2 => Some(1),
+            _ => None,
+        }
     }
 
     fn draw(self, random: &mut Pcg32) -> bool {

@@ -15,6 +15,7 @@
 //! ```
 
 mod impair;
+mod legs;
 mod signal;
 #[cfg(test)]
 mod tests;
@@ -27,6 +28,7 @@ use audyn_wire::pcm;
 use audyn_wire::rtp::{HEADER_BYTES, Header};
 
 pub use impair::{Chance, Event, Fault, Impairments, MAX_DELAY, Random, draw_identity};
+pub use legs::{LegFates, LegFaults, LegSent, LegsTruth};
 pub use signal::{Index, Source, Tone, index_identify, index_position_of, index_sample, streams};
 pub use truth::{Change, Pause, PauseKind, Sent, Span, Spans, Step, Truth};
 
@@ -185,7 +187,15 @@ pub struct Outgoing<'a> {
 impl Outgoing<'_> {
     /// The datagrams, RTP header included, in the order that they leave in. There may be none.
     pub fn datagrams(&self) -> impl ExactSizeIterator<Item = &[u8]> {
-        self.ready.iter().map(|held| self.slabs[held.slab].bytes.as_slice())
+        self.packets().map(|(_, bytes)| bytes)
+    }
+
+    /// The same, each with what it carries.
+    pub fn packets(&self) -> impl ExactSizeIterator<Item = (Sent, &[u8])> {
+        self.ready.iter().map(|held| {
+            let slab = &self.slabs[held.slab];
+            (slab.sent, slab.bytes.as_slice())
+        })
     }
 }
 

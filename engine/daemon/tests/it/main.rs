@@ -3,6 +3,7 @@
 
 mod common;
 mod engine;
+mod legs;
 mod selftest;
 mod socket;
 mod watchdog;

@@ -476,3 +476,29 @@ proptest! {
         let _ = Session::parse(&bytes[..cut]).map(|session| session.flow().cloned());
     }
 }
+
+#[test]
+fn a_stream_that_is_sent_twice_is_read_as_two_legs() {
+    let description = Description {
+        name: "Air".into(),
+        session_id: 7,
+        version: 0,
+        origin: ip("192.0.2.1"),
+        address: ip("239.1.0.1"),
+        port: 5004,
+        ttl: 32,
+        payload_type: PayloadType::DYNAMIC,
+        encoding: Encoding::L24,
+        rate: SampleRate::HZ_48000,
+        channels: ChannelCount::STEREO,
+        packet_frames: 48,
+        media_clock_offset: 5,
+        ref_clock: "local".into(),
+        source_specific: false,
+    };
+    let session = Session::parse(description.to_sdp_of_two("239.2.0.1:5006".parse().unwrap())).unwrap();
+    assert_eq!(session.oddities, Vec::<String>::new());
+    let legs: Vec<_> = session.legs().unwrap().iter().map(|leg| (leg.address, leg.port)).collect();
+    assert_eq!(legs, [(ip("239.1.0.1"), 5004), (ip("239.2.0.1"), 5006)]);
+    assert_eq!(Session::parse(description.to_sdp()).unwrap().legs().unwrap().len(), 1);
+}

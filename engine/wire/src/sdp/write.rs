@@ -1,7 +1,7 @@
 //! The description of a stream that we send (AES67-2018 §8; RFC 8866, RFC 7273).
 
 use std::format;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::string::{String, ToString};
 use std::vec::Vec;
 
@@ -46,15 +46,44 @@ pub struct Description {
 impl Description {
     /// The text, with lines that end in CRLF.
     pub fn to_sdp(&self) -> String {
+        self.text(None)
+    }
+
+    /// The text of a stream that is sent a second time to `second` (ST 2022-7): two sections, joined by `a=group:DUP`
+    /// (RFC 7104).
+    pub fn to_sdp_of_two(&self, second: SocketAddr) -> String {
+        self.text(Some(second))
+    }
+
+    fn text(&self, second: Option<SocketAddr>) -> String {
+        let first = self.media(SocketAddr::new(self.address, self.port), second.map(|_| "1"));
+        let second = second.map(|to| self.media(to, Some("2")));
+
+        let origin = Origin::with_ip_addr(self.session_id, self.version, self.origin);
+        let name = self.name.trim();
+        let mut session = Session::new(origin, if name.is_empty() { "-" } else { name });
+        session.times.push(Time::new(0, 0));
+        if second.is_some() {
+            session.attributes.push(Attribute::with_value("group", "DUP 1 2"));
+        }
+        session.medias.extend(core::iter::once(first).chain(second));
+
+        let mut out = Vec::new();
+        session.write(&mut out).expect("a vector takes every write");
+        String::from_utf8(out).expect("every part was text")
+    }
+
+    /// The section of one leg.
+    fn media(&self, to: SocketAddr, mid: Option<&str>) -> Media {
         let mut media =
-            Media::new(MediaType::Audio, self.port, TransportProto::RtpAvp, self.payload_type.get());
-        let ttl = self.address.is_multicast().then_some(self.ttl);
-        media.connections.push(Connection::from_ip_addr_ttl(self.address, ttl));
+            Media::new(MediaType::Audio, to.port(), TransportProto::RtpAvp, self.payload_type.get());
+        let ttl = to.ip().is_multicast().then_some(self.ttl);
+        media.connections.push(Connection::from_ip_addr_ttl(to.ip(), ttl));
         if self.source_specific {
-            let family = if self.address.is_ipv4() { "IP4" } else { "IP6" };
+            let family = if to.is_ipv4() { "IP4" } else { "IP6" };
             media.attributes.push(Attribute::with_value(
                 "source-filter",
-                format!(" incl IN {family} {} {}", self.address, self.origin),
+                format!(" incl IN {family} {} {}", to.ip(), self.origin),
             ));
         }
         let map =
@@ -67,16 +96,10 @@ impl Description {
             .push(Attribute::with_value("mediaclk", format!("direct={}", self.media_clock_offset)));
         // The words are the reader's: who reads this only receives (as every sender of the field writes it).
         media.attributes.push(Attribute::new("recvonly"));
-
-        let origin = Origin::with_ip_addr(self.session_id, self.version, self.origin);
-        let name = self.name.trim();
-        let mut session = Session::new(origin, if name.is_empty() { "-" } else { name });
-        session.times.push(Time::new(0, 0));
-        session.medias.push(media);
-
-        let mut out = Vec::new();
-        session.write(&mut out).expect("a vector takes every write");
-        String::from_utf8(out).expect("every part was text")
+        if let Some(mid) = mid {
+            media.attributes.push(Attribute::with_value("mid", mid));
+        }
+        media
     }
 
     /// The packet time in milliseconds, with as many decimals as it has, three at most: enough for a reader to find

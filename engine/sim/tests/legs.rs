@@ -1,0 +1,327 @@
+//! Two legs of one flow (ST 2022-7): what comes on either stands in the file, once, in its place.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use audyn_core::flow::{FlowCounters, FlowEvent, GapCause, Leg, LegReport, LegState};
+use audyn_core::sender::{PauseKind, Span, Spans};
+use audyn_sim::{LegFaults, LegScenario, Path, Protection, Stream, Tape, World};
+use audyn_units::{FrameCount, FrameIndex, Nanos, RtpTime, SeqNo, SkewClass, Ssrc};
+
+const SEEDS: u64 = 150;
+
+/// What came of a run: the tape, the counters, each leg's report, and what arrived on either leg.
+struct Outcome {
+    tape: Tape,
+    counters: FlowCounters,
+    legs: [LegReport; 2],
+    delivered: Spans,
+}
+
+fn end(mut world: World) -> Outcome {
+    world.run_out();
+    let mut delivered = world.delivered(0).clone();
+    for span in world.delivered(1).as_slice() {
+        delivered.insert(*span);
+    }
+    let legs = Leg::ALL.map(|leg| world.leg(leg));
+    let (tape, counters) = world.finish();
+    Outcome { tape, counters, legs, delivered }
+}
+
+/// One offset, and what never came is the ledger.
+fn check(scenario: &LegScenario, out: &Outcome) {
+    let number = scenario.base.stream.number;
+    let kept = out.tape.kept(number);
+    let first = kept.as_slice().first().expect("something was heard").start;
+    let base = scenario.base.base();
+    assert_eq!(out.tape.offsets(), [base.distance_from(first)], "one offset over the whole file");
+    let wanted: Vec<Span> = out
+        .delivered
+        .as_slice()
+        .windows(2)
+        .filter(|pair| pair[1].start > first)
+        .map(|pair| Span {
+            start: base + pair[0].end().max(first).since(first),
+            frames: pair[1].start.since(pair[0].end().max(first)),
+        })
+        .collect();
+    let ledger: Vec<Span> =
+        out.tape.gaps().iter().map(|gap| Span { start: gap.position, frames: gap.frames }).collect();
+    let differ = ledger.iter().zip(&wanted).find(|(is, should)| is != should);
+    assert_eq!(
+        ledger.len(),
+        wanted.len(),
+        "the ledger is the truth; first difference (is, should be): {differ:?}"
+    );
+    assert_eq!(differ, None, "the ledger is the truth (is, should be)");
+    assert!(out.tape.gaps().iter().all(|gap| !gap.estimated), "every place is exact");
+    // Of legs with two SSRCs, a packet or two of the later come before the flow has a source.
+    let strays = if scenario.legs.second_ssrc.is_some() { 2 } else { 0 };
+    assert!(scenario.base.rubbish > 0 || out.counters.foreign_source <= strays, "{:?}", out.legs);
+    assert!(!out.tape.events().iter().any(|event| matches!(event, FlowEvent::LegsDiffer(_))));
+}
+
+fn played(scenario: &LegScenario) -> Outcome {
+    let out = end(scenario.world());
+    check(scenario, &out);
+    out
+}
+
+#[test]
+fn half_of_the_packets_on_each_leg_are_the_whole() {
+    for seed in 0..4 {
+        let mut legs = Protection::whole(SkewClass::A);
+        legs.faults.iter_mut().for_each(|leg| leg.loss = 500);
+        let mut scenario = LegScenario::plain(20, legs);
+        scenario.base.config.seed = seed;
+        let out = played(&scenario);
+        assert_eq!(out.counters.gaps, 0);
+        assert_eq!(out.tape.written().0, 20 * 48_000 - first(&scenario, &out).0);
+        for leg in &out.legs {
+            assert!((9_500..10_500).contains(&leg.counters.used), "{leg:?}");
+            assert!((9_500..10_500).contains(&leg.counters.lost), "{leg:?}");
+            assert_eq!((leg.counters.late, leg.counters.foreign, leg.counters.duplicated), (0, 0, 0));
+        }
+    }
+}
+
+fn first(scenario: &LegScenario, out: &Outcome) -> FrameIndex {
+    out.tape.kept(scenario.base.stream.number).as_slice()[0].start
+}
+
+#[test]
+fn one_leg_dead_for_ten_seconds_and_then_the_other() {
+    for (class, delay) in [(SkewClass::A, 0), (SkewClass::A, 10), (SkewClass::B, 50), (SkewClass::C, 450)] {
+        for later in [0, 1] {
+            let mut legs = Protection::whole(class);
+            legs.delay[later] = Nanos::from_millis(delay);
+            // Not a packet between: where one dies the other returns.
+            legs.faults[0].cuts = vec![(Nanos::from_secs(3), Nanos::from_secs(13))];
+            legs.faults[1].cuts = vec![(Nanos::from_secs(13), Nanos::from_secs(23))];
+            let scenario = LegScenario::plain(26, legs);
+            let out = played(&scenario);
+            assert_eq!((out.counters.gaps, out.counters.late), (0, 0), "{class} {delay} {later}");
+            assert_eq!(out.legs.map(|leg| leg.counters.lost), [10_000, 10_000]);
+        }
+    }
+}
+
+#[test]
+fn both_legs_dead_is_one_gap_and_exact() {
+    let mut legs = Protection::whole(SkewClass::B);
+    legs.delay[1] = Nanos::from_millis(40);
+    let dead = (Nanos::from_secs(3), Nanos::from_secs(13));
+    legs.faults.iter_mut().for_each(|leg| leg.cuts = vec![dead]);
+    let scenario = LegScenario::plain(20, legs);
+    let out = played(&scenario);
+    assert_eq!(out.tape.gaps().len(), 1);
+    let gap = out.tape.gaps()[0];
+    assert_eq!((gap.frames.0, gap.cause, gap.estimated), (480_000, GapCause::Outage, false));
+}
+
+#[test]
+fn a_skew_is_borne_by_its_class_and_late_in_a_lower_one() {
+    for (class, delay, borne) in [
+        (SkewClass::A, 10, true),
+        (SkewClass::A, 50, false),
+        (SkewClass::B, 50, true),
+        (SkewClass::B, 450, false),
+        (SkewClass::C, 450, true),
+        (SkewClass::A, 450, false),
+    ] {
+        for later in [0, 1] {
+            let mut legs = Protection::whole(class);
+            legs.delay[later] = Nanos::from_millis(delay);
+            legs.faults.iter_mut().for_each(|leg| leg.loss = 100);
+            let scenario = LegScenario::plain(20, legs);
+            let out = end(scenario.world());
+            let leg = out.legs[later];
+            if borne {
+                check(&scenario, &out);
+                assert_eq!((out.counters.gaps, leg.counters.late), (0, 0));
+                // What was lost at the very start comes on the later leg, before the first frame's place.
+                assert!(out.counters.late * 48 <= first(&scenario, &out).0, "{:?}", out.counters);
+                let behind = leg.behind.0 / 1_000_000;
+                assert!((delay - 1..=delay + 1).contains(&behind), "{behind} ms of {delay}");
+            } else {
+                // All of it comes too late, and what the earlier leg lost is missing: counted, not foreign.
+                assert!(out.counters.gaps > 1_000, "{class} {delay}: {:?}", out.counters);
+                assert!(out.counters.late > 1_500, "{class} {delay}: {:?}", out.counters);
+                assert!(leg.counters.late > 17_500, "{class} {delay}: {leg:?}");
+                assert_eq!(leg.counters.foreign, 0);
+            }
+            assert_eq!(out.tape.offsets().len(), 1);
+        }
+    }
+}
+
+#[test]
+fn a_leg_may_be_absent_at_the_start_and_have_an_ssrc_of_its_own() {
+    for absent in [0, 1] {
+        let mut legs = Protection::whole(SkewClass::A);
+        legs.second_ssrc = Some(Ssrc(77));
+        legs.faults[absent].cuts = vec![(Nanos::ZERO, Nanos::from_secs(3))];
+        legs.faults[1 - absent].cuts = vec![(Nanos::from_secs(5), Nanos::from_secs(9))];
+        let scenario = LegScenario::plain(10, legs);
+        let out = played(&scenario);
+        assert_eq!((out.counters.gaps, out.counters.ssrc_changes), (0, 0));
+        assert_eq!(out.legs[1].ssrc, Some(Ssrc(77)));
+        assert_eq!(out.legs[0].ssrc, Some(scenario.base.config.ssrc));
+    }
+}
+
+/// A stranger on the second leg, whose own packets never come: every way in which its counters may lie to the flow's.
+#[test]
+fn a_leg_with_another_stream_is_told_and_never_heard() {
+    for (what, same_ssrc, same_clock, same_sequence) in [
+        ("all its own", false, false, false),
+        ("one SSRC for all senders", true, false, false),
+        ("one device, one media clock", false, true, false),
+        ("one device, one media clock, one SSRC", true, true, false),
+        ("sequence numbers that began together", false, true, true),
+        ("only the audio differs", true, true, true),
+    ] {
+        let mut legs = Protection::whole(SkewClass::B);
+        // The first leg is dead for a while: the stranger must not step in.
+        legs.faults[0].cuts = vec![(Nanos::from_secs(5), Nanos::from_secs(8))];
+        legs.faults[1].cuts = vec![(Nanos::ZERO, Nanos::from_secs(100))];
+        let scenario = LegScenario::plain(12, legs);
+        let mut world = scenario.world();
+        let mut config = scenario.base.config.clone();
+        config.ssrc = if same_ssrc { config.ssrc } else { Ssrc(99) };
+        if !same_clock {
+            config.first_timestamp = RtpTime(config.first_timestamp.0 ^ 0x2345_6789);
+        }
+        if !same_sequence {
+            config.first_sequence = SeqNo(config.first_sequence.0 ^ 0x5a5a);
+        }
+        let stream = Stream { number: scenario.base.stream.number + 1, first: FrameIndex(0) };
+        let path = Path { start: scenario.base.path.start + Nanos::from_millis(1), ..scenario.base.path };
+        world.add_stranger_on(Leg::Second, config, stream, path).unwrap();
+        world.run_until(scenario.start() + Nanos::from_secs(2));
+        assert_eq!(world.leg(Leg::Second).state, LegState::Differs, "{what}");
+        let out = end(world);
+        let told =
+            out.tape.events().iter().filter(|e| matches!(e, FlowEvent::LegsDiffer(Leg::Second))).count();
+        assert_eq!(told, 1, "{what}");
+        assert_eq!(out.tape.gaps().len(), 1, "{what}: {:?}", out.tape.gaps());
+        assert_eq!(out.tape.gaps()[0].frames, FrameCount(3 * 48_000), "{what}");
+        assert_eq!(out.tape.offsets().len(), 1, "{what}");
+        assert!(out.legs[1].counters.foreign > 11_000, "{what}: {:?}", out.legs[1]);
+        assert_eq!(out.legs[0].counters.foreign, 0, "{what}");
+    }
+}
+
+/// One leg is plugged into another stream for a while, and back.
+#[test]
+fn a_leg_that_is_swapped_takes_nothing_with_it() {
+    for swapped in Leg::ALL {
+        for same_ssrc in [false, true] {
+            let mut legs = Protection::whole(SkewClass::A);
+            legs.faults[swapped.index()].cuts = vec![(Nanos::from_secs(3), Nanos::from_secs(6))];
+            let scenario = LegScenario::plain(10, legs);
+            let mut world = scenario.world();
+            let mut config = scenario.base.config.clone();
+            config.ssrc = if same_ssrc { config.ssrc } else { Ssrc(99) };
+            // The very same clock: only the sequence numbers tell.
+            config.first_sequence = SeqNo(config.first_sequence.0 ^ 0x5a5a);
+            config.first_timestamp = RtpTime(config.first_timestamp.0.wrapping_add(3 * 48_000));
+            config.packets = Some(3_000);
+            let stream = Stream { number: scenario.base.stream.number + 1, first: FrameIndex(0) };
+            let path = Path { start: scenario.start() + Nanos::from_secs(3), ..scenario.base.path };
+            world.add_stranger_on(swapped, config, stream, path).unwrap();
+            world.run_until(scenario.start() + Nanos::from_millis(5_500));
+            assert_eq!(world.leg(swapped).state, LegState::Differs, "{swapped:?}");
+            world.run_until(scenario.start() + Nanos::from_millis(6_500));
+            assert_eq!(world.leg(swapped).state, LegState::Receiving, "{swapped:?}");
+            let out = end(world);
+            assert_eq!(out.counters.gaps, 0, "{swapped:?}: {:?}", out.tape.gaps());
+            assert_eq!(out.tape.offsets().len(), 1);
+            assert_eq!((out.counters.sequence_resets, out.counters.timestamp_jumps), (0, 0));
+        }
+    }
+}
+
+/// Both legs break as one leg does.
+#[test]
+fn a_sender_that_begins_anew_does_so_on_both_legs() {
+    for (class, delay) in [(SkewClass::A, 0), (SkewClass::A, 10), (SkewClass::B, 50), (SkewClass::C, 450)] {
+        for later in [0, 1] {
+            let mut legs = Protection::whole(class);
+            legs.delay[later] = Nanos::from_millis(delay);
+            legs.faults.iter_mut().for_each(|leg| leg.loss = 300);
+            let (scenario, at) = LegScenario::plain(12, legs).with_restart();
+            let out = end(scenario.world());
+            let what = format!("{class} {delay} {later}: {:?} {:?}", out.counters, out.tape.gaps());
+            assert_eq!(out.counters.ssrc_changes, 1, "{what}");
+            assert_eq!(out.tape.offsets().len(), 2, "{what}");
+            assert!(!out.tape.events().iter().any(|e| matches!(e, FlowEvent::LegsDiffer(_))), "{what}");
+            // Before the break all is there but the last of what the later leg should have mended; so is all after it.
+            let lost = 12 * 48_000 - out.tape.written().0;
+            let most =
+                scenario.frames(class.skew() + Nanos::from_millis(20)).0 / 3 + 96 + first(&scenario, &out).0;
+            assert!(lost <= most, "{lost} frames missing, at most {most}; break at {at}; {what}");
+        }
+    }
+}
+
+/// A pause of the sender with a clock that runs on is exact on two legs, too.
+#[test]
+fn a_pause_of_the_sender_is_exact_whatever_its_counters_do() {
+    for kind in [PauseKind::Running, PauseKind::Outage] {
+        for millis in [5, 30, 100, 240, 900, 3_000] {
+            for delay in [0, 10, 450] {
+                let class = if delay > 10 { SkewClass::C } else { SkewClass::A };
+                let mut legs = Protection::whole(class);
+                legs.delay[1] = Nanos::from_millis(delay);
+                let scenario = LegScenario::plain(10, legs).with_pause(
+                    Nanos::from_secs(4),
+                    Nanos::from_millis(millis),
+                    kind,
+                );
+                let out = end(scenario.world());
+                let what = format!("{kind:?} {millis} ms, skew {delay}: {:?}", out.counters);
+                let gaps: Vec<_> = out.tape.gaps().iter().map(|gap| (gap.frames.0, gap.estimated)).collect();
+                assert_eq!(gaps, [(millis as u64 * 48, false)], "{what}");
+                assert_eq!(out.tape.offsets().len(), 1, "{what}");
+            }
+        }
+    }
+}
+
+#[test]
+fn random_legs() {
+    let number =
+        |name: &str| std::env::var(name).ok().map(|n| n.parse::<u64>().expect("SEED and SEEDS are numbers"));
+    let seeds = number("SEEDS").unwrap_or(SEEDS);
+    let (from, to) = number("SEED").map_or((0, seeds), |seed| (seed, seed + 1));
+    let failed: Vec<u64> = (from..to)
+        .filter(|&seed| {
+            let scenario = LegScenario::draw(seed);
+            let bad = catch_unwind(AssertUnwindSafe(|| {
+                played(&scenario);
+            }))
+            .is_err();
+            if bad {
+                eprintln!("{scenario:?}\nto see it alone: SEED={seed} cargo test -p audyn-sim --test legs random_legs\n");
+            }
+            bad
+        })
+        .collect();
+    assert!(
+        failed.is_empty(),
+        "seeds {failed:?} fail; see one alone: SEED={} cargo test -p audyn-sim --test legs",
+        failed[0]
+    );
+}
+
+#[test]
+fn loss_that_meets_is_the_only_loss() {
+    let mut legs = Protection::whole(SkewClass::A);
+    legs.faults[0].loss = 300;
+    legs.faults[1] =
+        LegFaults { leg: Leg::Second, loss: 500, cuts: vec![(Nanos::from_secs(2), Nanos::from_secs(3))] };
+    let scenario = LegScenario::plain(6, legs);
+    let out = played(&scenario);
+    assert!(out.counters.gaps > 100 && out.counters.late == 0, "{:?}", out.counters);
+}
