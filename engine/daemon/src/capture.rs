@@ -19,7 +19,7 @@ use std::thread::JoinHandle;
 use audyn_core::flow::Leg;
 use audyn_sys::{
     BatchReceiver, ClockPair, FlowSocket, Grid, RealtimeRequest, Slab, Slot, SysError, ThreadId, clock,
-    realtime,
+    prefetch, realtime,
 };
 use audyn_units::{Mono, Nanos, Timestamp};
 use rtrb::{Consumer, Producer, RingBuffer};
@@ -31,7 +31,18 @@ use crate::shared::{CaptureShared, FlowShared, Stamps};
 const SLOT_BYTES: usize = 1_536;
 
 /// Datagrams taken by one system call.
-const BATCH: usize = 64;
+pub(crate) const BATCH: usize = 64;
+
+/// How many more datagrams a turn's first call asks for than the turn before took: a flow's packets come one more or one less
+/// a turn, and one more must be asked for than comes, or a second call is needed to see that this was all.
+const MARGIN: usize = 4;
+
+/// Slots that must be under way before any is taken back. Few, since what was just read is still in the cache.
+const TAKE_BACK: usize = 32;
+
+/// Slots that are fetched into the cache ahead of a turn, at most: a turn's at 1 ms. Of more, the first are in use when the
+/// last come.
+const FORESEEN: usize = 8;
 
 /// Flows that can be open at once.
 pub(crate) const MAX_FLOWS: usize = 64;
@@ -60,6 +71,10 @@ pub(crate) struct CapturePort {
     returned: Consumer<Slot>,
     filled: Producer<Filled>,
     shared: Arc<FlowShared>,
+    /// Datagrams of the turn before.
+    usual: usize,
+    /// Bytes of the last one.
+    usual_bytes: usize,
     /// Up to when the socket was emptied: what comes out of it next arrived later.
     emptied: Timestamp<Mono>,
     /// The last arrival that was passed on.
@@ -90,6 +105,16 @@ pub(crate) struct WorkerPort {
     pub(crate) shared: Arc<FlowShared>,
 }
 
+impl CapturePort {
+    /// Has the memory fetched that this turn will write: as many slots as were filled before, as far as they were.
+    fn foresee(&self) {
+        prefetch(&self.shared.captured_until);
+        for slot in self.free.iter().rev().take(self.usual.min(FORESEEN)) {
+            prefetch(&self.slab.bytes(slot)[..self.usual_bytes.min(SLOT_BYTES)]);
+        }
+    }
+}
+
 /// Makes both ends of a flow with `slots` slots between them. Each ring holds all of them, so neither can be full.
 pub(crate) fn connect(
     flow: u32,
@@ -98,7 +123,8 @@ pub(crate) fn connect(
     shared: &Arc<FlowShared>,
 ) -> Result<(Box<CapturePort>, WorkerPort), SysError> {
     let (slab, free) = Slab::new(slots, SLOT_BYTES)?;
-    let (filled_in, filled_out) = RingBuffer::new(slots);
+    let (mut filled_in, mut filled_out) = RingBuffer::new(slots);
+    let free = once_around(free, &mut filled_in, &mut filled_out);
     let (returned_in, returned_out) = RingBuffer::new(slots);
     let capture = CapturePort {
         flow,
@@ -110,12 +136,39 @@ pub(crate) fn connect(
         returned: returned_out,
         filled: filled_in,
         shared: Arc::clone(shared),
+        usual: 0,
+        usual_bytes: 0,
         emptied: Timestamp::ZERO,
         last_arrival: Timestamp::ZERO,
         card: None,
     };
     let worker = WorkerPort { slab, filled: filled_out, returned: returned_in, shared: Arc::clone(shared) };
     Ok((Box::new(capture), worker))
+}
+
+/// Sends all slots once through the ring that the capture thread writes, so that its memory is present even where it could
+/// not be locked: a page that is not there yet is a wait for the kernel's allocator. (The other ring is the worker's to write.)
+fn once_around(
+    free: Vec<Slot>,
+    ring_in: &mut Producer<Filled>,
+    ring_out: &mut Consumer<Filled>,
+) -> Vec<Slot> {
+    let slots = free.len();
+    for slot in free {
+        let empty = Filled {
+            slot,
+            len: 0,
+            truncated: false,
+            arrival: Timestamp::ZERO,
+            sender: IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED),
+        };
+        assert!(ring_in.push(empty).is_ok(), "the ring holds as many as there are slots");
+    }
+    let mut back = Vec::with_capacity(slots);
+    while let Ok(filled) = ring_out.pop() {
+        back.push(filled.slot);
+    }
+    back
 }
 
 /// Says to the capture thread which flows there are.
@@ -245,6 +298,7 @@ fn run(
     // Not capture yet: what follows is all that the thread ever allocates.
     let mut receiver = BatchReceiver::new(BATCH);
     let mut ports: Vec<Box<CapturePort>> = Vec::with_capacity(MAX_PORTS);
+    realtime::prefault_stack();
     let _ = realtime::set_thread_name("audyn-capture");
 
     while !shared.stop.load(Acquire) {
@@ -282,7 +336,16 @@ fn run(
                 }
             }
         }
-        for port in &mut ports {
+        for at in 0..ports.len() {
+            // 64 flows and what else a machine does drive each other out of the cache between two turns. What the next
+            // flows will need comes while the kernel works for this one.
+            if let Some(port) = ports.get(at + 2) {
+                prefetch(&**port);
+            }
+            if let Some(port) = ports.get(at + 1) {
+                port.foresee();
+            }
+            let port = &mut ports[at];
             let CapturePort { former, .. } = &mut **port;
             if let Some(socket) = former.take() {
                 if drain(port, Some(&socket), &mut receiver, &clocks, shared) {
@@ -302,17 +365,27 @@ fn run(
 
 /// Takes all that the kernel holds for one flow, as far as slots reach, from its socket or from the one that was before.
 /// Tells whether that is empty.
-fn drain(
+pub(crate) fn drain(
     port: &mut CapturePort,
     from: Option<&FlowSocket>,
     receiver: &mut BatchReceiver,
     clocks: &ClockPair,
     shared: &CaptureShared,
 ) -> bool {
-    while let Ok(slot) = port.returned.pop() {
-        port.free.push(slot);
-    }
-    let CapturePort { socket, slab, free, filled, shared: flow, emptied, last_arrival, card, .. } = port;
+    take_back(port);
+    let CapturePort {
+        socket,
+        slab,
+        free,
+        filled,
+        shared: flow,
+        usual,
+        usual_bytes,
+        emptied,
+        last_arrival,
+        card,
+        ..
+    } = port;
     let former = from.is_some();
     let socket = from.unwrap_or(socket);
     let link = card.as_mut().and_then(|card| {
@@ -320,14 +393,15 @@ fn drain(
         card.link
     });
     let mut taken = 0;
+    let mut most = *usual + MARGIN;
     let empty = loop {
         if free.is_empty() {
             // What waits in the kernel keeps its receive time; nothing is lost until its buffer is full.
             shared.slots_exhausted.fetch_add(1, Relaxed);
             break false;
         }
-        let asked = free.len().min(receiver.batch());
-        let result = receiver.recv_into(socket.as_fd(), slab, free, |slot, datagram| {
+        let asked = free.len().min(receiver.batch()).min(most);
+        let result = receiver.recv_at_most(asked, socket.as_fd(), slab, free, |slot, datagram| {
             let kernel = datagram.kernel_time.map_or(clocks.at, |utc| clocks.to_mono(utc));
             let by_card =
                 link.zip(datagram.card_time).and_then(|(link, phc)| believed(link.to_mono(phc)?, kernel));
@@ -335,6 +409,7 @@ fn drain(
             let told = by_card.unwrap_or(kernel);
             let arrival = plausible(told, *emptied, *last_arrival, clocks.at);
             *last_arrival = arrival;
+            *usual_bytes = datagram.len;
             if let Some(dropped) = datagram.dropped {
                 flow.kernel_dropped.store(dropped, Relaxed);
             }
@@ -349,7 +424,8 @@ fn drain(
         });
         match result {
             Ok(count) => {
-                taken += count as u64;
+                taken += count;
+                most = receiver.batch();
                 if count < asked {
                     *emptied = clocks.at;
                     if !former {
@@ -368,8 +444,21 @@ fn drain(
             }
         }
     };
-    shared.datagrams.fetch_add(taken, Relaxed);
+    *usual = taken;
+    shared.datagrams.fetch_add(taken as u64, Relaxed);
     empty
+}
+
+/// Takes back the slots that the worker has read, once there are some: to look is to wait for a line of the worker's cache.
+fn take_back(port: &mut CapturePort) {
+    if port.slab.slots() - port.free.len() < TAKE_BACK && !port.free.is_empty() {
+        return;
+    }
+    let waiting = port.returned.slots();
+    if let Ok(slots) = port.returned.read_chunk(waiting) {
+        // There is room for all slots, so this allocates nothing.
+        port.free.extend(slots);
+    }
 }
 
 /// The arrival of a datagram, from what the kernel's clock told. That is the clock of the day, and when it is set while the

@@ -110,8 +110,9 @@ pub(crate) struct FlowShared {
     pub(crate) status: Mutex<FlowStatus>,
 }
 
-/// What a worker tells of a flow.
+/// What a worker tells of a flow. On cache lines of its own: the capture thread writes what stands before it.
 #[derive(Debug, Default, Clone)]
+#[repr(align(64))]
 pub(crate) struct FlowStatus {
     pub(crate) counters: FlowCounters,
     pub(crate) position: FrameIndex,

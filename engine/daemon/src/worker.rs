@@ -45,7 +45,7 @@ pub(crate) enum Order {
     Together(Vec<Order>),
 }
 
-struct FlowWorker {
+pub(crate) struct FlowWorker {
     flow: u32,
     shared: Arc<FlowShared>,
     ports: Ports,
@@ -125,7 +125,7 @@ fn turn(flows: &mut Vec<FlowWorker>, inbox: &Inbox<Order>, clock: &ClockShared, 
     }
 }
 
-fn obey(flows: &mut Vec<FlowWorker>, order: Order) {
+pub(crate) fn obey(flows: &mut Vec<FlowWorker>, order: Order) {
     let find = |flows: &mut Vec<FlowWorker>, id: u32| flows.iter().position(|flow| flow.flow == id);
     match order {
         Order::AddFlow { flow, shared, ports, receiver, taps } => flows.push(FlowWorker {
@@ -206,7 +206,7 @@ impl FlowWorker {
         }
     }
 
-    fn turn(&mut self, reading: TaiReading, last: bool) {
+    pub(crate) fn turn(&mut self, reading: TaiReading, last: bool) {
         // Read before the rings: what the kernel had up to then lies in them.
         let captured = self.ports.begin_turn();
         let now = reading.at;

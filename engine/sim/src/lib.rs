@@ -26,6 +26,7 @@ mod rubbish;
 mod scenario;
 mod tape;
 mod timed;
+mod trace;
 mod world;
 
 pub use chance::Dice;
@@ -36,4 +37,5 @@ pub use rubbish::Rubbish;
 pub use scenario::{Break, Kind, Scenario};
 pub use tape::{Stretch, Tape};
 pub use timed::{Expected, Happening, Timed};
+pub use trace::Step;
 pub use world::World;

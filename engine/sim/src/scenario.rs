@@ -14,7 +14,7 @@ use audyn_units::{
 use crate::{Dice, Path, Rubbish, Stream, World};
 
 /// When a scenario's sender starts, on the receiver's clock.
-const START: Timestamp<Mono> = Timestamp::from_nanos(77_123_456_789);
+pub(crate) const START: Timestamp<Mono> = Timestamp::from_nanos(77_123_456_789);
 
 /// Where the first frame received is to stand.
 const BASE: FrameIndex = FrameIndex(1_000_000);
@@ -145,15 +145,20 @@ impl Scenario {
             let stream = Stream { number: self.stream.number + 1, first: FrameIndex(0) };
             world.add_stranger(config.clone(), stream, *path).expect("a stranger is drawn like a sender");
         }
-        if self.rubbish > 0 {
-            let bytes = self.config.format.payload_bytes();
-            let times = (START, START + self.nanos(self.frames()));
-            world.add_rubbish(Rubbish::new(self.flow(), bytes, self.seed, self.rubbish, times));
+        if let Some(rubbish) = self.draw_rubbish() {
+            world.add_rubbish(rubbish);
         }
         for &(from, length) in &self.stalls {
             world.stall(from, length);
         }
         world
+    }
+
+    /// The rubbish that is mixed in, if any.
+    pub(crate) fn draw_rubbish(&self) -> Option<Rubbish> {
+        let bytes = self.config.format.payload_bytes();
+        let times = (START, START + self.nanos(self.frames()));
+        (self.rubbish > 0).then(|| Rubbish::new(self.flow(), bytes, self.seed, self.rubbish, times))
     }
 
     /// Where the recording starts.

@@ -23,10 +23,14 @@
 //!
 //! # Procedures
 //! The slab's tests also run under Miri (`cargo +nightly miri test -p audyn-sys slab`), where plain allocation stands
-//! in for `mmap`.
+//! in for `mmap`. `examples/` holds both ends of `ci/bench/capture`: a sender, and the bare receive loop that capture is held against.
+//! The feature `guard` adds an allocator for tests that ends the process when a marked thread allocates.
 
 pub mod clock;
 mod error;
+#[cfg(feature = "guard")]
+#[expect(unsafe_code, reason = "an allocator is unsafe to implement; this one is for tests")]
+pub mod guard;
 mod inherited;
 mod interfaces;
 mod membership;
@@ -35,6 +39,8 @@ mod membership;
     reason = "ioctls of hardware clocks and of ethtool, and adjtimex, have no safe wrapper"
 )]
 pub mod phc;
+#[expect(unsafe_code, reason = "a processor's hint is an intrinsic")]
+mod prefetch;
 pub mod realtime;
 #[expect(
     unsafe_code,
@@ -55,6 +61,7 @@ pub use inherited::inherited;
 pub use interfaces::{InterfaceInfo, InterfaceRef, interfaces};
 pub use membership::{Membership, Memberships, Rejoined};
 pub use phc::{CrossMethod, CrossStamp, InterfaceStamps, Phc};
+pub use prefetch::prefetch;
 pub use realtime::{RealtimeRequest, ThreadId, ThreadState};
 pub use recv::{BatchReceiver, Datagram};
 pub use slab::{Slab, Slot};

@@ -124,6 +124,15 @@ pub fn lock_memory() -> Result<(), SysError> {
     })
 }
 
+/// Touches the next 64 KiB of the calling thread's stack, so that it finds them present later. Where memory is locked they are
+/// already; where that right is missing, a thread's first deep call would wait for a page.
+#[inline(never)]
+pub fn prefault_stack() {
+    // Longer than any call path of the capture thread by far, and a small part of the 2 MiB that a thread has.
+    let mut room = [0u8; 64 * 1024];
+    std::hint::black_box(&mut room);
+}
+
 /// The CPUs that the kernel keeps for whoever asks (`isolcpus=`), ascending; empty if none.
 ///
 /// # Errors

@@ -4,6 +4,7 @@
 mod common;
 mod engine;
 mod legs;
+mod rights;
 mod selftest;
 mod socket;
 mod watchdog;
