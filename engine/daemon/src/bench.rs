@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use audyn_core::archive::ArchivePolicy;
 use audyn_core::channels::ChannelMap;
-use audyn_core::flow::{FlowFormat, Receiver};
+use audyn_core::flow::{FlowFormat, Leg, Receiver};
 use audyn_sys::{BatchReceiver, ClockPair, FlowSocket, FlowSocketConfig};
 use audyn_units::{ChannelCount, Encoding, FrameIndex, PayloadType, SampleRate};
 use jiff::tz::TimeZone;
@@ -16,6 +16,7 @@ use jiff::tz::TimeZone;
 use crate::capture::{self, CapturePort};
 use crate::error::EngineError;
 use crate::feed::{self, Cutting, FeedEnd};
+use crate::legs::Ports;
 use crate::shared::{CaptureShared, ClockShared, FlowShared, SharedLevels};
 use crate::tap::Tap;
 use crate::worker::{self, FlowWorker, Order};
@@ -64,7 +65,10 @@ impl FlowPath {
             FlowFormat { encoding: Encoding::L24, rate, channels, payload_type: PayloadType::DYNAMIC };
         let receiver = Box::new(Receiver::new(format, FrameIndex(0)));
         let mut flows = Vec::new();
-        worker::obey(&mut flows, Order::AddFlow { flow: 0, port: worker_port, receiver, taps: vec![tap] });
+        let mut ports = Ports::default();
+        ports.add(Leg::First, worker_port);
+        let shared = Arc::clone(&status);
+        worker::obey(&mut flows, Order::AddFlow { flow: 0, shared, ports, receiver, taps: vec![tap] });
         let (receiver, shared) = (BatchReceiver::new(capture::BATCH), CaptureShared::default());
         let clock = ClockShared::default();
         Ok(Self { to, port, receiver, shared, clock, flows, end, status })

@@ -7,7 +7,7 @@ use audyn_units::{Mono, Nanos, Timestamp};
 
 use crate::lane::AudioLane;
 use crate::scenario::START;
-use crate::{Rubbish, Scenario, Stream};
+use crate::{LegFaults, Rubbish, Scenario, Stream};
 
 /// One call of a receiver.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,7 +22,8 @@ impl Scenario {
     /// All that a receiver is told in this scenario.
     pub fn trace(&self) -> Vec<Step> {
         let lane = |(config, stream, path)| {
-            AudioLane::new(config, stream, path).expect("a scenario draws only what a sender can do")
+            AudioLane::new(config, stream, path, LegFaults::default())
+                .expect("a scenario draws only what a sender can do")
         };
         let mut lanes = vec![lane((self.config.clone(), self.stream, self.path))];
         if let Some((config, path)) = &self.stranger {

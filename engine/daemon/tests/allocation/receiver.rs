@@ -1,11 +1,11 @@
 //! The receiver allocates all that it will ever need when it is made, whatever comes then.
 
 use audyn_core::clock::TaiReading;
-use audyn_core::flow::{FlowEvent, FlowSink, Gap, Placed, Receiver};
+use audyn_core::flow::{FlowEvent, FlowSink, Gap, Leg, Placed, Receiver};
 use audyn_core::meter::Meter;
 use audyn_sim::{Kind, Scenario, Step};
 use audyn_sys::guard;
-use audyn_units::{ClockQuality, FrameCount, FrameIndex, Mono, Nanos, Timestamp};
+use audyn_units::{ClockQuality, FrameCount, FrameIndex, Mono, Nanos, SkewClass, Timestamp};
 
 /// Seeds of each kind; `seeds` in audyn-sim plays hundreds, this one only asks for memory.
 const SEEDS: u64 = 16;
@@ -52,17 +52,24 @@ fn locked(now: Timestamp<Mono>) -> TaiReading {
     }
 }
 
-/// Plays a scenario; returns what was heard of it: gaps and events.
-fn play(scenario: &Scenario) -> (u64, u64) {
+/// Plays a scenario, on one leg or the same on two; returns what was heard of it: gaps and events.
+fn play(scenario: &Scenario, legs: &[Leg]) -> (u64, u64) {
     let steps = scenario.trace();
     let flow = scenario.flow();
-    let mut receiver = Receiver::new(flow, scenario.base());
+    let mut receiver = match legs {
+        [_] => Receiver::new(flow, scenario.base()),
+        _ => Receiver::with_second_leg(flow, scenario.base(), SkewClass::A),
+    };
     let mut sink = Metered { meter: Meter::new(flow.channels), next: scenario.base(), events: 0, gaps: 0 };
     guard::without_allocation(|| {
         let mut read = None;
         for step in &steps {
             match step {
-                Step::Packet(arrival, datagram) => receiver.on_packet(*arrival, datagram, &mut sink),
+                Step::Packet(arrival, datagram) => {
+                    for &leg in legs {
+                        receiver.on_leg_packet(leg, *arrival, datagram, &mut sink);
+                    }
+                }
                 Step::Time(now) => {
                     if scenario.seed % 2 == 1 {
                         receiver.on_clock(locked(*now), &mut sink);
@@ -75,7 +82,7 @@ fn play(scenario: &Scenario) -> (u64, u64) {
                 }
             }
         }
-        receiver.on_oversized();
+        receiver.on_oversized(Leg::First);
         receiver.flush(&mut sink);
     });
     assert!(receiver.counters().received > 0, "audio came");
@@ -84,8 +91,11 @@ fn play(scenario: &Scenario) -> (u64, u64) {
 
 #[test]
 fn nothing_is_allocated_after_the_start_in_any_scenario() {
-    for kind in [Kind::Steady, Kind::Broken] {
-        let heard: Vec<(u64, u64)> = (0..SEEDS).map(|seed| play(&Scenario::draw(kind, seed))).collect();
+    let legs: [&[Leg]; 2] = [&[Leg::First], &Leg::ALL];
+    for (kind, legs) in
+        [Kind::Steady, Kind::Broken].into_iter().flat_map(|kind| legs.map(|legs| (kind, legs)))
+    {
+        let heard: Vec<(u64, u64)> = (0..SEEDS).map(|seed| play(&Scenario::draw(kind, seed), legs)).collect();
         let gaps: u64 = heard.iter().map(|(gaps, _)| gaps).sum();
         let events: u64 = heard.iter().map(|(_, events)| events).sum();
         assert!(
