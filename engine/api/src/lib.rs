@@ -29,6 +29,7 @@ mod legs;
 mod message;
 mod selftest;
 mod snapshot;
+mod stats;
 mod timing;
 
 pub use clock::{
@@ -49,6 +50,7 @@ pub use snapshot::{
     CaptureStats, ChannelLevel, DiskState, FlowCounters, FlowSnapshot, FlowState, GapCause, GapEntry,
     LevelsFrame, RecorderLevels, RecorderSnapshot, RecorderState, Snapshot,
 };
+pub use stats::{INTERVAL_EDGES_NANOS, LATENESS_EDGES_NANOS, LegPeriod, LegStatistics, WakeupLateness};
 pub use timing::{FlowTiming, Placement};
 
 /// The version of this contract. Client and engine must have the same one.

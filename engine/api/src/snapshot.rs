@@ -9,6 +9,7 @@ use crate::clock::{ClockSnapshot, StampKind};
 use crate::config::{RecorderId, SourceId};
 use crate::diagnosis::Diagnosis;
 use crate::legs::LegSnapshot;
+use crate::stats::{LegStatistics, WakeupLateness};
 use crate::timing::FlowTiming;
 
 /// The state of the whole engine at an instant.
@@ -36,6 +37,8 @@ pub struct Snapshot {
     pub warnings: Vec<String>,
     /// What is known of the clock.
     pub clock: ClockSnapshot,
+    /// How late the capture thread wakes.
+    pub lateness: WakeupLateness,
 }
 
 /// The capture thread's counters since start.
@@ -110,6 +113,8 @@ pub struct FlowSnapshot {
     pub stamps: StampKind,
     /// Its legs, in configured order: one, or two where it is protected by a second (ST 2022-7).
     pub legs: Vec<LegSnapshot>,
+    /// Statistics of each leg, in order; none before the first packet could come.
+    pub statistics: Vec<LegStatistics>,
 }
 
 /// What was counted on a flow since it was opened. Packets unless the name says otherwise.

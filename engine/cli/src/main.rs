@@ -8,6 +8,7 @@
 mod analyze;
 mod capture;
 mod legs;
+mod legs_text;
 mod record;
 mod selftest;
 mod send;

@@ -12,10 +12,13 @@ use audyn_api::{
 };
 use clap::Args;
 
+use crate::legs_text;
+
 const EXAMPLES: &str = "\
 Examples:
   audyn status                                  the engine of this machine
   audyn status --socket /tmp/engine.sock --json the whole snapshot as JSON
+  audyn status --flow desk                      one flow: loss, jitter, TS-DF, DSCP, since the start and over the last minute
 
 Exit codes: 0 every enabled recorder is well, 1 one is not or the engine does not answer, 2 it was asked for wrongly.";
 
@@ -26,6 +29,9 @@ pub(crate) struct StatusArgs {
     /// The engine's socket.
     #[arg(long, value_name = "PATH", default_value = DEFAULT_SOCKET)]
     socket: PathBuf,
+    /// Only this flow, with its statistics: its source's identifier, or its address, as 239.1.2.3:5004.
+    #[arg(long, value_name = "ID")]
+    flow: Option<String>,
 }
 
 /// Why there is nothing to tell, or nothing good.
@@ -37,12 +43,16 @@ pub(crate) enum StatusError {
     Runtime(std::io::Error),
     #[error("{0} cannot record; its line above says why")]
     Unwell(String),
+    #[error("there is no flow {wanted}; those that are received: {known}")]
+    NoFlow { wanted: String, known: String },
 }
 
 impl StatusError {
-    #[expect(clippy::unused_self, reason = "the same shape as the other commands' errors")]
     pub(crate) fn exit_code(&self) -> u8 {
-        1
+        match self {
+            Self::NoFlow { .. } => 2,
+            Self::Client(_) | Self::Runtime(_) | Self::Unwell(_) => 1,
+        }
     }
 }
 
@@ -57,6 +67,9 @@ pub(crate) fn run(args: &StatusArgs, json: bool) -> Result<(), StatusError> {
             _ => Err(ClientError::Unexpected),
         }
     })?;
+    if let Some(wanted) = &args.flow {
+        return one_flow(&snapshot, wanted, json);
+    }
     if json {
         println!("{}", serde_json::to_string(&snapshot).expect("a snapshot is numbers and words"));
     } else {
@@ -66,6 +79,24 @@ pub(crate) fn run(args: &StatusArgs, json: bool) -> Result<(), StatusError> {
         Some(recorder) => Err(StatusError::Unwell(recorder.id.clone())),
         None => Ok(()),
     }
+}
+
+/// One flow with its statistics.
+fn one_flow(snapshot: &Snapshot, wanted: &str, json: bool) -> Result<(), StatusError> {
+    let name = |flow: &FlowSnapshot| {
+        flow.source.as_ref().map_or_else(|| flow.address.clone(), |id| id.as_str().to_owned())
+    };
+    let Some(flow) = snapshot.flows.iter().find(|flow| name(flow) == wanted || flow.address == wanted) else {
+        let known: Vec<String> = snapshot.flows.iter().map(name).collect();
+        let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+        return Err(StatusError::NoFlow { wanted: wanted.to_owned(), known });
+    };
+    if json {
+        println!("{}", serde_json::to_string(flow).expect("a flow is numbers and words"));
+    } else {
+        print!("{}\n{}", flow_line(flow), legs_text::describe(flow));
+    }
+    Ok(())
 }
 
 /// The snapshot in words.
@@ -83,6 +114,15 @@ fn describe(snapshot: &Snapshot) -> String {
         up / 60 % 60,
     );
     clock_lines(&snapshot.clock, &mut text);
+    let late = &snapshot.lateness;
+    if late.counts.iter().sum::<u64>() > 0 {
+        let _ = writeln!(
+            text,
+            "capture wakes at most {:.3} ms late in the last minute, {:.3} ms since the start",
+            late.last_minute_worst_nanos as f64 / 1e6,
+            late.worst_nanos as f64 / 1e6
+        );
+    }
     for recorder in &snapshot.recorders {
         let _ = writeln!(text, "{}", recorder_line(recorder));
         for error in &recorder.errors {

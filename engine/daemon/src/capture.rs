@@ -57,6 +57,9 @@ pub(crate) struct Filled {
     pub(crate) truncated: bool,
     pub(crate) arrival: Timestamp<Mono>,
     pub(crate) sender: IpAddr,
+    /// What the IP header said.
+    pub(crate) ttl: Option<u8>,
+    pub(crate) dscp: Option<u8>,
 }
 
 /// The capture thread's end of a flow.
@@ -307,6 +310,7 @@ fn run(
         let clocks = ClockPair::sample();
         let lateness = (clocks.at - tick.at).0.max(0) as u64;
         shared.worst_lateness.fetch_max(lateness, Relaxed);
+        shared.lateness.note(clocks.at, lateness);
         shared.missed_ticks.fetch_add(tick.missed, Relaxed);
 
         while let Ok(change) = incoming.peek() {
@@ -419,6 +423,8 @@ pub(crate) fn drain(
                 truncated: datagram.truncated,
                 arrival,
                 sender: datagram.source.ip(),
+                ttl: datagram.ttl,
+                dscp: datagram.dscp,
             });
             assert!(pushed.is_ok(), "the ring holds as many as there are slots");
         });

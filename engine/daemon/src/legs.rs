@@ -295,6 +295,8 @@ mod tests {
                 truncated: false,
                 arrival: at(millis),
                 sender: IpAddr::from([127, 0, 0, 1]),
+                ttl: None,
+                dscp: None,
             };
             assert!(self.filled.push(filled).is_ok());
         }

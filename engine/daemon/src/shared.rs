@@ -8,10 +8,13 @@ use std::sync::atomic::{AtomicBool, AtomicI32, AtomicI64, AtomicU8, AtomicU32, A
 use std::sync::{Arc, Mutex};
 
 use audyn_core::clock::TaiReading;
+use audyn_core::flow::stats::LegReading;
 use audyn_core::flow::{FlowCounters, Gap, LegReport, Placement};
 use audyn_core::meter::Levels;
 use audyn_sys::ClockPair;
 use audyn_units::{ClockQuality, FrameCount, FrameIndex, Nanos, Ssrc, Timestamp, Utc};
+
+use crate::lateness::Lateness;
 
 /// The capture thread's counters.
 #[derive(Debug, Default)]
@@ -22,6 +25,8 @@ pub(crate) struct CaptureShared {
     pub(crate) missed_ticks: AtomicU64,
     /// Worst wake-up after its tick, in nanoseconds.
     pub(crate) worst_lateness: AtomicU64,
+    /// How late it woke, by length and over the last minute.
+    pub(crate) lateness: Lateness,
     /// Datagrams taken.
     pub(crate) datagrams: AtomicU64,
     /// Turns on which a flow had no free slot.
@@ -108,6 +113,8 @@ pub(crate) struct FlowShared {
     pub(crate) stamps: AtomicU8,
     /// What the worker tells once a turn.
     pub(crate) status: Mutex<FlowStatus>,
+    /// What the worker tells of each leg, four times a second.
+    pub(crate) statistics: Mutex<[Option<LegReading>; 2]>,
 }
 
 /// What a worker tells of a flow. On cache lines of its own: the capture thread writes what stands before it.

@@ -12,6 +12,7 @@ use audyn_sys::clock;
 
 use crate::diagnosis::Facts;
 use crate::engine::{Engine, FlowEntry, RecorderEntry, lock};
+use crate::legmeter;
 use crate::legs;
 use crate::shared::{FlowStatus, Stamps};
 
@@ -39,6 +40,7 @@ impl Engine {
             recorders: self.recorders().iter().map(|entry| self.recorder_snapshot(entry)).collect(),
             warnings: self.warnings().to_vec(),
             clock: self.keeper.snapshot(),
+            lateness: capture.lateness.read(clock::mono_now(), capture.worst_lateness.load(Relaxed)),
         }
     }
 
@@ -161,6 +163,7 @@ fn flow_snapshot(flow: &FlowEntry) -> FlowSnapshot {
         timing: timing(&status),
         stamps: stamps(flow.shared.stamps.load(Relaxed)),
         legs: legs::snapshots(&flow.source, &flow.legs, &status),
+        statistics: lock(&flow.shared.statistics).iter().flatten().map(legmeter::statistics).collect(),
     }
 }
 

@@ -21,6 +21,7 @@ use audyn_units::{Mono, Nanos, Timestamp};
 
 use crate::capture::WorkerPort;
 use crate::feed::{Done, Feed};
+use crate::legmeter::LegMeter;
 use crate::legs::Ports;
 use crate::shared::{ClockShared, FlowShared, FlowStatus};
 use crate::tap::{Tap, Taps};
@@ -62,6 +63,7 @@ pub(crate) struct FlowWorker {
     placed: Option<Placed>,
     /// Until then it takes what waited before it began only as fast as the disk writer does.
     catch_up: Timestamp<Mono>,
+    meters: [LegMeter; 2],
 }
 
 /// The handle of a running worker. Dropping it ends the thread.
@@ -132,6 +134,7 @@ pub(crate) fn obey(flows: &mut Vec<FlowWorker>, order: Order) {
             flow,
             shared,
             ports,
+            meters: [LegMeter::new(receiver.format()), LegMeter::new(receiver.format())],
             receiver: *receiver,
             taps,
             ending: Vec::new(),
@@ -237,8 +240,11 @@ impl FlowWorker {
                 receiver.on_oversized(leg);
             } else {
                 let before = receiver.counters().received;
+                let late = receiver.counters().late;
                 let bytes = self.ports.bytes(leg, &filled);
                 receiver.on_leg_packet(leg, filled.arrival, bytes, &mut sink);
+                let late = receiver.counters().late - late;
+                self.meters[leg.index()].take(&filled, bytes, receiver, &reading, late);
                 if receiver.counters().received > before {
                     self.sender = Some(filled.sender);
                     self.ports.senders[leg.index()] = Some(filled.sender);
@@ -265,6 +271,13 @@ impl FlowWorker {
         }
         self.ending.retain(|feed| !feed.is_finished());
         self.publish(now);
+        for (n, meter) in self.meters.iter_mut().enumerate() {
+            if let Some(reading) = meter.due(now)
+                && let Ok(mut told) = self.shared.statistics.try_lock()
+            {
+                told[n] = Some(reading).filter(|reading| reading.ssrc.is_some());
+            }
+        }
     }
 
     fn publish(&self, now: Timestamp<Mono>) {

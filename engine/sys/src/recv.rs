@@ -1,7 +1,8 @@
 //! The batched receive: many datagrams by one system call, straight into slots.
 //!
 //! Owns: the preallocated headers of `recvmmsg(2)` and the reading of what comes beside the bytes: sender, kernel
-//! receive time (`SO_TIMESTAMPNS`), the card's (`SO_TIMESTAMPING`), count of what the socket dropped (`SO_RXQ_OVFL`).
+//! receive time (`SO_TIMESTAMPNS`), the card's (`SO_TIMESTAMPING`), count of what the socket dropped (`SO_RXQ_OVFL`), and what the
+//! IP header said (`IP_RECVTTL`, `IP_RECVTOS` and their IPv6 twins).
 //! Never: allocates after [`BatchReceiver::new`], waits, logs, looks into a datagram, or loses a slot.
 
 use std::io;
@@ -32,6 +33,10 @@ pub struct Datagram {
     /// socket was made. `None` until the first drop, or without `SO_RXQ_OVFL`. Full buffer and bad checksum
     /// count alike.
     pub dropped: Option<u32>,
+    /// Hops that were left: IPv4's TTL or IPv6's hop limit, if the socket asks for it.
+    pub ttl: Option<u8>,
+    /// Differentiated services code point, 0 to 63 (RFC 2474 §3), if the socket asks for it. Reported, never a reason to refuse.
+    pub dscp: Option<u8>,
 }
 
 /// Room for a sender of either family; both start with the family, and any bits are valid in either.
@@ -42,8 +47,8 @@ union Name {
     v6: libc::sockaddr_in6,
 }
 
-/// Room for the control messages that we ask for, a timespec (16 bytes), three of them, and a u32, each with its header: 120 bytes
-/// on 64-bit Linux; the rest is for what else a caller's socket has switched on. Aligned as a `cmsghdr` must be.
+/// Room for the control messages that we ask for, a timespec (16 bytes), three of them, a u32, a TTL and a traffic class, each with its
+/// header: 168 bytes on 64-bit Linux; the rest is for what else a caller's socket has switched on. Aligned as a `cmsghdr` must be.
 #[repr(C, align(8))]
 struct Control([u8; 256]);
 
@@ -184,7 +189,8 @@ impl BatchReceiver {
     /// What the last call told of its `n`th datagram.
     fn datagram(&self, n: usize) -> Datagram {
         let header = &self.headers[n];
-        let Beside { kernel_time, card_time, dropped } = control_of(&header.msg_hdr, &self.controls[n]);
+        let Beside { kernel_time, card_time, dropped, ttl, dscp } =
+            control_of(&header.msg_hdr, &self.controls[n]);
         Datagram {
             // Without MSG_TRUNC among the flags asked for, the length is what was stored (recvmsg(2)).
             len: header.msg_len as usize,
@@ -193,6 +199,8 @@ impl BatchReceiver {
             card_time,
             source: source_of(&self.names[n], header.msg_hdr.msg_namelen as usize),
             dropped,
+            ttl,
+            dscp,
         }
     }
 }
@@ -229,9 +237,11 @@ struct Beside {
     kernel_time: Option<Timestamp<Utc>>,
     card_time: Option<Timestamp<Phc>>,
     dropped: Option<u32>,
+    ttl: Option<u8>,
+    dscp: Option<u8>,
 }
 
-/// The receive times and the drop counter, if they are among the control messages.
+/// The receive times, the drop counter and what the IP header said, if they are among the control messages.
 ///
 /// Reads the bytes with checked indices rather than by the `CMSG_` macros, which follow pointers: a few
 /// lines, and no way to leave the buffer.
@@ -258,6 +268,12 @@ fn control_of(header: &libc::msghdr, control: &Control) -> Beside {
             (libc::SOL_SOCKET, libc::SO_RXQ_OVFL) => {
                 beside.dropped = data.first_chunk().map(|&count| u32::from_ne_bytes(count));
             }
+            (libc::IPPROTO_IP, libc::IP_TTL) | (libc::IPPROTO_IPV6, libc::IPV6_HOPLIMIT) => {
+                beside.ttl = integer(data);
+            }
+            // ip(7): one byte; IPv6 tells an int (RFC 3542 §6.5). The upper six bits are the code point.
+            (libc::IPPROTO_IP, libc::IP_TOS) => beside.dscp = data.first().map(|&class| class >> 2),
+            (libc::IPPROTO_IPV6, libc::IPV6_TCLASS) => beside.dscp = integer(data).map(|class| class >> 2),
             _ => {}
         }
         // SAFETY: arithmetic alone. (CMSG_SPACE(n) is CMSG_LEN(0) plus n, rounded up to the alignment.)
@@ -265,6 +281,11 @@ fn control_of(header: &libc::msghdr, control: &Control) -> Beside {
         rest = rest.get(step..).unwrap_or_default();
     }
     beside
+}
+
+/// An int whose value is a byte's.
+fn integer(data: &[u8]) -> Option<u8> {
+    u8::try_from(libc::c_int::from_ne_bytes(*data.first_chunk()?)).ok()
 }
 
 fn timespec<C: Clock>(data: &[u8]) -> Option<Timestamp<C>> {

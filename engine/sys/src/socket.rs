@@ -33,8 +33,8 @@ pub struct FlowSocketConfig {
     pub receive_buffer: usize,
 }
 
-/// A bound and joined UDP socket: non-blocking, close-on-exec, with kernel receive times (`SO_TIMESTAMPNS`) and
-/// the drop counter (`SO_RXQ_OVFL`) on.
+/// A bound and joined UDP socket: non-blocking, close-on-exec, with kernel receive times (`SO_TIMESTAMPNS`), the drop
+/// counter (`SO_RXQ_OVFL`), TTL and traffic class (`IP_RECVTTL`, `IP_RECVTOS` and IPv6's) on.
 ///
 /// A multicast socket shares its port (`SO_REUSEADDR`): each one hears all datagrams. A unicast socket doesn't, since
 /// of two on one address only the later one would hear, silently.
@@ -317,8 +317,16 @@ fn set_receive_options(socket: &Socket, address: IpAddr) -> io::Result<()> {
     setsockopt(socket, sockopt::ReceiveTimestampns, &true)?;
     setsockopt(socket, sockopt::RxqOvfl, &1)?;
     match address {
-        IpAddr::V4(_) => socket.set_multicast_all_v4(false),
-        IpAddr::V6(_) => socket.set_multicast_all_v6(false),
+        IpAddr::V4(_) => {
+            setsockopt(socket, sockopt::Ipv4RecvTtl, &true)?;
+            socket.set_recv_tos_v4(true)?;
+            socket.set_multicast_all_v4(false)
+        }
+        IpAddr::V6(_) => {
+            socket.set_recv_hoplimit_v6(true)?;
+            socket.set_recv_tclass_v6(true)?;
+            socket.set_multicast_all_v6(false)
+        }
     }
 }
 

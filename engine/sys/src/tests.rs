@@ -126,6 +126,38 @@ fn ipv6_unicast_arrives() {
     assert!(bench.got[0].1.kernel_time.is_some());
 }
 
+#[test]
+fn what_the_ip_header_said_comes_with_the_datagram() {
+    for address in ["127.0.0.1", "::1"] {
+        if address == "::1" && !loopback().find().unwrap().addresses.contains(&Ipv6Addr::LOCALHOST.into()) {
+            println!("path: no IPv6 here");
+            continue;
+        }
+        let socket = open(address, 0);
+        let sender = UdpSocket::bind((address, 0)).unwrap();
+        let options = socket2::SockRef::from(&sender);
+        for (ttl, dscp) in [(15, 34), (1, 46), (255, 0), (64, 63)] {
+            if address == "::1" {
+                options.set_unicast_hops_v6(ttl).unwrap();
+                options.set_tclass_v6(dscp << 2 | 1).unwrap();
+            } else {
+                options.set_ttl_v4(ttl).unwrap();
+                options.set_tos_v4(dscp << 2 | 1).unwrap();
+            }
+            sender.send_to(b"x", socket.local_address()).unwrap();
+            let mut bench = Bench::new(4, 4);
+            bench.collect(&socket, 1);
+            let datagram = bench.got[0].1;
+            assert_eq!(
+                (datagram.ttl, datagram.dscp),
+                (u8::try_from(ttl).ok(), u8::try_from(dscp).ok()),
+                "{address}"
+            );
+            assert!(datagram.kernel_time.is_some());
+        }
+    }
+}
+
 /// IPv6 has no multicast route on `lo` of itself, so the other interfaces are tried too, with groups of interface-local
 /// scope: their datagrams come back to this machine and never reach the wire.
 #[test]

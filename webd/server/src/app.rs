@@ -19,7 +19,7 @@ use crate::error::Error;
 use crate::extract::MAX_BODY;
 use crate::options::DEFAULT_IMAGE_REPORT;
 use crate::page::{self, Lookup};
-use crate::{assets, control, guard, levels, recorders, system};
+use crate::{assets, control, flows, guard, levels, metrics, recorders, system};
 
 /// What all routes share. Clones share it.
 #[derive(Debug, Clone)]
@@ -68,6 +68,8 @@ impl App {
         let routes = assets::add_routes(routes);
         let routes = levels::add_routes(routes);
         let routes = system::add_routes(routes);
+        let routes = flows::add_routes(routes);
+        let routes = metrics::add_routes(routes);
         routes
             .fallback(fallback)
             .method_not_allowed_fallback(async |method: Method| Error::Method(method.to_string()))

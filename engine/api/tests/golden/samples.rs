@@ -4,10 +4,11 @@ use audyn_api::{
     ArchiveCheck, ArchiveClock, ArchiveConfig, CaptureRights, CaptureStats, ChannelLevel, ClientFrame,
     ClockAlarm, ClockAlarmKind, ClockConfig, ClockSnapshot, ConfigDocument, DeletedFile, Diagnosis,
     DiskState, Event, FlowCounters, FlowSnapshot, FlowState, FlowTiming, FormatConfig, GapCause, GapEntry,
-    GlobalConfig, Layout, LegConfig, LegCounters, LegSnapshot, LegState, LevelsFrame, MAGIC, Placement,
-    PtpChoice, PtpSnapshot, PtpState, RecorderConfig, RecorderId, RecorderLevels, RecorderSnapshot,
-    RecorderState, Refusal, RefusalKind, Reply, Request, SelfTestReport, ServerFrame, SilenceCause, Snapshot,
-    SourceConfig, SourceId, StampKind, Subscription, TaiSource, VERSION,
+    GlobalConfig, INTERVAL_EDGES_NANOS, LATENESS_EDGES_NANOS, Layout, LegConfig, LegCounters, LegPeriod,
+    LegSnapshot, LegState, LegStatistics, LevelsFrame, MAGIC, Placement, PtpChoice, PtpSnapshot, PtpState,
+    RecorderConfig, RecorderId, RecorderLevels, RecorderSnapshot, RecorderState, Refusal, RefusalKind, Reply,
+    Request, SelfTestReport, ServerFrame, SilenceCause, Snapshot, SourceConfig, SourceId, StampKind,
+    Subscription, TaiSource, VERSION, WakeupLateness,
 };
 use audyn_units::{
     ChannelCount, ClockQuality, Dbfs, Encoding, FrameCount, FrameIndex, PayloadType, SampleRate, SkewClass,
@@ -140,6 +141,46 @@ pub(crate) fn counters() -> FlowCounters {
     }
 }
 
+pub(crate) fn statistics() -> LegStatistics {
+    let period = |from: i64| LegPeriod {
+        packets: from as u64,
+        bytes: from as u64 + 1,
+        lost: from as u64 + 2,
+        lost_frames: from as u64 + 3,
+        reordered: from as u64 + 4,
+        duplicated: from as u64 + 5,
+        late: from as u64 + 6,
+        jitter_mean_nanos: from + 7,
+        jitter_max_nanos: from + 8,
+        ts_df_max_nanos: Some(from + 9),
+        interval_min_nanos: Some(from + 10),
+        interval_max_nanos: Some(from + 11),
+        interval_sum_nanos: from + 12,
+        link_offset_min_nanos: Some(-from),
+        link_offset_max_nanos: None,
+        intervals: (0..=INTERVAL_EDGES_NANOS.len() as u64).collect(),
+    };
+    LegStatistics {
+        ssrc: Some(Ssrc(0xdead_beef)),
+        sender: Some("192.0.2.9".parse().unwrap()),
+        dscps: vec![0, 34],
+        ttl_min: Some(14),
+        ttl_max: Some(15),
+        expected: 5,
+        rfc3550_lost: -1,
+        restarts: 2,
+        timestamp_jumps: 3,
+        strays: 4,
+        foreign: 6,
+        jitter_nanos: 20_833,
+        jitter_ticks: 1,
+        ts_df_nanos: Some(68_000),
+        link_offset_nanos: Some(-7),
+        since_start: period(1_000),
+        last_minute: period(100),
+    }
+}
+
 pub(crate) fn snapshot() -> Snapshot {
     Snapshot {
         at: Timestamp::from_nanos(1_768_050_000_250_000_000),
@@ -179,6 +220,7 @@ pub(crate) fn snapshot() -> Snapshot {
             },
             stamps: StampKind::Hardware,
             legs: legs(),
+            statistics: vec![statistics()],
         }],
         recorders: vec![RecorderSnapshot {
             id: "studio-1".to_owned(),
@@ -199,6 +241,12 @@ pub(crate) fn snapshot() -> Snapshot {
         }],
         warnings: vec!["no SCHED_FIFO".to_owned()],
         clock: clock(),
+        lateness: WakeupLateness {
+            worst_nanos: 90_000,
+            last_minute_worst_nanos: 80_000,
+            sum_nanos: 1_000_000,
+            counts: (0..=LATENESS_EDGES_NANOS.len() as u64).collect(),
+        },
     }
 }
 

@@ -7,10 +7,10 @@ use std::collections::HashMap;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
-use audyn_core::flow::stats::{Arrived, LegStats, Marks};
+use audyn_core::flow::stats::{Arrived, LegStats, Marks, link_offset};
 use audyn_core::flow::{FlowEvent, FlowSink, Gap, Placed, Receiver};
 use audyn_media::{MediaError, PcmDepth, WavSpec, WavWriter};
-use audyn_units::{Encoding, FrameCount, FrameIndex, Mono, Nanos, RtpTime, SampleRate, Timestamp};
+use audyn_units::{Encoding, FrameCount, FrameIndex, Mono, Timestamp};
 use audyn_wire::rtp::Packet;
 
 use super::AnalyzeError;
@@ -203,7 +203,11 @@ pub(super) fn receive(
         let format = flow.form.format;
         let media_offset = flow.media.as_ref().and_then(|media| media.media_clock_offset).unwrap_or(0);
         let clock = shape.first_timestamp().and_then(|(arrival, timestamp)| {
-            let fits = |tai| LINK_OFFSETS.contains(&link_offset(tai, media_offset, timestamp, format.rate).0);
+            let fits = |tai| {
+                LINK_OFFSETS.contains(
+                    &link_offset(Timestamp::from_nanos(tai), media_offset, timestamp, format.rate).0,
+                )
+            };
             match (fits(arrival + tai_offset * 1_000_000_000), fits(arrival)) {
                 (true, _) => Some(CaptureClock::Utc),
                 (false, true) => Some(CaptureClock::Tai),
@@ -302,7 +306,9 @@ impl Line {
                     dscp: Some(datagram.dscp),
                     ttl: Some(datagram.ttl),
                 },
-                link_offset: tai.map(|tai| link_offset(tai, self.media_offset, timestamp, format.rate)),
+                link_offset: tai.map(|tai| {
+                    link_offset(Timestamp::from_nanos(tai), self.media_offset, timestamp, format.rate)
+                }),
             });
         }
         self.latest = self.latest.max(datagram.at);
@@ -337,36 +343,5 @@ impl Merged {
                 self.seen.insert(place, (flow, at));
             }
         }
-    }
-}
-
-/// Arrival less the media time that a timestamp means, to the nanosecond. `tai` is the arrival.
-fn link_offset(tai: i64, media_offset: u32, timestamp: RtpTime, rate: SampleRate) -> Nanos {
-    let frames = rate.frames_in(Nanos(tai));
-    let part = Nanos(tai) - rate.duration(frames);
-    let ticks = RtpTime((frames.0 as u32).wrapping_add(media_offset)).distance_from(timestamp);
-    let span = rate.duration(FrameCount(u64::from(ticks.unsigned_abs())));
-    part + if ticks < 0 { -span } else { span }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn link_offsets_are_exact_to_the_nanosecond() {
-        let rate = SampleRate::HZ_48000;
-        let tai = 1_700_000_000_000_123_456;
-        let frames = rate.frames_in(Nanos(tai)).0 as u32;
-        let of = |ago: i64, offset: u32| {
-            let timestamp = RtpTime(frames.wrapping_add(offset).wrapping_sub(ago as u32));
-            link_offset(tai, offset, timestamp, rate).0
-        };
-        // What has passed of the frame at hand.
-        let part = of(0, 0);
-        assert!((0..20_834).contains(&part), "{part}");
-        assert_eq!(of(48, 0), 1_000_000 + part);
-        assert_eq!(of(48, 2_911_906_980), 1_000_000 + part, "the description's offset falls out");
-        assert_eq!(of(-48, 7), part - 1_000_000, "a timestamp in the future");
     }
 }

@@ -152,6 +152,10 @@ impl Anchor {
         }
     }
 
+    pub(super) fn media_clock_offset(&self) -> u32 {
+        self.media_clock_offset
+    }
+
     pub(super) fn placement(&self) -> Option<(Placement, ClockQuality)> {
         self.placement.map(|placement| (placement, self.quality))
     }

@@ -111,6 +111,11 @@ impl Receiver {
         &self.format
     }
 
+    /// RTP timestamp less media clock, as it was told.
+    pub fn media_clock_offset(&self) -> u32 {
+        self.anchor.media_clock_offset()
+    }
+
     /// What has been counted.
     pub fn counters(&self) -> &FlowCounters {
         &self.counters

@@ -4,6 +4,7 @@
 mod assets;
 mod common;
 mod crowd;
+mod flows;
 mod guard;
 mod levels;
 mod recorders;

@@ -21,7 +21,7 @@ mod tsdf;
 
 use core::net::IpAddr;
 
-use audyn_units::{FrameCount, Mono, Nanos, SampleRate, Ssrc, Timestamp};
+use audyn_units::{FrameCount, Mono, Nanos, RtpTime, SampleRate, Ssrc, Tai, Timestamp};
 use audyn_wire::rtp::Header;
 
 pub use histogram::{INTERVAL_EDGES, INTERVALS, Intervals};
@@ -50,6 +50,21 @@ pub struct Arrived {
     pub marks: Marks,
     /// Arrival less media time, where a clock tells.
     pub link_offset: Option<Nanos>,
+}
+
+/// Arrival less the media time that a timestamp means, to the nanosecond (RFC 7273 §5.2: the timestamp is the reference clock
+/// in frames plus `media_offset`, modulo 2³²). Right within half a turn of the timestamp, 12 hours at 48 kHz.
+pub fn link_offset(
+    arrival: Timestamp<Tai>,
+    media_offset: u32,
+    timestamp: RtpTime,
+    rate: SampleRate,
+) -> Nanos {
+    let since_epoch = Nanos(arrival.as_nanos());
+    let frames = rate.frames_in(since_epoch);
+    let part = since_epoch - rate.duration(frames);
+    let ticks = RtpTime((frames.0 as u32).wrapping_add(media_offset)).distance_from(timestamp);
+    part + span(ticks, rate)
 }
 
 /// What the network headers said. None is "not told", never a value.
@@ -127,6 +142,11 @@ impl LegFigures {
         mean(self.jitter_sum, self.packets.saturating_sub(self.duplicated))
     }
 
+    /// All intervals together.
+    pub fn interval_sum(&self) -> Nanos {
+        Nanos(self.interval_sum as i64)
+    }
+
     /// The mean interval between two arrivals.
     pub fn interval_mean(&self) -> Nanos {
         mean(self.interval_sum, self.intervals.0.iter().sum())
@@ -135,6 +155,43 @@ impl LegFigures {
 
 fn mean(sum: u64, of: u64) -> Nanos {
     Nanos(sum.checked_div(of).map_or(0, |mean| mean as i64))
+}
+
+/// A leg's figures at an instant, to be handed to another thread.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LegReading {
+    /// The source that is followed.
+    pub ssrc: Option<Ssrc>,
+    /// What the network headers said last.
+    pub marks: Marks,
+    /// A bit for each code point that was seen.
+    pub dscps: u64,
+    /// The least and the greatest TTL.
+    pub ttl: Option<(u8, u8)>,
+    /// Packets that should have come (RFC 3550 A.3).
+    pub expected: u64,
+    /// Expected less received, copies counted as received.
+    pub rfc_lost: i64,
+    /// How often the counters began anew.
+    pub restarts: u64,
+    /// How often timestamps jumped while the numbers went on.
+    pub jumps: u64,
+    /// Packets that fitted to nothing.
+    pub strays: u64,
+    /// Packets of another source while this one sent.
+    pub foreign: u64,
+    /// Jitter as it stands.
+    pub jitter: Nanos,
+    /// The same in units of the timestamp.
+    pub jitter_ticks: FrameCount,
+    /// TS-DF of the last whole second.
+    pub ts_df: Option<Nanos>,
+    /// Link offset of the last packet that had one.
+    pub link_offset: Option<Nanos>,
+    /// Figures since the start.
+    pub since_start: LegFigures,
+    /// Figures of the last minute.
+    pub last_minute: LegFigures,
 }
 
 /// The statistics of one leg. See the [module](self) docs.
@@ -428,6 +485,28 @@ impl LegStats {
     /// The least and the greatest TTL that were seen.
     pub fn ttl(&self) -> Option<(u8, u8)> {
         self.ttl
+    }
+
+    /// All figures as they stand at `now`, by value.
+    pub fn reading(&self, now: Timestamp<Mono>) -> LegReading {
+        LegReading {
+            ssrc: self.ssrc(),
+            marks: self.marks,
+            dscps: self.dscps,
+            ttl: self.ttl,
+            expected: self.expected(),
+            rfc_lost: self.rfc_lost(),
+            restarts: self.restarts,
+            jumps: self.jumps,
+            strays: self.strays,
+            foreign: self.foreign,
+            jitter: self.jitter(),
+            jitter_ticks: self.jitter_ticks(),
+            ts_df: self.ts_df(),
+            link_offset: self.link_offset,
+            since_start: self.since_start(),
+            last_minute: self.last_minute(now),
+        }
     }
 
     /// How often the counters began anew: another source, or other numbers.

@@ -1,6 +1,6 @@
 //! Figures of made-up legs whose truth is known.
 
-use audyn_units::{PayloadType, RtpTime, SeqNo};
+use audyn_units::{PayloadType, SeqNo};
 
 use super::*;
 
@@ -174,4 +174,20 @@ fn what_a_minute_misses_may_come_in_the_next() {
     assert_eq!(stats.since_start().lost, 0);
     assert_eq!(stats.last_minute(Timestamp::from_nanos(1_006_000_000)).lost, 0);
     assert_eq!(stats.last_minute(Timestamp::from_nanos(60_500_000_000)).lost, 0, "less than none is none");
+}
+
+#[test]
+fn link_offsets_are_exact_to_the_nanosecond() {
+    let tai = Timestamp::from_nanos(1_700_000_000_000_123_456);
+    let frames = RATE.frames_in(Nanos(tai.as_nanos())).0 as u32;
+    let of = |ago: i64, offset: u32| {
+        let timestamp = RtpTime(frames.wrapping_add(offset).wrapping_sub(ago as u32));
+        link_offset(tai, offset, timestamp, RATE).0
+    };
+    // What has passed of the frame at hand.
+    let part = of(0, 0);
+    assert!((0..20_834).contains(&part), "{part}");
+    assert_eq!(of(48, 0), 1_000_000 + part);
+    assert_eq!(of(48, 2_911_906_980), 1_000_000 + part, "the description's offset falls out");
+    assert_eq!(of(-48, 7), part - 1_000_000, "a timestamp in the future");
 }

@@ -1,0 +1,170 @@
+//! Statistics of flows: as JSON, and for Prometheus.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use audyn_api::{
+    FlowSnapshot, INTERVAL_EDGES_NANOS, LATENESS_EDGES_NANOS, LegPeriod, LegStatistics, SourceId,
+    WakeupLateness,
+};
+
+use crate::common::Harness;
+
+fn leg() -> LegStatistics {
+    let mut intervals = vec![0; INTERVAL_EDGES_NANOS.len() + 1];
+    (intervals[14], intervals[15], intervals[35]) = (9_990, 8, 1);
+    LegStatistics {
+        sender: Some([192, 0, 2, 9].into()),
+        dscps: vec![0, 34],
+        ttl_min: Some(15),
+        ttl_max: Some(15),
+        expected: 10_003,
+        rfc3550_lost: 3,
+        jitter_nanos: 20_833,
+        ts_df_nanos: Some(68_000),
+        since_start: LegPeriod {
+            packets: 10_000,
+            lost: 3,
+            intervals,
+            interval_sum_nanos: 10_000_000_000,
+            ..LegPeriod::default()
+        },
+        last_minute: LegPeriod { packets: 600, ..LegPeriod::default() },
+        ..LegStatistics::default()
+    }
+}
+
+async fn harness() -> Harness {
+    Harness::with(|state| {
+        let two = FlowSnapshot {
+            source: Some(SourceId::new("two-legs").unwrap()),
+            address: "239.1.2.3:5004".to_owned(),
+            statistics: vec![leg(), LegStatistics { ts_df_nanos: None, ..leg() }],
+            ..FlowSnapshot::default()
+        };
+        let odd = FlowSnapshot {
+            address: "odd \"name\\".to_owned(),
+            statistics: vec![leg()],
+            ..FlowSnapshot::default()
+        };
+        state.snapshot.flows =
+            vec![two, odd, FlowSnapshot { address: "239.1.2.4:5004".to_owned(), ..FlowSnapshot::default() }];
+        let mut counts = vec![0; LATENESS_EDGES_NANOS.len() + 1];
+        (counts[0], counts[3]) = (70, 30);
+        state.snapshot.lateness = WakeupLateness {
+            worst_nanos: 90_000,
+            last_minute_worst_nanos: 80_000,
+            sum_nanos: 1_000_000,
+            counts,
+        };
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_flow_is_told_by_its_source_or_its_address() {
+    let harness = harness().await;
+    for address in ["/api/flows/two-legs", "/api/flows/239.1.2.3:5004", "/api/flows/two-legs/"] {
+        let flow = harness.get(address).await.json();
+        assert_eq!(
+            (flow["id"].as_str(), flow["legs"].as_array().map(Vec::len)),
+            (Some("two-legs"), Some(2)),
+            "{flow}"
+        );
+        let leg = &flow["legs"][0];
+        assert_eq!(
+            (leg["jitter_nanos"].as_i64(), leg["dscps"].to_string()),
+            (Some(20_833), "[0,34]".to_owned())
+        );
+        assert_eq!(
+            (leg["since_start"]["packets"].as_u64(), leg["last_minute"]["packets"].as_u64()),
+            (Some(10_000), Some(600))
+        );
+        let edges = leg["since_start"]["interval_edges_nanos"].as_array().map(Vec::len);
+        assert_eq!(edges.map(|edges| edges + 1), leg["since_start"]["intervals"].as_array().map(Vec::len));
+    }
+    assert_eq!(harness.get("/api/flows").await.json().as_array().map(Vec::len), Some(3));
+    let problem = harness.get("/api/flows/none").await.problem(404);
+    assert!(problem["detail"].as_str().unwrap().contains("`none`"), "{problem}");
+}
+
+/// What a scraper makes of the text: each sample by its name and labels. Panics at what the format forbids.
+fn scrape(text: &str) -> BTreeMap<String, f64> {
+    let (mut samples, mut families, mut kinds) = (BTreeMap::new(), BTreeSet::new(), BTreeMap::new());
+    let mut family = String::new();
+    for line in text.lines() {
+        if let Some(rest) = line.strip_prefix("# HELP ") {
+            let (name, help) = rest.split_once(' ').expect("a help text");
+            assert!(families.insert(name.to_owned()), "{name} stands twice");
+            assert!(!help.is_empty() && name.starts_with("audyn_"), "{line}");
+            family = name.to_owned();
+        } else if let Some(rest) = line.strip_prefix("# TYPE ") {
+            let (name, kind) = rest.split_once(' ').unwrap();
+            assert_eq!(name, family);
+            assert_eq!(kind == "counter", name.ends_with("_total"), "{line}");
+            kinds.insert(family.clone(), kind.to_owned());
+        } else {
+            let (sample, value) = line.rsplit_once(' ').expect("a value");
+            let name = sample.split('{').next().unwrap();
+            let of = if kinds[&family] == "histogram" {
+                ["_bucket", "_sum", "_count"]
+                    .iter()
+                    .find_map(|end| name.strip_suffix(end))
+                    .expect("a part of a histogram")
+            } else {
+                name
+            };
+            assert_eq!(of, family, "{line}");
+            assert!(
+                name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_'),
+                "{name}"
+            );
+            assert!(sample.find('{').is_none_or(|_| sample.ends_with('}')), "{line}");
+            assert!(
+                samples.insert(sample.to_owned(), value.parse().expect("a number")).is_none(),
+                "{line} stands twice"
+            );
+        }
+    }
+    samples
+}
+
+#[tokio::test]
+async fn prometheus_reads_what_the_engine_counts() {
+    let harness = harness().await;
+    let answer = harness.get("/metrics").await;
+    assert_eq!(answer.headers["content-type"], "text/plain; version=0.0.4; charset=utf-8");
+    let text = String::from_utf8(answer.bytes.clone()).unwrap();
+    let samples = scrape(&text);
+    for (name, value) in [
+        ("audyn_engine_up", 1.0),
+        ("audyn_flow_packets_total{source=\"two-legs\",leg=\"1\"}", 10_000.0),
+        ("audyn_flow_packets_total{source=\"two-legs\",leg=\"2\"}", 10_000.0),
+        ("audyn_flow_lost_packets{source=\"odd \\\"name\\\\\",leg=\"1\"}", 3.0),
+        ("audyn_flow_jitter_seconds{source=\"two-legs\",leg=\"1\"}", 0.000_020_833),
+        ("audyn_flow_ts_df_seconds{source=\"two-legs\",leg=\"1\"}", 0.000_068),
+        ("audyn_flow_dscp_seen{source=\"two-legs\",leg=\"1\",dscp=\"34\"}", 1.0),
+        ("audyn_flow_interarrival_seconds_bucket{source=\"two-legs\",leg=\"1\",le=\"0.000841\"}", 0.0),
+        ("audyn_flow_interarrival_seconds_bucket{source=\"two-legs\",leg=\"1\",le=\"0.00119\"}", 9_990.0),
+        ("audyn_flow_interarrival_seconds_bucket{source=\"two-legs\",leg=\"1\",le=\"+Inf\"}", 9_999.0),
+        ("audyn_flow_interarrival_seconds_count{source=\"two-legs\",leg=\"1\"}", 9_999.0),
+        ("audyn_flow_interarrival_seconds_sum{source=\"two-legs\",leg=\"1\"}", 10.0),
+        ("audyn_capture_wakeup_lateness_seconds_bucket{le=\"0.0001\"}", 100.0),
+        ("audyn_capture_wakeup_lateness_seconds_count", 100.0),
+        ("audyn_capture_wakeup_lateness_last_minute_max_seconds", 0.000_08),
+    ] {
+        assert_eq!(samples.get(name), Some(&value), "{name}\n{text}");
+    }
+    assert!(
+        !samples
+            .keys()
+            .any(|name| name.starts_with("audyn_flow_ts_df_seconds") && name.contains("leg=\"2\""))
+    );
+}
+
+#[tokio::test]
+async fn an_engine_that_is_away_is_a_figure_too() {
+    let harness = Harness::unconnected(|_| {});
+    let answer = harness.get("/metrics").await;
+    let samples = scrape(&String::from_utf8(answer.bytes.clone()).unwrap());
+    assert_eq!(samples.into_iter().collect::<Vec<_>>(), [("audyn_engine_up".to_owned(), 0.0)]);
+}
