@@ -2,6 +2,7 @@
 
 use audyn_api::{
     CaptureStats, DiskState, FlowCounters, FlowSnapshot, FlowState, FlowTiming, RecorderState, StampKind,
+    WakeupLateness,
 };
 use axum::Router;
 use axum::extract::State;
@@ -56,6 +57,7 @@ struct EngineState<'a> {
     flows: Vec<Flow<'a>>,
     warnings: &'a [String],
     clock: Clock<'a>,
+    lateness: &'a WakeupLateness,
 }
 
 #[derive(Serialize)]
@@ -143,5 +145,6 @@ fn state(view: &View) -> EngineState<'_> {
         flows: snapshot.flows.iter().map(Flow::from).collect(),
         warnings: &snapshot.warnings,
         clock: Clock::from(&snapshot.clock),
+        lateness: &snapshot.lateness,
     }
 }

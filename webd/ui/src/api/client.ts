@@ -12,6 +12,7 @@ import type {
   Browse,
   BulkDelete,
   ControlStatus,
+  Flow,
   ImageReport,
   Problem,
   Recorder,
@@ -111,6 +112,8 @@ export const api = {
   startAll: () => request('POST', '/api/recorders/start-all'),
   stopAll: () => request('POST', '/api/recorders/stop-all'),
   configure: (id: string, config: RecorderConfig) => request('PUT', `${recorder(id)}/config`, config),
+  /** 404 while the flow is not received. */
+  flow: (id: string) => request('GET', `/api/flows/${encodeURIComponent(id)}`) as Promise<Flow>,
   status: () => request('GET', '/api/control/status') as Promise<ControlStatus>,
   /** 404 on a machine that is no appliance. */
   image: () => request('GET', '/api/system/image') as Promise<ImageReport>,

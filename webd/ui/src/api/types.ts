@@ -76,6 +76,41 @@ export interface Recorder {
   timing?: FlowTiming | null;
 }
 
+/** Figures of one leg over a stretch of time, in packets unless the name says otherwise. */
+export interface LegPeriod {
+  packets: number;
+  lost: number;
+  lost_frames: number;
+  late: number;
+  reordered: number;
+  duplicated: number;
+  jitter_max_nanos: number;
+  ts_df_max_nanos: number | null;
+  interval_max_nanos: number | null;
+}
+
+/** One leg of a flow: two where it is protected by a second way (ST 2022-7). */
+export interface Leg {
+  ssrc: string | null;
+  sender: string | null;
+  dscps: number[];
+  ttl_min: number | null;
+  ttl_max: number | null;
+  jitter_nanos: number;
+  ts_df_nanos: number | null;
+  link_offset_nanos: number | null;
+  since_start: LegPeriod;
+  last_minute: LegPeriod;
+}
+
+/** A flow that is received, by its source's identifier. */
+export interface Flow {
+  id: string;
+  address: string;
+  state: FlowState;
+  legs: Leg[];
+}
+
 export interface ControlStatus {
   /** Why the engine is not connected. */
   detail?: string | null;
@@ -86,6 +121,8 @@ export interface ControlStatus {
   /** What the engine lacks or could not do, each a sentence. */
   warnings?: string[];
   clock?: ClockStatus;
+  /** How late capture woke. */
+  lateness?: { worst_nanos: number; last_minute_worst_nanos: number };
 }
 
 /** What is known of the clock that recordings are placed by. */
