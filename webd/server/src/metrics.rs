@@ -226,7 +226,7 @@ fn of_legs(text: &mut Text, snapshot: &Snapshot) {
         ("audyn_flow_late_packets_total", "Came after their place had been filled.", |leg| {
             leg.since_start.late
         }),
-        ("audyn_flow_counter_restarts_total", "Times that the counters began anew.", |leg| leg.restarts),
+        ("audyn_flow_sequence_restarts_total", "Times that the counters began anew.", |leg| leg.restarts),
         ("audyn_flow_timestamp_jumps_total", "Times that the timestamps jumped.", |leg| leg.timestamp_jumps),
     ];
     for (name, help, of) in counters {

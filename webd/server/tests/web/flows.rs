@@ -96,6 +96,11 @@ fn scrape(text: &str) -> BTreeMap<String, f64> {
             let (name, help) = rest.split_once(' ').expect("a help text");
             assert!(families.insert(name.to_owned()), "{name} stands twice");
             assert!(!help.is_empty() && name.starts_with("audyn_"), "{line}");
+            let kinds = ["counter", "gauge", "histogram", "summary"];
+            assert!(
+                !name.split('_').any(|part| kinds.contains(&part)),
+                "{name} names its kind, which promtool does not like"
+            );
             family = name.to_owned();
         } else if let Some(rest) = line.strip_prefix("# TYPE ") {
             let (name, kind) = rest.split_once(' ').unwrap();
