@@ -337,6 +337,8 @@ mod tests {
             kernel_time: Some(Timestamp::from_nanos(5_000_000_006)),
             card_time: Some(Timestamp::from_nanos(42_000_000_007)),
             dropped: Some(3),
+            ttl: None,
+            dscp: None,
         };
         assert_eq!(control_of(&header, &bytes), all);
         // A card that did not stamp this one.
