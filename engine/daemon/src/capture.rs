@@ -164,6 +164,8 @@ fn once_around(
             truncated: false,
             arrival: Timestamp::ZERO,
             sender: IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED),
+            ttl: None,
+            dscp: None,
         };
         assert!(ring_in.push(empty).is_ok(), "the ring holds as many as there are slots");
     }
