@@ -2,7 +2,7 @@
 //! that the kernel goes on queueing packets, and the next engine takes them where this one stopped.
 //!
 //! Owns: what was passed to this process and nobody has claimed, and telling the manager what to keep. Never: decides whether a
-//! socket fits; its name says what it is bound to and joined on, and [`audyn_sys::FlowSocket::adopt`] looks.
+//! socket fits; its name says what it is bound to and joined on, and [`FlowSocket::adopt`] looks.
 //!
 //! # Procedure
 //! 1. A flow's socket is stored as soon as it is open, so that also an engine that is killed leaves it.
@@ -15,9 +15,12 @@
 //! - *Storing at the end only*: a crash would leave nothing.
 //! - *A name without the interface's number*: a socket that joined on an interface that has gone would seem to fit.
 
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use audyn_sys::{FlowSocket, FlowSocketConfig};
 use sd_notify::NotifyState;
+
+use crate::error::EngineError;
 
 /// The sockets that the manager keeps for this engine.
 #[derive(Debug, Default)]
@@ -69,6 +72,29 @@ impl KeptSockets {
         if let Err(error) = sd_notify::notify(&[NotifyState::FdStoreRemove, NotifyState::FdName(name)]) {
             tracing::warn!(name, %error, "the service manager was not told to forget a socket; it fills until the unit stops");
         }
+    }
+
+    /// The socket of a flow, and the name that it is kept under: the one that was kept for it, or a new one, which is kept from now on.
+    pub(crate) fn open_or_claim(
+        &mut self,
+        config: &FlowSocketConfig,
+        label: &str,
+    ) -> Result<(FlowSocket, Option<String>), EngineError> {
+        let Some(name) = config.store_name(label) else { return Ok((FlowSocket::open(config)?, None)) };
+        match self.claim(&name).map(|socket| FlowSocket::adopt(socket, config)) {
+            Some(Ok(socket)) => {
+                tracing::info!(name, "goes on with the socket of the engine before");
+                return Ok((socket, Some(name)));
+            }
+            Some(Err(error)) => {
+                tracing::warn!(name, "{error}");
+                self.forget(&name);
+            }
+            None => {}
+        }
+        let socket = FlowSocket::open(config)?;
+        self.keep(&name, socket.as_fd());
+        Ok((socket, Some(name)))
     }
 
     /// Closes what nobody has claimed, and has it forgotten.

@@ -1,0 +1,445 @@
+//! The engine's control: which flows are open, which recorders tap them, what records.
+//!
+//! Owns: the capture thread, the workers and the disk writer, and brings them to what is wanted ([`Engine::reconcile`]).
+//! Never: moves a sample. Every method returns soon; what takes the disk's time is told by a callback.
+
+mod flow;
+mod open;
+mod options;
+mod recorder;
+
+use std::sync::atomic::{AtomicBool, Ordering::Acquire};
+use std::sync::mpsc::{Receiver as Inbox, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use audyn_api::{FormatConfig, SourceConfig};
+use audyn_core::channels::ChannelMap;
+use audyn_media::{PcmDepth, WavSpec};
+use audyn_sys::{RealtimeRequest, clock, realtime};
+use audyn_units::{Encoding, FrameCount, Nanos, Timestamp, Utc};
+
+use crate::capture::{self, Capture, MAX_FLOWS};
+use crate::closing::{Closing, OpenFiles};
+use crate::disk::{Disk, MakeSafe};
+use crate::error::EngineError;
+use crate::feed::{self, Cutting, Done};
+use crate::keep::KeptSockets;
+use crate::keeper::Keeper;
+use crate::naming::Naming;
+use crate::network::Network;
+use crate::recording::{Recording, RecordingPlan, make_safe};
+use crate::selftest::Testing;
+use crate::shared::{CaptureShared, ClockShared, Notice, RecordingStatus};
+use crate::tap::Tap;
+use crate::volume::Volume;
+use crate::worker::{Order, Worker};
+
+use flow::slots_for;
+pub(crate) use flow::{FlowEntry, same_flow, stamped};
+use open::{Held, RETRY};
+pub use options::EngineOptions;
+pub(crate) use recorder::RecorderEntry;
+pub use recorder::RecorderSpec;
+
+/// Notices that wait for control at most; later ones are dropped.
+const NOTICES: usize = 4_096;
+
+/// The running engine. Dropping it stops capture, then closes every file.
+pub struct Engine {
+    // In the order in which they must end: no more datagrams, no more samples, then the files.
+    pub(crate) capture: Capture,
+    workers: Vec<Worker>,
+    disk: Disk,
+    pub(crate) keeper: Keeper,
+    pub(crate) volume: Volume,
+    open_files: OpenFiles,
+    pub(crate) options: EngineOptions,
+    pub(crate) network: Network,
+    clock: Arc<ClockShared>,
+    pub(crate) kept: KeptSockets,
+    /// Flows that are open and not read yet, with what their workers are to be told.
+    held: Option<Held>,
+    pub(crate) flows: Vec<FlowEntry>,
+    recorders: Vec<RecorderEntry>,
+    notices: Inbox<Notice>,
+    pub(crate) next_flow: u32,
+    pub(crate) testing: Option<Testing>,
+    /// A self-test's question to the archive is not answered yet.
+    pub(crate) asking_archive: Arc<AtomicBool>,
+    pub(crate) started: Timestamp<Utc>,
+    pub(crate) snapshots: u64,
+}
+
+/// How far the capture loop has come, to be asked from anywhere: what a watchdog may be fed by.
+#[derive(Debug, Clone)]
+pub struct CapturePulse(Arc<CaptureShared>);
+
+impl CapturePulse {
+    /// Turns of the capture loop so far.
+    pub fn turns(&self) -> u64 {
+        self.0.turns.load(Acquire)
+    }
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine")
+            .field("flows", &self.flows.len())
+            .field("recorders", &self.recorders.len())
+            .finish()
+    }
+}
+
+impl Engine {
+    /// Starts the threads; nothing is received yet. The capture thread gets the last CPU that the kernel keeps free
+    /// (`isolcpus=`), though it isn't among those that the process starts with. What it may not have is no error but one of
+    /// the [`Engine::warnings`], which the caller logs.
+    pub fn start(options: EngineOptions) -> Result<Self, EngineError> {
+        // First: what is known of the clock is told before the first flow is placed.
+        let clock = Arc::<ClockShared>::default();
+        let keeper = Keeper::start(options.clock.clone(), options.tai_offset, Arc::clone(&clock))?;
+        let cpu = realtime::isolated_cpus().ok().and_then(|cpus| cpus.last().copied());
+        let (fifo_priority, lock_memory) = (options.fifo_priority, options.lock_memory);
+        let capture =
+            Capture::start(options.capture_period, RealtimeRequest { fifo_priority, cpu, lock_memory })?;
+        // Workers share out the flows; one of the CPUs is the capture thread's. An isolated one isn't among these.
+        let cpus = std::thread::available_parallelism().map_or(1, usize::from) + usize::from(cpu.is_some());
+        let period = options.capture_period * 2;
+        let workers: Result<Vec<Worker>, _> = (0..cpus.saturating_sub(1).clamp(1, 4))
+            .map(|n| Worker::start(n, period, Arc::clone(&clock)))
+            .collect();
+        let (sender, notices): (SyncSender<Notice>, _) = sync_channel(NOTICES);
+        let safe = options.sync_every_second.then(|| Box::new(make_safe) as MakeSafe);
+        let state = options.state.clone().map(|state| (state, options.archive_root.clone()));
+        let disk = Disk::start(sender, safe, state)?;
+        let volume = Volume::watch(options.archive_root.clone())?;
+        Ok(Self {
+            capture,
+            workers: workers?,
+            disk,
+            keeper,
+            volume,
+            open_files: OpenFiles::default(),
+            options,
+            network: Network::watch(),
+            clock,
+            kept: KeptSockets::none(),
+            held: None,
+            flows: Vec::new(),
+            recorders: Vec::new(),
+            notices,
+            next_flow: 0,
+            testing: None,
+            asking_archive: Arc::default(),
+            started: clock::utc_now(),
+            snapshots: 0,
+        })
+    }
+
+    /// How far the capture loop has come.
+    pub fn capture_pulse(&self) -> CapturePulse {
+        CapturePulse(Arc::clone(&self.capture.shared))
+    }
+
+    /// What has happened since the last call.
+    pub fn notices(&self) -> Vec<Notice> {
+        self.notices.try_iter().collect()
+    }
+
+    /// What the engine lacks.
+    pub fn warnings(&self) -> &[String] {
+        &self.capture.granted.missing
+    }
+
+    /// Sets the recorders and the sources that they name. Recorders that stay as they are go on undisturbed; one
+    /// that changes is stopped first. Flows that nobody taps are closed; where only names of a source change, its flow goes on.
+    pub fn configure(&mut self, recorders: Vec<RecorderSpec>, sources: &[SourceConfig]) {
+        self.keeper.compare_with(sources);
+        let mut before = std::mem::take(&mut self.recorders);
+        for spec in recorders {
+            let source = sources.iter().find(|source| Some(&source.id) == spec.source.as_ref());
+            let kept =
+                before.iter().position(|entry| entry.spec.id == spec.id).map(|at| before.swap_remove(at));
+            let mut entry = kept.unwrap_or_else(|| RecorderEntry::new(spec.clone()));
+            let flow = entry.tapped.and_then(|id| self.flows.iter().find(|flow| flow.id == id));
+            let same = flow.zip(source).is_some_and(|(flow, source)| same_flow(&flow.source, source));
+            if entry.tapped.is_some() && !(same && entry.taps_like(&spec)) {
+                self.untap(&mut entry);
+            }
+            entry.spec = spec;
+            self.recorders.push(entry);
+        }
+        for mut entry in before {
+            self.untap(&mut entry);
+        }
+        let wanted: Vec<SourceConfig> = sources
+            .iter()
+            .filter(|source| {
+                self.recorders.iter().any(|r| r.spec.enabled && r.spec.source.as_ref() == Some(&source.id))
+            })
+            .cloned()
+            .collect();
+        let (keep, mut close): (Vec<_>, Vec<_>) = std::mem::take(&mut self.flows)
+            .into_iter()
+            .partition(|flow| wanted.iter().any(|source| same_flow(&flow.source, source)));
+        self.flows = keep;
+        for flow in &mut close {
+            for leg in &mut flow.legs {
+                leg.let_go(&self.kept);
+            }
+            self.close_flow(flow);
+        }
+        if !close.is_empty() {
+            self.await_sockets();
+        }
+        for source in wanted {
+            match self.flows.iter_mut().find(|flow| flow.source.id == source.id) {
+                Some(flow) => flow.source = source,
+                None => {
+                    self.flows.push(FlowEntry::new(self.next_flow, source));
+                    self.next_flow += 1;
+                }
+            }
+        }
+        self.reconcile();
+    }
+
+    /// Waits until the capture thread has handed back the sockets of closed flows, two turns at most: a port that one of them
+    /// has cannot be opened again before.
+    fn await_sockets(&mut self) {
+        let pulse = self.capture_pulse();
+        let enough = pulse.turns() + 2;
+        let deadline = clock::mono_now() + self.options.capture_period * 4;
+        while pulse.turns() < enough && clock::mono_now() < deadline {
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
+        self.capture.sweep();
+    }
+
+    /// Brings what runs nearer to what is wanted: opens flows, taps them, begins recordings. Call it about once a second.
+    pub fn reconcile(&mut self) {
+        self.end_self_test();
+        self.capture.sweep();
+        let now = clock::mono_now();
+        for at in 0..self.flows.len() {
+            let flow = &self.flows[at];
+            if flow.worker.is_none() && (flow.failure.is_none() || now - flow.last_try >= RETRY) {
+                self.open_flow(at, now);
+            }
+            self.open_missing_legs(at, now);
+        }
+        for at in 0..self.recorders.len() {
+            self.tap(at);
+            self.feed(at);
+        }
+    }
+
+    /// TAI − UTC, if somebody told it.
+    pub(crate) fn tai_minus_utc(&self) -> Option<Nanos> {
+        self.clock.tai_minus_utc()
+    }
+
+    /// Begins to record; already recording is no error. With a limit it ends by itself after so many frames.
+    pub fn record(&mut self, id: &str, limit: Option<FrameCount>) -> Result<(), EngineError> {
+        if let Some(naming) = self.would_record(id)? {
+            naming.check_writable(self.tai_minus_utc())?;
+            self.begin(id, limit)?;
+        }
+        Ok(())
+    }
+
+    /// Where a recorder would record, if it may; none if it records already. Asks no disk.
+    pub(crate) fn would_record(&self, id: &str) -> Result<Option<Naming>, EngineError> {
+        let entry = &self.recorders[self.find(id)?];
+        if !entry.spec.enabled {
+            return Err(EngineError::Conflict(format!("recorder `{id}` is disabled; enable it first")));
+        }
+        if entry.spec.source.is_none() {
+            return Err(EngineError::Conflict(format!("recorder `{id}` has no source; give it one first")));
+        }
+        Ok((!entry.wanted).then(|| entry.spec.naming.clone()))
+    }
+
+    /// Begins to record without asking the disk, which somebody has done.
+    pub(crate) fn begin(&mut self, id: &str, limit: Option<FrameCount>) -> Result<(), EngineError> {
+        if self.would_record(id)?.is_some() {
+            let at = self.find(id)?;
+            self.want(at, limit);
+        }
+        Ok(())
+    }
+
+    /// Begins to record even if the disk isn't ready: it is tried until it is. For the start of the engine.
+    pub fn record_when_possible(&mut self, id: &str) {
+        if let Ok(at) = self.find(id)
+            && self.recorders[at].spec.enabled
+            && self.recorders[at].spec.source.is_some()
+        {
+            self.want(at, None);
+        }
+    }
+
+    fn want(&mut self, at: usize, limit: Option<FrameCount>) {
+        let entry = &mut self.recorders[at];
+        entry.wanted = true;
+        entry.limit = limit;
+        entry.recording = Arc::new(Mutex::new(RecordingStatus {
+            active: true,
+            started: Some(clock::utc_now()),
+            ..RecordingStatus::default()
+        }));
+        self.open_files.add(&entry.recording);
+        self.reconcile();
+    }
+
+    /// Ends a recording; `done` is called when its file is closed, at once if none is open. A recording that is being ended
+    /// already is waited for like one that ends now.
+    pub fn stop(&mut self, id: &str, done: Done) -> Result<(), EngineError> {
+        let at = self.find(id)?;
+        let entry = &mut self.recorders[at];
+        entry.wanted = false;
+        lock(&entry.recording).active = false;
+        if let (true, Some(flow)) = (std::mem::take(&mut entry.feeding), entry.tapped) {
+            let (closing, closed) = Closing::begin();
+            entry.closing = Some(closing);
+            let recorder = entry.spec.id.clone();
+            self.order(flow, Order::EndRecording { flow, recorder, done: closed });
+        }
+        match &self.recorders[at].closing {
+            Some(closing) => closing.wait(done),
+            None => done(),
+        }
+        Ok(())
+    }
+
+    /// Whether somebody wants this recorder to record.
+    pub fn is_recording(&self, id: &str) -> bool {
+        self.find(id).is_ok_and(|at| self.recorders[at].wanted)
+    }
+
+    /// Which files are being written, to be asked from anywhere.
+    pub(crate) fn open_files(&self) -> OpenFiles {
+        self.open_files.clone()
+    }
+
+    pub(crate) fn flows(&self) -> &[FlowEntry] {
+        &self.flows
+    }
+
+    pub(crate) fn recorders(&self) -> &[RecorderEntry] {
+        &self.recorders
+    }
+
+    pub(crate) fn capture_shared(&self) -> &crate::shared::CaptureShared {
+        &self.capture.shared
+    }
+
+    pub(crate) fn granted(&self) -> &capture::Granted {
+        &self.capture.granted
+    }
+
+    /// Slots of a flow.
+    pub(crate) fn slots(&self) -> usize {
+        slots_for(self.options.capture_period)
+    }
+
+    pub(crate) fn flow_of(&self, recorder: &RecorderEntry) -> Option<&FlowEntry> {
+        self.flows.iter().find(|flow| Some(&flow.source.id) == recorder.spec.source.as_ref())
+    }
+
+    fn find(&self, id: &str) -> Result<usize, EngineError> {
+        self.recorders.iter().position(|entry| entry.spec.id == id).ok_or_else(|| {
+            let known: Vec<&str> = self.recorders.iter().map(|entry| entry.spec.id.as_str()).collect();
+            let known = if known.is_empty() {
+                "none is configured".to_owned()
+            } else {
+                format!("there are {}", known.join(", "))
+            };
+            EngineError::NotFound { what: "recorder", id: id.to_owned(), known }
+        })
+    }
+
+    fn order(&mut self, flow: u32, order: Order) {
+        let worker = self.flows.iter().find(|entry| entry.id == flow).and_then(|entry| entry.worker);
+        if let Some(worker) = worker {
+            self.tell(worker, order);
+        }
+    }
+
+    fn untap(&mut self, entry: &mut RecorderEntry) {
+        if let Some(flow) = entry.tapped.take() {
+            let recorder = entry.spec.id.clone();
+            let (closing, closed) = Closing::begin();
+            if std::mem::take(&mut entry.feeding) {
+                entry.closing = Some(closing);
+            }
+            self.order(flow, Order::RemoveTap { flow, recorder, done: closed });
+        }
+        entry.feeding = false;
+        lock(&entry.levels).clear();
+    }
+
+    fn tap(&mut self, at: usize) {
+        let entry = &self.recorders[at];
+        if !entry.spec.enabled || entry.tapped.is_some() {
+            return;
+        }
+        let Some(flow) = self.flow_of(entry) else { return };
+        if flow.worker.is_none() {
+            return;
+        }
+        let (id, channels) = (flow.id, flow.source.channels);
+        let made = ChannelMap::new(channels, &entry.spec.channels);
+        let entry = &mut self.recorders[at];
+        match made {
+            Ok(map) => {
+                let tap = Tap::new(entry.spec.id.clone(), map, Arc::clone(&entry.levels));
+                entry.tapped = Some(id);
+                entry.error = None;
+                self.order(id, Order::AddTap { flow: id, tap: Box::new(tap) });
+            }
+            Err(error) => entry.error = Some(error.to_string()),
+        }
+    }
+
+    fn feed(&mut self, at: usize) {
+        let entry = &self.recorders[at];
+        let (true, false, Some(flow)) = (entry.wanted, entry.feeding, entry.tapped) else { return };
+        let Some(source) = self.flows.iter().find(|f| f.id == flow).map(|f| f.source.clone()) else { return };
+        let Ok(map) = ChannelMap::new(source.channels, &entry.spec.channels) else { return };
+        let source_depth = match source.encoding {
+            Encoding::L16 => PcmDepth::Pcm16,
+            Encoding::L24 => PcmDepth::Pcm24,
+        };
+        let depth = match entry.spec.format {
+            FormatConfig::Wav => source_depth,
+            FormatConfig::Wav16 => PcmDepth::Pcm16,
+            FormatConfig::Wav24 => PcmDepth::Pcm24,
+        };
+        let naming = entry.spec.naming.clone();
+        let cutting = match &naming {
+            Naming::File(_) => None,
+            Naming::Archive { policy, zone, .. } => {
+                Some(Cutting { policy: policy.clone(), zone: zone.clone() })
+            }
+        };
+        let (feed, end) = feed::connect(source.rate, map.output().get(), cutting, entry.limit);
+        let plan = RecordingPlan {
+            recorder: entry.spec.id.clone(),
+            naming,
+            spec: WavSpec { rate: source.rate, channels: map.output(), depth },
+            source_depth,
+        };
+        self.disk.add(Recording::new(plan, end, Arc::clone(&entry.recording)));
+        let recorder = entry.spec.id.clone();
+        self.order(flow, Order::Record { flow, recorder, feed: Box::new(feed) });
+        self.recorders[at].feeding = true;
+    }
+}
+
+/// A lock that a panic elsewhere doesn't take away: what it guards is whole at any instant.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+const _: () = assert!(MAX_FLOWS >= 64, "64 recorders may have a flow each");

@@ -1,0 +1,71 @@
+//! A recorder, as control sees it: what is wanted of it, and what of that runs.
+//!
+//! Owns: the comparison that says whether a tap and a recording may go on when the configuration changes. Never: begins or ends either;
+//! the engine does.
+
+use std::sync::Arc;
+
+use audyn_api::{FormatConfig, SourceId};
+use audyn_units::FrameCount;
+
+use crate::closing::Closing;
+use crate::naming::Naming;
+use crate::shared::{SharedLevels, SharedRecording};
+
+/// One recorder, as the engine runs it.
+#[derive(Debug, Clone)]
+pub struct RecorderSpec {
+    /// Its identifier.
+    pub id: String,
+    /// What it records.
+    pub source: Option<SourceId>,
+    /// Whether it receives and meters.
+    pub enabled: bool,
+    /// Channels of the source, counted from 0; empty takes all.
+    pub channels: Vec<u8>,
+    /// Format of its files.
+    pub format: FormatConfig,
+    /// Where its files go.
+    pub naming: Naming,
+}
+
+pub(crate) struct RecorderEntry {
+    pub(crate) spec: RecorderSpec,
+    pub(crate) levels: SharedLevels,
+    pub(crate) recording: SharedRecording,
+    /// The flow that it taps.
+    pub(super) tapped: Option<u32>,
+    /// Somebody wants it to record.
+    pub(crate) wanted: bool,
+    pub(super) limit: Option<FrameCount>,
+    pub(super) feeding: bool,
+    /// The recording that was ended last; its file may still be open.
+    pub(super) closing: Option<Closing>,
+    pub(crate) error: Option<String>,
+}
+
+impl RecorderEntry {
+    pub(super) fn new(spec: RecorderSpec) -> Self {
+        Self {
+            spec,
+            levels: Arc::default(),
+            recording: Arc::default(),
+            tapped: None,
+            wanted: false,
+            limit: None,
+            feeding: false,
+            closing: None,
+            error: None,
+        }
+    }
+
+    /// Whether the running tap and recording serve `spec` as well.
+    pub(super) fn taps_like(&self, spec: &RecorderSpec) -> bool {
+        let now = &self.spec;
+        now.enabled == spec.enabled
+            && now.source == spec.source
+            && now.channels == spec.channels
+            && now.format == spec.format
+            && now.naming.is_like(&spec.naming)
+    }
+}
