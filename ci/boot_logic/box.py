@@ -104,7 +104,7 @@ while [ $# -gt 1 ]; do [ "$1" != -U ] || echo "$2" >"$FAKE/fs-uuid"; shift; done
     # A disk that comes while it is waited for is made by the test's own script.
     "udevadm": r"""
 echo "udevadm $*" >>"$FAKE/log"
-case $1 in wait) [ ! -e "$FAKE/at-wait" ] || sh "$FAKE/at-wait" ;; esac""",
+case $1 in info) for last; do :; done; cat "$FAKE/udev.${last##*/}" 2>/dev/null ;; wait) [ ! -e "$FAKE/at-wait" ] || sh "$FAKE/at-wait" ;; esac""",
     "ssh-keygen": r"""
 while [ $# -gt 0 ]; do case $1 in -f) file=$2 ;; esac; shift; done
 head -c 20 /dev/urandom | od -An -tx1 >"$file"; echo public >"$file.pub" """,

@@ -298,7 +298,7 @@ def esp(make, check):
     """esp-check: only a file system that says it was not put away, and never one that is mounted."""
     box = make()
     box.boot("A", "1")
-    device = box.root / "dev/disk/by-partlabel/esp"
+    device = box.root / "dev/audyn/esp"
     device.parent.mkdir(parents=True, exist_ok=True)
     (box.root / "proc/self").mkdir(parents=True)
     mounts = box.root / "proc/self/mounts"

@@ -6,10 +6,11 @@ import shutil
 from .tools import REPO
 
 COMMON = REPO / "board/common"
-STUB = 'echo "STUB slot=$slot nr=$slot_nr env=$env try=$try skipped=$skipped kernel=$kernel"\nhalt\n'
+STUB = 'echo "STUB slot=$slot nr=$slot_nr env=$env try=$try skipped=$skipped root=$root_uuid kernel=$kernel"\nhalt\n'
 MIB = 1 << 20
 # Partitions as board/common/genimage.cfg.in has them, but as small as FAT allows: start and size in MiB.
-LAYOUT = {"esp": (1, 34), "kernel.0": (35, 8), "kernel.1": (43, 8)}
+LAYOUT = {"esp": (1, 34), "kernel.0": (35, 8), "kernel.1": (43, 8), "rootfs.0": (51, 1), "rootfs.1": (52, 1)}
+UUID = "0a1b2c3d-0000-4000-8000-00000000000{}"
 
 
 def block(**values):
@@ -30,7 +31,7 @@ class Machine:
         modules = re.search(r"GRUB_MODULES=\(([^)]*)\)", (COMMON / "assemble").read_text()).group(1).split()
         (work / "grub.cfg").write_text((COMMON / "grub.cfg").read_text())
         (work / "slot.cfg").write_text(STUB)
-        partitions = " ".join(f"-n {number}:{start}M:+{size}M -c {number}:{name}" for number, (name, (start, size)) in enumerate(LAYOUT.items(), 1))
+        partitions = " ".join(f"-n {number}:{start}M:+{size}M -c {number}:{name} -u {number}:{UUID.format(number)}" for number, (name, (start, size)) in enumerate(LAYOUT.items(), 1))
         tools.shell(f"""
 grub-mkimage -O x86_64-efi -d /usr/lib/grub/x86_64-efi -p /audyn -o BOOTX64.EFI {' '.join(modules)}
 mkfs.fat -C esp.vfat {34 * 1024} >/dev/null
@@ -42,17 +43,22 @@ mcopy -i kernel.vfat slot.cfg ::/
 truncate -s 64M disk.img
 sgdisk -o {partitions} -t 1:ef00 disk.img >/dev/null
 cp /usr/share/OVMF/OVMF_VARS_4M.fd vars.fd""")
-        for name, (start, _) in LAYOUT.items():
+        for name, (start, _) in list(LAYOUT.items())[:3]:
             image = work / ("esp.vfat" if name == "esp" else "kernel.vfat")
             self.write(start * MIB, image.read_bytes())
         shutil.copy(self.disk, work / "fresh.img")
+
+    def configure(self, text):
+        """Another grub.cfg, from now on."""
+        (self.work / "grub.cfg").write_text(text)
+        self.tools.shell(f"mcopy -o -i fresh.img@@{MIB} grub.cfg ::/audyn/")
 
     def write(self, offset, data):
         with open(self.disk, "r+b") as disk:
             disk.seek(offset)
             disk.write(data)
 
-    def boots(self, env, bak, slots=("whole", "whole"), starts=1, skip=None):
+    def boots(self, env, bak, slots=("whole", "whole"), starts=1, skip=None, first=""):
         """Boots with these environment blocks (None: missing) and slots; returns what was said, and both blocks after."""
         shutil.copy(self.work / "fresh.img", self.disk)
         commands = []
@@ -71,7 +77,7 @@ cp /usr/share/OVMF/OVMF_VARS_4M.fd vars.fd""")
         commands += [f"""
 for n in $(seq {starts}); do
   timeout 120 qemu-system-x86_64 -accel tcg,tb-size=256 -cpu Nehalem -smp 1 -m 256 -M q35 -nodefaults -display none -no-reboot{rtc} \
-    -serial file:serial.$n -drive if=pflash,format=raw,readonly=on,file=/usr/share/OVMF/OVMF_CODE_4M.fd \
+    -serial file:serial.$n {first} -drive if=pflash,format=raw,readonly=on,file=/usr/share/OVMF/OVMF_CODE_4M.fd \
     -drive if=pflash,format=raw,file=vars.fd -drive file=disk.img,format=raw,if=none,id=d,cache=unsafe \
     -device virtio-blk-pci,drive=d,bootindex=0
 done
@@ -80,8 +86,9 @@ for f in grubenv grubenv.bak; do mcopy -n -i disk.img@@{MIB} ::/audyn/$f after.$
         self.tools.shell("\n".join(commands))
         said = []
         for number in range(1, starts + 1):
-            text = re.sub(r"\x1b\[[0-9;?=]*[A-Za-z]", "", (self.work / f"serial.{number}").read_text(errors="replace"))
-            stub = re.search(r"STUB slot=(\w) nr=(\d) env=(\S*) try=(\d) skipped=(\w*) kernel=\(hd\d+,gpt(\d)\)", text)
+            # Lines are broken at the terminal's width.
+            text = re.sub(r"\s+", " ", re.sub(r"\x1b\[[0-9;?=]*[A-Za-z]", "", (self.work / f"serial.{number}").read_text(errors="replace")))
+            stub = re.search(r"STUB slot=(\w) nr=(\d) env=(\S*) try=(\d) skipped=(\w*) root=(\S*) kernel=\(hd\d+,gpt(\d)\)", text)
             said.append((stub.groups() if stub else None, text))
         after = [(self.work / f"after.{name}").read_bytes() if (self.work / f"after.{name}").exists() else None for name in ("grubenv", "grubenv.bak")]
         return said, after
@@ -92,13 +99,15 @@ def run_all(machine, check):
         """WANTED: slot, env, try, skipped of the (last) start."""
         said, after = machine.boots(env, block() if bak is None else bak or None, **more)
         got, text = said[-1]
-        slot, number, source, tries, skipped, part = got or (None,) * 6
-        nr = {"A": ("0", "2"), "B": ("1", "3")}.get(slot)
-        check(f"grub: {name}", (slot, source, tries, skipped) == wanted and (number, part) == nr, f"{got} {text[-400:] if not got else ''}")
+        slot, number, source, tries, skipped, root, part = got or (None,) * 7
+        nr = {"A": ("0", "2", UUID.format(4)), "B": ("1", "3", UUID.format(5))}.get(slot)
+        check(f"grub: {name}", (slot, source, tries, skipped) == wanted and (number, part, root) == nr, f"{got} {text[-400:] if not got else ''}")
         return after, said
 
-    after, _ = booted("whole: the first of ORDER, counted", ("B", "grubenv", "1", ""), block(ORDER="B A"))
+    after, said = booted("whole: the first of ORDER, counted", ("B", "grubenv", "1", ""), block(ORDER="B A"))
     check("grub: in grubenv only", values(after[0])["B_TRY"] == "1" and after[1] == block(), str(after[0][:100]))
+    check("grub: each line once, where firmware and GRUB would both write to the serial port", said[0][1].count("slot B, try 1") == 1
+          and said[0][1].count("STUB ") == 1, said[0][1][-400:])
     after, said = booted("three tries, then the other slot", ("A", "grubenv", "1", ""), block(ORDER="B A"), starts=4)
     check("grub: tries 1, 2, 3", [got and got[0] + got[3] for got, _ in said] == ["B1", "B2", "B3", "A1"], str([got for got, _ in said]))
     check("grub: the count stays for Linux to read", values(after[0])["B_TRY"] == "3" and values(after[0])["ORDER"] == "B A")
@@ -119,6 +128,19 @@ def run_all(machine, check):
     booted("a slot whose partition is zeroed: the next", ("A", "grubenv", "1", "B"), block(ORDER="B A"), slots=("whole", "zeroed"))
     template = (COMMON / "slot.cfg.in").read_text()
     booted("a slot without its kernel (the real slot.cfg): the next", ("A", "grubenv", "1", "B"), block(ORDER="B A"), slots=("whole", template))
+    # What the real slot.cfg tells the kernel, by an echo in the place of `linux`; and a second disk with Audyn, found before the first.
+    said_by = template.replace('linux "$kernel/vmlinuz"', 'echo LINUX')
+    other = "-drive file=other.img,format=raw,if=none,id=o,cache=unsafe -device virtio-blk-pci,drive=o,bootindex=1"
+    machine.tools.shell("cp fresh.img other.img; sgdisk -G other.img >/dev/null")
+    for words, cfg in (("", (COMMON / "grub.cfg").read_text()), (" that can't tell UUIDs", re.sub(r"\n +probe .*", "", (COMMON / "grub.cfg").read_text()))):
+        machine.configure(cfg)
+        before = (machine.work / "other.img").read_bytes()
+        (got, text), *_ = machine.boots(block(ORDER="B A"), block(), slots=("whole", said_by), first=other)[0]
+        root = re.search(r"LINUX (.*verity 1 (\S+) (\S+) 4096.*) dm-mod.waitfor=(\S+) ", text)
+        wanted = "PARTLABEL=rootfs.1" if words else f"PARTUUID={UUID.format(5)}"
+        check(f"grub{words}: the root is that of GRUB's own disk, by its UUID if it can be", root and {*root.groups()[1:]} == {wanted}, text[-600:])
+        check(f"grub{words}: another disk with the same names is left alone", (machine.work / "other.img").read_bytes() == before)
+    machine.configure((COMMON / "grub.cfg").read_text())
     after, _ = booted("a rubbish ORDER, rubbish counters", ("A", "grubenv", "1", ""), block(ORDER="Z rm", A_TRY="x", B_TRY="7"))
     said, _ = machine.boots(block(), block(), slots=("zeroed", "zeroed"))
     check("grub: no slot can be loaded: restarts, after a word", said[0][0] is None and "restarting in 10 s" in said[0][1], said[0][1][-300:])

@@ -33,6 +33,7 @@ def disk(box, name, labels, number, uuids=None, model="Spinning Rust"):
         uuid = uuids[at - 1] if uuids else UUID.format(number * 16 + at)
         (links / uuid).unlink(missing_ok=True)
         (links / uuid).symlink_to(box.root / "dev" / part.name)
+        box.flag(f"udev.{part.name}", f"ID_PART_ENTRY_NUMBER={at}\nID_PART_ENTRY_UUID={uuid}\n")
 
 
 def gone(box, name):
@@ -197,6 +198,18 @@ def two_disks(make, check):
     check("two disks: audyn-update says what to do, in one sentence", result.returncode == 1 and result.stderr.startswith("Refused: ")
           and result.stderr.count("\n") == 1 and "(sda, sdb)" in result.stderr and "disconnect" in result.stderr, result.stderr)
     check("two disks: and the other slot is as it was", box.env()["ORDER"] == "A B")
+    root_uuid = f'"dm-mod.create=root,,,ro,0 8 verity 1 PARTUUID={UUID.format(4)} PARTUUID={UUID.format(4)} 4096"'
+    box.boot("A", "1", more=root_uuid)
+    check("two disks, the root by its UUID: one image on both is told from nothing, so the same", choose(box) == ["recordings-8:0"] and "(sda, sdb)" in said(box, "two-disks")
+          and box.script("pre-install").returncode == 1, box.alarms())
+    gone(box, "sda")
+    disk(box, "sda", SLOTS, 16, model="Stick")
+    box.boot("A", "1", more=root_uuid)
+    check("two disks of different versions, the root by its UUID: nothing can be mixed up", choose(box) == ["recordings-8:0"] and not said(box, "two-disks")
+          and box.script("pre-install").returncode == 0, said(box, "two-disks"))
+    box.boot("A", "1")
+    choose(box)
+    check("but by its name (a Raspberry Pi): the alarm", "(sda, sdb)" in said(box, "two-disks") and box.script("pre-install").returncode == 1)
     gone(box, "sda")
     box.boot("A", "1")
     choose(box)
@@ -205,7 +218,7 @@ def two_disks(make, check):
     box = make()
     box.boot("A", "1")
     device = box.script("state", "device", env={"AUDYN_STATE_DEVICE": ""}).stdout.strip()
-    check("a root of which the disk isn't known: by udev's link", device == f"{box.root}/dev/disk/by-partlabel/state", device)
+    check("a root of which the disk isn't known: by the link that udev makes for this disk only", device == f"{box.root}/dev/audyn/state", device)
 
 
 def names(make, check):

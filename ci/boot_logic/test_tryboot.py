@@ -25,7 +25,7 @@ class Firmware:
             box.flag("jobs", " 1 reboot.target        start waiting\n" if how == "reboot" else " 1 poweroff.target        start waiting\n")
             # Nobody used /efi for a while, and systemd mounts nothing on demand while it shuts down.
             efi, partition = box.root / "efi", box.root / "disk/esp-partition"
-            link = box.root / "dev/disk/by-partlabel/esp"
+            link = box.root / "dev/audyn/esp"
             link.parent.mkdir(parents=True, exist_ok=True)
             link.unlink(missing_ok=True)
             link.symlink_to(partition)

@@ -6,6 +6,7 @@ import shutil
 import struct
 import subprocess
 import uuid
+from pathlib import Path
 
 from units_checks.overlay import OVERLAY, UNITS, of
 
@@ -75,6 +76,8 @@ def run(verdict, work):
     decides(verdict, work)
     mounts(verdict)
     one_link(verdict)
+    own_links(verdict, work)
+    initrd_finds(verdict, work)
 
 
 def grows(verdict, work):
@@ -199,3 +202,91 @@ def one_link(verdict):
     waits = " ".join(of(UNITS / "dev-audyn-recordings.device.d/10-audyn.conf", "Unit", "After"))
     chooses = " ".join(of(UNITS / "audyn-recordings.service", "Unit", "Wants")).split()
     verdict.check("disks: it is waited for after the choice, which somebody asks for", waits == "audyn-recordings-choose.service" and waits in chooses, f"{waits}; {chooses}")
+
+
+def links(rules, name, label, block):
+    """The links below /dev/audyn that the rules give to the partition NAME of this label; BLOCK is what they see as /sys/class/block."""
+    env = {"ACTION": "add", "SUBSYSTEM": "block", "ENV{DEVTYPE}": "partition", "ENV{ID_PART_ENTRY_SCHEME}": "gpt", "ENV{ID_PART_ENTRY_NAME}": label}
+    found, goto = [], None
+    for line in rules.splitlines():
+        words = re.findall(r'([A-Z]+(?:\{\w+\})?)(==|!=|\+=|=)"([^"]*)"', line)
+        if not words or line.startswith("#") or (goto and ("LABEL", "=", goto) not in words):
+            continue
+        goto = None
+        for key, how, value in words:
+            value = value.replace("$kernel", name).replace("$env{ID_PART_ENTRY_NAME}", label)
+            if key == "TEST":
+                # As udev does it: `*` is any entry of that directory.
+                head, _, tail = value.replace("/sys/class/block", str(block)).partition("/*/")
+                met = any((entry / tail).exists() for entry in Path(head).iterdir()) if tail else Path(head).exists()
+            elif how in ("==", "!="):
+                met = (env[key] in value.split("|")) == (how == "==")
+            else:
+                met = True
+                found += [value] if key == "SYMLINK" else []
+                goto = value if key == "GOTO" else goto
+            if not met:
+                break
+    return found
+
+
+def own_links(verdict, work):
+    """/dev/audyn/esp and its like are those of the disk that the root is read from; the units and RAUC take no others."""
+    rules = (OVERLAY / "usr/lib/udev/rules.d/70-audyn-own.rules").read_text()
+    block = work / "own/class/block"
+    (block / "dm-0/slaves").mkdir(parents=True)
+    for disk in ("sda", "nvme0n1"):
+        for number, (label, *_) in enumerate(LAYOUT, 1):
+            part = work / "own/devices" / disk / (f"{disk}p{number}" if disk[-1].isdigit() else f"{disk}{number}")
+            part.mkdir(parents=True)
+            (block / part.name).symlink_to(part)
+    (block / "dm-0/slaves/nvme0n1p5").symlink_to("../../../../devices/nvme0n1/nvme0n1p5")
+    own = {label: links(rules, f"nvme0n1p{number}", label, block) for number, (label, *_) in enumerate(LAYOUT, 1)}
+    wanted = {label: [] if label == "recordings" else [f"audyn/{label}"] for label, *_ in LAYOUT}
+    verdict.check("disks: each partition of the root's disk has its link, but the recordings", own == wanted, str(own))
+    other = [found for number, (label, *_) in enumerate(LAYOUT, 1) for found in links(rules, f"sda{number}", label, block)]
+    verdict.check("disks: a second disk with Audyn has none of them", not other, str(other))
+    verdict.check("disks: a rule that looks at names only is seen", bool(links(re.sub(r'TEST=="[^"]*", ', "", rules), "sda1", "esp", block)))
+    used = {"efi.mount": of(UNITS / "efi.mount", "Mount", "What") == ["/dev/audyn/esp"],
+            "audyn-state.service": of(UNITS / "audyn-state.service", "Unit", "Wants") == ["dev-audyn-state.device"],
+            "RAUC": re.findall(r"^device=(.*)", (OVERLAY.parent / "board/common/rauc/system.conf.in").read_text(), re.M)
+            == [f"/dev/audyn/{kind}.{number}" for number in (0, 1) for kind in ("rootfs", "kernel")]}
+    verdict.check("disks: and these links are what is mounted and installed to", all(used.values()), str(used))
+    here = [OVERLAY, OVERLAY.parent / "board"]
+    by_name = [str(path) for root in here for path in sorted(root.rglob("*")) if path.is_file() and path.suffix != ".md" and b"by-partlabel" in path.read_bytes()]
+    verdict.check("disks: nothing on the box takes a disk by a partition's name", not by_name, ", ".join(by_name))
+
+
+def initrd_finds(verdict, work):
+    """The lab's initrd finds its root by UUID, as the kernel does on the boards; by the second copy of the table if the first is gone."""
+    busybox = shutil.which("busybox")
+    if not busybox:
+        verdict.skip("disks: the initrd's search by UUID", "there is no busybox here")
+        return
+    root = work / "initrd"
+    block = root / "block"
+    block.mkdir(parents=True)
+    wanted = None
+    for disk in ("vda", "vdb"):
+        write_gpt(root / disk, 700 * MIB, LAYOUT)
+        (root / "devices" / disk / "queue").mkdir(parents=True)
+        (root / "devices" / disk / "queue/logical_block_size").write_text("512\n")
+        (root / "devices" / disk / "size").write_text(f"{700 * MIB}\n")
+        (block / disk).symlink_to(root / "devices" / disk)
+        for number in range(1, len(LAYOUT) + 1):
+            (root / "devices" / disk / f"{disk}{number}").mkdir()
+            (root / "devices" / disk / f"{disk}{number}/partition").write_text(f"{number}\n")
+            (block / f"{disk}{number}").symlink_to(root / "devices" / disk / f"{disk}{number}")
+        wanted = uuid.UUID(bytes_le=read_gpt(root / disk)[0][4][4])
+    script = (OVERLAY.parent / "board/lab/init").read_text()
+    functions = script[script.index("guid_at() {"):script.index("device_of() {")].replace("/sys/class/block", str(block)).replace("/dev/", f"{root}/")
+    functions = re.sub(r"\bbusybox ", f"{busybox} ", functions)
+
+    def find(what):
+        return subprocess.run([busybox, "sh", "-c", f"{functions}\nby_partuuid {what}"], capture_output=True, text=True, check=False).stdout.strip()
+
+    verdict.check("disks: the lab's initrd finds a partition by its UUID", find(wanted) == f"{root}/vdb5", find(wanted))
+    verdict.check("disks: and none that isn't there", find(uuid.UUID(int=1)) == "")
+    with open(root / "vdb", "r+b") as disk:
+        disk.write(bytes(34 * 512))
+    verdict.check("disks: with the first table gone, by its copy", find(wanted) == f"{root}/vdb5", find(wanted))

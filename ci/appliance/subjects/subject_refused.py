@@ -54,7 +54,7 @@ def run(t):
 
 def fingerprint(box):
     """What a refused update must leave: boot environment, and the other slot's begin (RAUC writes from the begin)."""
-    return box.sh("cat /efi/audyn/grubenv | sha256sum; for p in kernel.1 rootfs.1; do dd if=/dev/disk/by-partlabel/$p bs=1M count=8 2>/dev/null | sha256sum; done").text
+    return box.sh("cat /efi/audyn/grubenv | sha256sum; for p in kernel.1 rootfs.1; do dd if=/dev/audyn/$p bs=1M count=8 2>/dev/null | sha256sum; done").text
 
 
 def other_board(t, bundle):

@@ -35,7 +35,7 @@ root_disk() {
   return 1
 }
 
-# own_device LABEL: the device of the partition of this name on this box's disk; where that disk isn't known, whichever udev found.
+# own_device LABEL: the device of the partition of this name on this box's disk. /dev/audyn is the same by udev (70-audyn-own.rules).
 own_device() {
   if _own_disk=$(root_disk); then
     for _name in $(partitions "$1"); do
@@ -45,14 +45,29 @@ own_device() {
       fi
     done
   fi
-  echo "$R/dev/disk/by-partlabel/$1"
+  echo "$R/dev/audyn/$1"
 }
 
-# audyn_disks: fails if each partition of ours is there once at the most; else prints the disks that have them, in one line.
+# root_by_uuid: whether the boot loader named the root by its partition's UUID. By name (a Raspberry Pi, and a GRUB that can't tell
+# UUIDs), the kernel takes the first disk that has one of that name.
+root_by_uuid() { grep -q 'dm-mod\.create=.* verity 1 PARTUUID=' "$R/proc/cmdline" 2>/dev/null; }
+
+# identity_of NAME: what the box tells this partition by: by its UUID where the root was named so, else by its name.
+identity_of() {
+  if root_by_uuid; then
+    _uuid=$(udevadm info --query=property "$SYSBLOCK/$1" 2>/dev/null | sed -n 's/^ID_PART_ENTRY_UUID=//p')
+    if [ -n "$_uuid" ]; then echo "$_uuid" && return; fi
+  fi
+  partition_name "$1"
+}
+
+# audyn_disks: fails if no partition of ours can be taken for another; else prints the disks that have them, in one line. Disks of
+# different versions differ by their partitions' UUIDs; two that one image was written to don't, unless scripts/flash did it.
 audyn_disks() {
   _ours=$(for _block in "$SYSBLOCK"/*; do
-    _label=$(partition_name "${_block##*/}")
-    case $_label in esp | kernel.[01] | rootfs.[01] | state) echo "$_label $(disk_of "${_block##*/}")" ;; esac
+    case $(partition_name "${_block##*/}") in
+      esp | kernel.[01] | rootfs.[01] | state) echo "$(identity_of "${_block##*/}") $(disk_of "${_block##*/}")" ;;
+    esac
   done)
   [ -n "$(printf '%s\n' "$_ours" | cut -d ' ' -f 1 | sort | uniq -d)" ] || return 1
   printf '%s\n' "$_ours" | cut -d ' ' -f 2 | sort -u | tr '\n' ' ' | sed 's/ $//; s/ /, /g'
