@@ -114,6 +114,9 @@ make_fat() {
   mcopy -s -m -i "$image" "$from"/* ::/
 }
 
+# say_what_it_is: a file in the kernel slot, so that scripts/flash and scripts/qemu know an image by what is in it.
+say_what_it_is() { printf 'AUDYN_BOARD=%s\nAUDYN_VERSION=%s\nAUDYN_KIND=%s\n' "$BOARD" "$VERSION" "$KIND" >"$WORK/kernel/release"; }
+
 # make_kernel_fat NAME KIB: the kernel slot, of $WORK/kernel. As small as it may be: RAUC writes every byte of it, and the
 # partition is larger.
 make_kernel_fat() {
@@ -203,6 +206,7 @@ assemble_all() {
   rm -rf "${WORK:?}"/{bundle,esp,kernel,input,genimage}
   mkdir -p "$WORK"/{bundle,esp,kernel,input,genimage/root}
   make_root
+  say_what_it_is
   make_kernel
   [ -z "$DISK" ] || make_disk
   [ -z "$BUNDLE" ] || make_bundle
