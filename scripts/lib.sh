@@ -73,6 +73,43 @@ need_command() {
   command -v "$1" >/dev/null || apt_install "$2"
 }
 
+# descendants PID: of this process, those that are started last first.
+descendants() {
+  local stat line child
+  for stat in /proc/[0-9]*/stat; do
+    # The name in brackets may have spaces and brackets itself.
+    { read -r line <"$stat"; } 2>/dev/null || continue
+    child=${line%% *} line=${line##*) }
+    read -r _ line _ <<<"$line"
+    [ "$line" != "$1" ] || { descendants "$child" && printf '%s\n' "$child"; }
+  done
+}
+
+# run_until_ended COMMAND…: runs it (a function, too) in a subshell; a signal that ends this script ends all that it has started.
+# bash by itself would leave it running, or wait for it first.
+run_until_ended() {
+  local code=0 job
+  "$@" <&0 &
+  job=$!
+  # shellcheck disable=SC2064  # the job as it is now
+  trap "end_all $job 130" INT
+  # shellcheck disable=SC2064
+  trap "end_all $job 143" TERM HUP
+  wait "$job" || code=$?
+  trap - INT TERM HUP
+  return "$code"
+}
+
+end_all() {
+  local all
+  trap '' INT TERM HUP
+  all=$(descendants "$1")
+  # shellcheck disable=SC2086  # numbers
+  kill -TERM $1 $all 2>/dev/null || [ "$(id -u)" -eq 0 ] || sudo -n kill -TERM $1 $all 2>/dev/null || true
+  wait "$1" 2>/dev/null || true
+  exit "$2"
+}
+
 at_least() { # at_least HAVE WANT: compares versions
   [ "$(printf '%s\n%s\n' "$1" "$2" | sort -V | head -n 1)" = "$2" ]
 }
