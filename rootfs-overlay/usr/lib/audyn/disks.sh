@@ -62,7 +62,7 @@ identity_of() {
 }
 
 # audyn_disks: fails if no partition of ours can be taken for another; else prints the disks that have them, in one line. Disks of
-# different versions differ by their partitions' UUIDs; two that one image was written to don't, unless scripts/flash did it.
+# different versions differ by their partitions' UUIDs; two that one image was written to don't.
 audyn_disks() {
   _ours=$(for _block in "$SYSBLOCK"/*; do
     case $(partition_name "${_block##*/}") in
