@@ -129,10 +129,12 @@ def busybox_config(base, fragment):
 
 
 def applets_missing(name, script, config):
-    """Words of a script where a command stands, that BusyBox has an applet for and this one was built without."""
+    """Words of a script where a command stands, that BusyBox has an applet for and this one was built without; its own functions
+    apart, which go before applets."""
     text = re.sub(r"(^|\s)#.*", "", script)
     words = "(?:then|do|else|if|elif|while|until|exec)"
     called = set(re.findall(rf"(?:^|[|;&({{`]|\b{words}\s)\s*(?!{words}\b)([a-z][a-z0-9_]+)(?=[\s;)]|$)", text, re.M))
+    called -= set(re.findall(r"^([a-z][a-z0-9_]+)\(\)", text, re.M))
     return [f"{name} calls {word}, and BusyBox is built without" for word in sorted(called)
             if config.get(f"CONFIG_{word.upper()}") is False and word not in ELSEWHERE]
 
@@ -159,6 +161,7 @@ def self_test():
     assert busybox_config(base, "CONFIG_GONE=y")[1] and busybox_config(base, "CONFIG_TIMEOUT=y")[1]
     config = busybox_config(base, "")[0]
     assert applets_missing("f", "timeout 5 true\nif stat x; then :; fi", config) and applets_missing("f", "a=$(stat x)", config)
+    assert not applets_missing("f", "stat() {\n  :\n}\nif true; then\n  stat x\nfi\n  stat\n", config)
     assert not applets_missing("f", "timeout 5 echo stat # stat x\n", config)
     profile = {"profile": {"release": {"lto": "thin", "codegen-units": 4}}}
     right = 'CARGO_PROFILE_RELEASE_LTO="thin" CARGO_PROFILE_RELEASE_CODEGEN_UNITS="4" CARGO_PROFILE_RELEASE_OPT_LEVEL="3"'
