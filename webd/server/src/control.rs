@@ -14,6 +14,7 @@ use crate::app::{App, both};
 use crate::clock::Clock;
 use crate::engine::View;
 use crate::extract::json;
+use crate::legs::Leg;
 use crate::time::rfc3339;
 
 pub(crate) fn add_routes(routes: Router<App>) -> Router<App> {
@@ -73,6 +74,8 @@ struct Flow<'a> {
     receive_buffer_bytes: u64,
     error: Option<&'a str>,
     counters: FlowCounters,
+    /// One, or two where it is protected by a second (ST 2022-7).
+    legs: Vec<Leg<'a>>,
     /// How it stands on the clock.
     timing: FlowTiming,
     /// Who stamps its packets: `software` (the kernel), `hardware` (the network card), `unknown` before the first.
@@ -92,6 +95,7 @@ impl<'a> From<&'a FlowSnapshot> for Flow<'a> {
             receive_buffer_bytes: flow.receive_buffer_bytes,
             error: flow.error.as_deref(),
             counters: flow.counters,
+            legs: flow.legs.iter().map(Leg::from).collect(),
             timing: flow.timing,
             stamps: flow.stamps,
         }

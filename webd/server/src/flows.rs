@@ -1,6 +1,9 @@
 //! `/api/flows`: what a network engineer asks of each flow that is received. Times are nanoseconds, as their names say.
 
-use audyn_api::{FlowSnapshot, FlowState, INTERVAL_EDGES_NANOS, LegPeriod, LegStatistics};
+use audyn_api::{
+    FlowSnapshot, FlowState, INTERVAL_EDGES_NANOS, LegCounters, LegPeriod, LegSnapshot, LegState,
+    LegStatistics,
+};
 use axum::Router;
 use axum::extract::State;
 use axum::response::Response;
@@ -30,6 +33,16 @@ struct Flow<'a> {
 
 #[derive(Serialize)]
 struct Leg<'a> {
+    /// Where it is received; the next five are null for a moment while the flow is opened.
+    address: Option<&'a str>,
+    /// `waiting`, `receiving`, `silent`, `differs` or `failed`
+    state: Option<LegState>,
+    /// What is wrong with it, in a sentence.
+    error: Option<&'a str>,
+    /// How far its last packet came after the other leg's copy; 0 on the leg that leads.
+    behind_nanos: Option<u64>,
+    /// What the merging of the legs made of its packets.
+    counters: Option<LegCounters>,
     /// Eight hexadecimal digits, as other tools write it.
     ssrc: Option<String>,
     sender: Option<String>,
@@ -71,15 +84,25 @@ impl<'a> From<&'a FlowSnapshot> for Flow<'a> {
             state: flow.state,
             packet_frames: flow.packet_frames,
             diagnosis: flow.diagnosis.as_ref().map(|diagnosis| diagnosis.sentence.as_str()),
-            legs: flow.statistics.iter().map(Leg::from).collect(),
+            legs: flow
+                .statistics
+                .iter()
+                .enumerate()
+                .map(|(n, leg)| Leg::new(flow.legs.get(n), leg))
+                .collect(),
         }
     }
 }
 
-impl<'a> From<&'a LegStatistics> for Leg<'a> {
-    fn from(leg: &'a LegStatistics) -> Self {
+impl<'a> Leg<'a> {
+    fn new(place: Option<&'a LegSnapshot>, leg: &'a LegStatistics) -> Self {
         let period = |figures| Period { figures, interval_edges_nanos: &INTERVAL_EDGES_NANOS };
         Self {
+            address: place.map(|place| place.address.as_str()),
+            state: place.map(|place| place.state),
+            error: place.and_then(|place| place.error.as_deref()),
+            behind_nanos: place.map(|place| place.behind_nanos),
+            counters: place.map(|place| place.counters),
             ssrc: leg.ssrc.map(|ssrc| ssrc.to_string()),
             sender: leg.sender.map(|sender| sender.to_string()),
             dscps: &leg.dscps,

@@ -29,6 +29,7 @@ pub mod error;
 mod extract;
 mod flows;
 mod guard;
+mod legs;
 mod levels;
 pub mod listeners;
 pub mod log;

@@ -10,6 +10,7 @@ use audyn_units::Dbfs;
 use serde::Serialize;
 
 use crate::engine::View;
+use crate::legs::Leg;
 use crate::time::rfc3339;
 
 /// One recorder.
@@ -45,6 +46,8 @@ pub(crate) struct Recorder<'a> {
     channel_names: &'a [String],
     /// How its flow stands on the clock; null without a flow.
     timing: Option<FlowTiming>,
+    /// The legs of its flow, two where it is protected by a second (ST 2022-7); none without a flow.
+    legs: Vec<Leg<'a>>,
 }
 
 /// A recorder's configuration with the revision of the whole, so that what was read can be changed and sent back
@@ -107,6 +110,7 @@ impl<'a> Recorder<'a> {
             rate: recorder.rate,
             channel_names: &recorder.channel_names,
             timing: flow.map(|flow| flow.timing),
+            legs: flow.map(|flow| flow.legs.iter().map(Leg::from).collect()).unwrap_or_default(),
         }
     }
 }

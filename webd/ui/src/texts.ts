@@ -4,7 +4,7 @@
  */
 
 import type {
-  ClockQuality, FlowState, FlowTiming, ImageFallback, ImageReport, RecorderState, RecordingsDisk,
+  ClockQuality, FlowState, FlowTiming, ImageFallback, ImageReport, LegState, RecorderLeg, RecorderState, RecordingsDisk,
 } from '@/api/types';
 import type { Loss } from '@/util/loss';
 import { formatElapsed, formatLost } from '@/util/format';
@@ -95,6 +95,34 @@ export const texts = {
     `The sender runs ${Math.abs(ppm).toFixed(1)} ppm ${ppm < 0 ? 'slower' : 'faster'} than this machine.`,
   flowOff: 'Does not receive while off',
   noSource: 'No source assigned',
+
+  legs: {
+    label: 'Legs of the flow',
+    name: (n: number) => `Leg ${n}`,
+    state: {
+      receiving: 'receiving',
+      waiting: 'nothing has come',
+      silent: 'has stopped coming',
+      differs: 'another stream',
+      failed: 'cannot receive',
+    } satisfies Record<LegState, string>,
+    help: {
+      receiving: 'Packets come on this leg.',
+      waiting: 'Nothing of the flow has come on this leg yet: check its address and network.',
+      silent: 'The flow came on this leg and comes no more: check its network.',
+      differs: 'This leg carries another stream than the other one, and nothing of it is recorded: check both addresses.',
+      failed: 'The socket of this leg could not be opened; it is tried again.',
+    } satisfies Record<LegState, string>,
+    counted: {
+      received: (n: number) => `${n} packets`,
+      lost: (n: number) => `${n} lost`,
+      late: (n: number) => `${n} late`,
+      differing: (n: number) => `${n} unlike the other leg’s`,
+      foreign: (n: number) => `${n} of other senders`,
+      refused: (n: number) => `${n} refused`,
+      kernel_dropped: (n: number) => `${n} dropped by the kernel`,
+    } satisfies Record<keyof RecorderLeg['counters'], (n: number) => string>,
+  },
 
   network: {
     title: 'Network',

@@ -3,9 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use audyn_api::{
-    FlowSnapshot, INTERVAL_EDGES_NANOS, LATENESS_EDGES_NANOS, LegPeriod, LegStatistics, SourceId,
-    WakeupLateness,
+    FlowSnapshot, INTERVAL_EDGES_NANOS, LATENESS_EDGES_NANOS, LegCounters, LegPeriod, LegSnapshot, LegState,
+    LegStatistics, SourceId, WakeupLateness,
 };
+use audyn_units::Ssrc;
+use serde_json::json;
 
 use crate::common::Harness;
 
@@ -85,6 +87,56 @@ async fn a_flow_is_told_by_its_source_or_its_address() {
     assert_eq!(harness.get("/api/flows").await.json().as_array().map(Vec::len), Some(3));
     let problem = harness.get("/api/flows/none").await.problem(404);
     assert!(problem["detail"].as_str().unwrap().contains("`none`"), "{problem}");
+}
+
+#[tokio::test]
+async fn the_legs_are_told_wherever_the_flow_is() {
+    let harness = Harness::with(|state| {
+        let flow = &mut state.snapshot.flows[0];
+        flow.legs = vec![
+            LegSnapshot {
+                address: "239.1.2.3:5004".to_owned(),
+                interface: Some("eth0".to_owned()),
+                state: LegState::Receiving,
+                ssrc: Some(Ssrc(0xbeef)),
+                sender: Some([192, 0, 2, 9].into()),
+                counters: LegCounters { received: 10_000, used: 9_999, lost: 2, ..LegCounters::default() },
+                receive_buffer_bytes: 4096,
+                ..LegSnapshot::default()
+            },
+            LegSnapshot {
+                address: "239.2.2.3:5004".to_owned(),
+                state: LegState::Failed,
+                behind_nanos: 7,
+                error: Some("no cable".to_owned()),
+                ..LegSnapshot::default()
+            },
+        ];
+        flow.statistics = vec![leg(), leg()];
+    })
+    .await;
+    let legs = harness.get("/api/recorders/r1").await.json()["legs"].clone();
+    assert_eq!(
+        legs[0],
+        json!({
+            "address": "239.1.2.3:5004", "interface": "eth0", "state": "receiving", "ssrc": "0000beef",
+            "sender": "192.0.2.9", "behind_nanos": 0, "receive_buffer_bytes": 4096, "error": null,
+            "counters": {
+                "received": 10_000, "bytes": 0, "used": 9_999, "lost": 2, "late": 0, "reordered": 0, "duplicated": 0,
+                "foreign": 0, "differing": 0, "refused": 0, "kernel_dropped": 0,
+            },
+        })
+    );
+    assert_eq!((&legs[1]["state"], &legs[1]["error"]), (&json!("failed"), &json!("no cable")));
+    assert_eq!(harness.get("/api/control/status").await.json()["flows"][0]["legs"], legs);
+    let flows = harness.get("/api/flows").await.json();
+    for (n, told) in legs.as_array().unwrap().iter().enumerate() {
+        for name in ["address", "state", "error", "behind_nanos", "counters"] {
+            assert_eq!(flows[0]["legs"][n][name], told[name], "{name}");
+        }
+    }
+    // Its recorder has no source.
+    assert_eq!(harness.get("/api/recorders/r2").await.json()["legs"], json!([]));
 }
 
 /// What a scraper makes of the text: each sample by its name and labels. Panics at what the format forbids.

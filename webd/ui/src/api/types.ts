@@ -74,6 +74,30 @@ export interface Recorder {
   channel_names?: string[];
   /** How its flow stands on the clock; null without a flow. */
   timing?: FlowTiming | null;
+  /** The legs of its flow; none without a flow. */
+  legs?: RecorderLeg[];
+}
+
+/** Like a flow's; `differs`: it carries another stream than the other leg, and nothing of it is recorded. */
+export type LegState = FlowState | 'differs';
+
+/** One leg of a recorder's flow: two where it is protected by a second way (ST 2022-7). */
+export interface RecorderLeg {
+  /** Group and port. */
+  address: string;
+  state: LegState;
+  /** What is wrong with it, in a sentence. */
+  error: string | null;
+  /** In packets, since the flow was opened. */
+  counters: {
+    received: number;
+    lost: number;
+    late: number;
+    differing: number;
+    foreign: number;
+    refused: number;
+    kernel_dropped: number;
+  };
 }
 
 /** Figures of one leg over a stretch of time, in packets unless the name says otherwise. */
@@ -91,6 +115,8 @@ export interface LegPeriod {
 
 /** One leg of a flow: two where it is protected by a second way (ST 2022-7). */
 export interface Leg {
+  /** Group and port; null for a moment while the flow is opened. */
+  address: string | null;
   ssrc: string | null;
   sender: string | null;
   dscps: number[];

@@ -23,6 +23,7 @@ const period = (but: Partial<LegPeriod> = {}): LegPeriod => ({
   ...but,
 });
 const leg = (but: Partial<Leg> = {}): Leg => ({
+  address: '239.1.2.3:5004',
   ssrc: '01020304',
   sender: '192.0.2.9',
   dscps: [34],
@@ -92,10 +93,15 @@ describe('the network of a recorder', () => {
       engine: { connected: true },
       lateness: { worst_nanos: 5_000_000, last_minute_worst_nanos: 83_000 },
     };
-    vi.spyOn(api, 'flow').mockResolvedValue(flow([leg(), leg({ link_offset_nanos: 1_250_000 })]));
+    vi.spyOn(api, 'flow').mockResolvedValue(
+      flow([leg({ address: null }), leg({ address: '239.2.2.3:5006', link_offset_nanos: 1_250_000 })]),
+    );
     const wrapper = detail();
     await toggle(wrapper, true);
     expect(wrapper.findAll('caption').map((one) => one.text().slice(0, 6))).toEqual(['Leg 1:', 'Leg 2:']);
+    const [one, two] = wrapper.findAll('caption').map((caption) => caption.text());
+    expect(one).toContain('→ 239.1.2.3:5004');
+    expect(two).toContain('→ 239.2.2.3:5006');
     expect(wrapper.text()).toContain('Link offset 1.250 ms');
     expect(wrapper.text()).toContain('0.083 ms');
   });

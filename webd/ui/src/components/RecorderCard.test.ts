@@ -5,7 +5,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { nextTick } from 'vue';
 
 import { api } from '@/api/client';
-import type { Recorder } from '@/api/types';
+import type { Recorder, RecorderLeg } from '@/api/types';
 import { aRecorder } from '@/testing';
 import { texts } from '@/texts';
 import { vuetify } from '@/vuetify';
@@ -78,6 +78,25 @@ describe('a card', () => {
     expect(help).toContain(texts.placed.arrival);
     expect(help).toContain(texts.clock.none);
     expect(help).toContain('12.3 ppm slower');
+  });
+
+  it('tells the two legs of a protected flow apart, and says nothing of one that is alone', () => {
+    const none = { received: 0, lost: 0, late: 0, differing: 0, foreign: 0, refused: 0, kernel_dropped: 0 };
+    const good: RecorderLeg = {
+      address: '239.1.2.3:5004', state: 'receiving', error: null, counters: { ...none, received: 10_000, lost: 3 },
+    };
+    const bad: RecorderLeg = {
+      address: '239.2.2.3:5004', state: 'failed', error: 'no cable', counters: { ...none, late: 1, refused: 2 },
+    };
+    const legs = card({ legs: [good, bad] }).findAll('.legs li').map((leg) => leg.text());
+    expect(legs).toHaveLength(2);
+    for (const part of ['Leg 1: receiving', '239.1.2.3:5004; 10000 packets, 3 lost']) expect(legs[0]).toContain(part);
+    expect(legs[0]).not.toContain('late');
+    for (const part of ['Leg 2: cannot receive', '0 packets, 0 lost, 1 late, 2 refused', 'No cable.']) {
+      expect(legs[1]).toContain(part);
+    }
+    expect(card({ legs: [good] }).find('.legs').exists()).toBe(false);
+    expect(card({ enabled: false, legs: [good, bad] }).find('.legs').exists()).toBe(false);
   });
 
   it('says when a recording gets no audio', () => {
