@@ -64,7 +64,7 @@ class Flood:
     """Datagrams [(group, port, kind, bytes)] that are sent in this order, again from the first after the last."""
 
     BATCH = 64
-    LATE = 0.005  # seconds that a sender that was held up makes up for; the rest it sends later
+    LATE = 0.02  # seconds that a sender that was held up makes up for, at once; the rest it sends later
 
     def __init__(self, out, datagrams):
         self.out, self.datagrams, self.sent, self.lasted = out, datagrams, 0, 0.0

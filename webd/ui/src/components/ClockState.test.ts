@@ -46,7 +46,7 @@ describe('the clock', () => {
   it('raises the alarms that stand, and no others', () => {
     const alarm = { kind: 'grandmaster-gone', subject: 'eth1', began: '2026-01-10T12:00:00Z' };
     const alarms = [
-      { ...alarm, text: 'It is gone.', ended: null },
+      { ...alarm, text: 'it is gone', ended: null },
       { ...alarm, text: 'It was gone.', ended: '2026-01-10T12:01:00Z' },
     ];
     const notices = shown({ alarms }).findAll('[role="status"], [role="alert"]').map((notice) => notice.text());
