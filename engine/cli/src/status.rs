@@ -164,7 +164,7 @@ fn clock_lines(clock: &ClockSnapshot, text: &mut String) {
         let _ = write!(text, ", off by {:+.3} ms", offset as f64 / 1e6);
     }
     let _ = match clock.tai_offset {
-        Some(offset) => writeln!(text, ", TAI is {offset} s before UTC"),
+        Some(offset) => writeln!(text, ", TAI is {offset} s ahead of UTC"),
         None => writeln!(text, ", TAI is not known"),
     };
     for ptp in &clock.ptp {
@@ -333,7 +333,7 @@ mod tests {
         assert!(
             text.contains(
                 "clock    locked to PTP, grandmaster 00-1D-C1-FF-FE-12-34-56 in domain 0 on eth0, off by -0.026 ms, TAI is 37 s \
-                 before UTC\nptp      eth0         following, offset -120 ns, path 2000 ns, /dev/ptp0\n    another has taken over\n"
+                 ahead of UTC\nptp      eth0         following, offset -120 ns, path 2000 ns, /dev/ptp0\n    another has taken over\n"
             ),
             "{text}"
         );

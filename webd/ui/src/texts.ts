@@ -213,7 +213,7 @@ export const texts = {
     where: (domain: number, port: string) => `in domain ${domain} on ${port}`,
     offset: (ms: number) => `Off by ${ms.toFixed(3)} ms`,
     unlocked: (seconds: number) => `Without lock for ${formatElapsed(seconds)}`,
-    tai: (offset: number | null) => (offset === null ? 'TAI is not known' : `TAI is ${offset} s before UTC`),
+    tai: (offset: number | null) => (offset === null ? 'TAI is not known' : `TAI is ${offset} s ahead of UTC`),
     since: (when: string) => `Since ${when}.`,
   },
 

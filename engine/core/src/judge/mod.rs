@@ -241,7 +241,7 @@ impl Judge {
                 AlarmKind::TaiDiffers,
                 "",
                 format!(
-                    "PTP announces that TAI is {ptp} s before UTC, the kernel says {kernel} s; {} s are used; correct the one that \
+                    "PTP announces that TAI is {ptp} s ahead of UTC, the kernel says {kernel} s; {} s are used; correct the one that \
                      is wrong",
                     verdict.tai_offset.map_or(ptp, |(used, _)| used)
                 ),

@@ -27,7 +27,7 @@ describe('the clock', () => {
       '00-1D-C1-FF-FE-12-34-56',
       'in domain 5 on eth1',
       '-0.026 ms',
-      'TAI is 37 s before UTC',
+      'TAI is 37 s ahead of UTC',
     ]) {
       expect(text).toContain(part);
     }
