@@ -48,7 +48,7 @@ mod worker;
 pub use engine::{CapturePulse, Engine, EngineOptions, RecorderSpec};
 pub use error::EngineError;
 pub use keep::KeptSockets;
-pub use keeper::clock_is_there;
+pub use keeper::{CLOCK_LOG, clock_is_there};
 pub use naming::Naming;
 pub use policy::{local_zone, tai_minus_utc};
 pub use printer::{Printer, Printing};

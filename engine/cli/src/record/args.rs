@@ -316,6 +316,14 @@ impl RecordArgs {
         Ok((first..first + count).map(|channel| channel as u8).collect())
     }
 
+    /// Whether the clock is asked for by name, so that what is wrong with it concerns the user.
+    pub(super) fn asks_for_ptp(&self) -> bool {
+        self.ptp_device.is_some()
+            || self.ptp_interface.is_some()
+            || self.ptp_software
+            || self.archive_clock == ArchiveClock::Ptp
+    }
+
     /// Whom the clock is judged by. What is not there is refused at once: it was asked for by name.
     pub(super) fn clock(&self) -> Result<ClockConfig, RecordError> {
         let clock = ClockConfig {

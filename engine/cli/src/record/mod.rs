@@ -88,7 +88,7 @@ pub(crate) fn run(args: &RecordArgs, json: bool) -> Result<(), RecordError> {
     let plan = args.plan()?;
     let stop = Stop::on_signals()?;
     let (errors, printing_errors) = Printer::start("stderr", std::io::stderr());
-    show::logging(args.verbose, errors.clone());
+    show::logging(args.verbose, args.asks_for_ptp(), errors.clone());
     let mut live = show::Live::new(!args.quiet && !json && std::io::stderr().is_terminal(), errors);
     let (lines, printing) = Printer::start("stdout", std::io::stdout());
     let recorded = record(args, json, &plan, &stop, &mut live, &lines);

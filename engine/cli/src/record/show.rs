@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use audyn_api::{FlowCounters, LegSnapshot, LevelsFrame, RecorderSnapshot, Snapshot, SourceConfig};
 use audyn_core::flow::Gap;
-use audyn_daemon::{Notice, Printer};
+use audyn_daemon::{CLOCK_LOG, Notice, Printer};
 use audyn_units::{FrameCount, FrameIndex};
 use serde::Serialize;
 
@@ -55,12 +55,14 @@ struct ChannelLine {
     clipping: bool,
 }
 
-/// Logs to standard error; only warnings unless asked for more.
-pub(super) fn logging(verbose: u8, errors: Printer) {
+/// Logs to standard error; only warnings unless asked for more, and those of the clock only where PTP was asked for: most who
+/// record one file have none, and the ledger says how well the clock was known.
+pub(super) fn logging(verbose: u8, ptp_asked: bool, errors: Printer) {
     let level = match verbose {
-        0 => "warn",
-        1 => "info",
-        _ => "debug",
+        0 if ptp_asked => "warn".to_owned(),
+        0 => format!("warn,{CLOCK_LOG}=error"),
+        1 => "info".to_owned(),
+        _ => "debug".to_owned(),
     };
     let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| level.into());
     // A second call in one process changes nothing.

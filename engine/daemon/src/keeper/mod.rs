@@ -41,6 +41,9 @@ use link::SharedLink;
 /// Time between two rounds.
 const PERIOD: Duration = Duration::from_secs(1);
 
+/// The target that alarms of the clock are logged under.
+pub const CLOCK_LOG: &str = "audyn_clock";
+
 /// How long a ptp4l may take to answer; it does so within milliseconds.
 const PATIENCE: Duration = Duration::from_millis(300);
 
@@ -242,8 +245,10 @@ impl Rounds {
         }
         for change in changes {
             match change {
-                Change::Began(alarm) => tracing::warn!("clock: {}", alarm.text),
-                Change::Ended(alarm) => tracing::info!("clock: it is over that {}", alarm.text),
+                Change::Began(alarm) => tracing::warn!(target: CLOCK_LOG, "clock: {}", alarm.text),
+                Change::Ended(alarm) => {
+                    tracing::info!(target: CLOCK_LOG, "clock: it is over that {}", alarm.text);
+                }
             }
         }
         let snapshot = show::snapshot(&verdict, &heard, round.synchronised, self.judge.alarms());
