@@ -18,7 +18,16 @@ def make_keys():
             file = Path(scratch) / name
             subprocess.run(["ssh-keygen", "-q", "-t", *kind, "-N", "", "-C", f"{name}@desk", "-f", file], check=True, capture_output=True)
             keys[name] = file.with_suffix(".pub").read_text().strip()
+        keys["many"] = []
+        for number in range(6):
+            file = Path(scratch) / f"many{number}"
+            subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "desk " + "x" * 300, "-f", file], check=True, capture_output=True)
+            keys["many"].append(file.with_suffix(".pub").read_text().strip())
     return keys
+
+
+def fingerprint(key):
+    return subprocess.run(["ssh-keygen", "-l", "-f", "-"], input=key, check=True, capture_output=True, text=True).stdout.split()[1]
 
 
 def asked(box, text, name="authorized_keys"):
@@ -64,8 +73,8 @@ def taken(make, check, keys):
         check(f"ssh: {name}: taken over, removed, SSH is started", has(box) == wanted and not left(box) and START in box.log(), f"{has(box)} {left(box)}")
         ssh = box.root / "var/lib/audyn/system/ssh"
         check("ssh: in a form that sshd believes", ssh.stat().st_mode & 0o777 == 0o700 and (ssh / "authorized_keys").stat().st_mode & 0o777 == 0o600)
-        check("ssh: an alarm says it, and which key", "may log in" in box.alarms() and "SHA256:" in box.alarms() and "ed@desk" in box.alarms()
-              and "stage=ssh-key" in box.boot_file("log"), box.alarms())
+        check("ssh: an alarm says it, and which key", "may log in" in box.alarms() and all(fingerprint(key) in box.alarms() for key in wanted)
+              and "desk" not in box.alarms() and f"{len(wanted)} SSH key" in box.alarms() and "stage=ssh-key" in box.boot_file("log"), box.alarms())
         boot(box)
         check("ssh: the next start has the key, and SSH off", has(box) == wanted and START not in box.log() and box.alarms() == "", box.alarms())
     asked(box, f"{keys['ec']}\n{keys['ed']}\n")
@@ -84,6 +93,31 @@ def taken(make, check, keys):
     check("ssh: never without a key", START not in box.log())
 
 
+def several(make, check, keys):
+    box = good(make)
+    asked(box, "".join(f"{key}\n" for key in keys["many"][:5]))
+    boot(box)
+    check("ssh: as many as are allowed: the alarm shows each of them, whatever their comments are",
+          len(has(box)) == 5 and all(fingerprint(key) in box.alarms() for key in keys["many"][:5]), box.alarms())
+    for bad in ("authorized_keys", "authorized_keys.txt"):
+        box = good(make)
+        asked(box, "junk\n", bad)
+        asked(box, keys["ed"], next(name for name in ("authorized_keys", "authorized_keys.txt") if name != bad))
+        boot(box)
+        check(f"ssh: two files, {bad} is none: neither is taken over, and the alarm names the bad one",
+              not has(box) and START not in box.log() and f"line 1 of {bad} is" in box.alarms() and len(left(box)) == 2, box.alarms())
+    box = good(make)
+    asked(box, keys["ed"] + "\n" + keys["ed"] + " again\n")
+    asked(box, keys["ec"], "authorized_keys.txt")
+    boot(box)
+    check("ssh: two good files are taken over together, a key that is there twice once",
+          has(box) == [keys["ed"], keys["ec"]] and not left(box) and all(fingerprint(keys[key]) in box.alarms() for key in ("ed", "ec")), str(has(box)))
+    box = good(make)
+    asked(box, f"{keys['ed']}\r{keys['ec']}\r")
+    boot(box)
+    check("ssh: carriage returns alone end lines, too", has(box) == [keys["ed"], keys["ec"]], str(has(box)))
+
+
 def refused(make, check, keys):
     kind, blob, _ = keys["ed"].split()
     for what, text in (
@@ -91,12 +125,12 @@ def refused(make, check, keys):
         ("an authority instead of a key", f"cert-authority {keys['ed']}\n"), ("a short RSA key", keys["short"]), ("half a key", f"{kind} {blob[:50]}\n"),
         ("a key of another type than it says", f"ssh-rsa {blob}\n"), ("a private key", "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXktdjEAAAAA\n"),
         ("one good line and one bad", f"{keys['ec']}\nhello\n"), ("nothing", "\n# nobody\n"), ("too much", f"{keys['ed']}\n" + "#" * 17000),
-        ("too many", "".join(f"{kind} {blob} n{number}\n" for number in range(21))), ("a shell's words", f"{kind} $(touch${{IFS}}x) x\n"), ("zeros", bytes(4096)),
+        ("too many", "".join(f"{key}\n" for key in keys["many"])), ("a shell's words", f"{kind} $(touch${{IFS}}x) x\n"), ("zeros", bytes(4096)),
     ):
         box = good(make)
         asked(box, text)
         boot(box)
-        check(f"ssh: {what}: none of it, SSH stays off, and an alarm says why", not has(box) and START not in box.log() and "was not taken over" in box.alarms()
+        check(f"ssh: {what}: none of it, SSH stays off, and an alarm says why", not has(box) and START not in box.log() and "were not taken over" in box.alarms()
               and left(box) == ["authorized_keys"], f"{has(box)} {box.alarms()}")
     asked(box, keys["ed"])
     boot(box)
@@ -143,5 +177,6 @@ def run(make, check, skip):
         return
     keys = make_keys()
     taken(make, check, keys)
+    several(make, check, keys)
     refused(make, check, keys)
     cuts(make, check, keys)
