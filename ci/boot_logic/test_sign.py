@@ -94,6 +94,14 @@ def bundles(work, check, tools):
     # Offline: three places, one of which has the key, and only openssl.
     extracted = sign(work, "offline", "extract", "dev.raucb", "to-sign")
     check("sign: offline, what is signed is the manifest with the root hash", extracted.returncode == 0 and "verity-hash=" in (work / "to-sign").read_text())
+    # Whoever made a bundle, what it says of itself is shown before anybody has vouched for it.
+    (work / "loud").write_text((work / "to-sign").read_text().replace("compatible=", "compatible=\x1b]0;loud\x07\x1b[31m"))
+    subprocess.run(["openssl", "cms", "-sign", "-binary", "-nodetach", "-outform", "DER", "-in", "loud", "-out", "loud.cms", "-signer", dev / "signer.pem",
+                    "-inkey", dev / "signer.key"], check=True, capture_output=True, cwd=work)
+    whole, cms = (work / "dev.raucb").read_bytes(), (work / "loud.cms").read_bytes()
+    (work / "loud.raucb").write_bytes(whole[:-8 - int.from_bytes(whole[-8:], "big")] + cms + len(cms).to_bytes(8, "big"))
+    shown = sign(work, "show", "loud.raucb").stdout
+    check("sign: show lets no terminal be led by a bundle", "loud" in shown and "\x1b" not in shown and "\x07" not in shown, repr(shown))
     signed = sign(work, "offline", "sign", "to-sign", "signature", *by_file)
     check("sign: offline, it says what it signs", "version 2.0.0 for audyn-lab" in signed.stdout, signed.stdout)
     (work / "rubbish").write_text((work / "to-sign").read_text().replace("verity-hash=", "verity-hash=g"))

@@ -117,8 +117,9 @@ buildroot_image() {
   [ -z "$BINARIES" ] || fail "--binaries is for the lab: Buildroot builds everything itself"
   [ -z "$TRUST" ] || fail "--trust is for the lab"
   case "$REPO$CACHE" in *[[:space:]]*) fail "Buildroot can't work where a path has a space in it: $REPO, $CACHE" ;; esac
-  need_packages build-essential bc cpio file perl python3 rsync unzip wget xz-utils libncurses-dev openssl
+  # Judged before anything is installed; fetched, if it must be, by what is here.
   buildroot_tree
+  need_packages build-essential bc cpio file perl python3 rsync unzip wget xz-utils libncurses-dev openssl
   BUILDROOT_OUT=$CACHE/buildroot/$BOARD
   export BR2_DL_DIR=${BR2_DL_DIR:-$CACHE/buildroot/dl}
   # Some packages refuse to be configured by root, lest somebody forgot it.
