@@ -172,6 +172,16 @@ impl Ledger {
                 let leg = leg.index() + 1;
                 ("legs-differ", format!("leg {leg} carries another stream; nothing of it is recorded"))
             }
+            FlowEvent::ClockQualityChanged { from, to } => {
+                ("clock-quality", format!("this machine's clock is {to}, and was {from}; no frame moves"))
+            }
+            FlowEvent::ClockStepped(step) => (
+                "clock-stepped",
+                format!(
+                    "this machine's clock stepped by {:+.3} s and stood by it; the flow goes on by its media clock, and no frame moves",
+                    step.as_secs_f64()
+                ),
+            ),
         };
         self.line(&EventLine { position, event, detail })
     }

@@ -376,7 +376,7 @@ pub(crate) fn make_safe(path: &Path) -> std::io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use audyn_core::flow::{GapCause, Placed, Placement, Why};
+    use audyn_core::flow::{FlowEvent, GapCause, Placed, Placement, Why};
     use audyn_core::segment::TimeAnchor;
     use audyn_units::{ChannelCount, ClockQuality, FrameIndex, SampleRate};
 
@@ -423,6 +423,9 @@ mod tests {
         let two = placed(first - 3_600 * 48_000, -172_800_053, Placement::MediaClock, why);
         feed.placed(&two);
         feed.audio(two.position, &[512; 48], &two.anchor);
+        let (from, to) = (ClockQuality::PtpLocked, ClockQuality::PtpFreeRunning);
+        feed.event(FlowEvent::ClockQualityChanged { from, to });
+        feed.event(FlowEvent::ClockStepped(Nanos::from_secs(2)));
         feed.end(None);
         feed.turn(two.position + FrameCount(48), None);
         recording.work(Timestamp::from_nanos(1_000_000_000), &notices);
@@ -454,7 +457,20 @@ mod tests {
         assert_eq!((&ledger[3]["closed"], &ledger[3]["drift_ppm"]), (&true.into(), &(-12.3).into()));
         assert_eq!(ledger.len(), 4);
         let ledger = lines(&next);
-        assert_eq!((&ledger[0]["placed_by"], ledger.len()), (&"media-clock".into(), 2));
+        assert_eq!((&ledger[0]["placed_by"], ledger.len()), (&"media-clock".into(), 4));
+        assert_eq!(
+            (&ledger[1]["event"], &ledger[1]["position"]),
+            (&"clock-quality".into(), &(two.position.0 + 48).into())
+        );
+        assert_eq!(
+            ledger[1]["detail"],
+            "this machine's clock is free-running after PTP, and was locked to PTP; no frame moves"
+        );
+        assert_eq!(ledger[2]["event"], "clock-stepped");
+        assert_eq!(
+            ledger[2]["detail"],
+            "this machine's clock stepped by +2.000 s and stood by it; the flow goes on by its media clock, and no frame moves"
+        );
         assert_eq!(ledger[0]["file"], "a_002.wav");
     }
 }

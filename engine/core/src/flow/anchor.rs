@@ -160,16 +160,16 @@ impl Anchor {
         self.placement.map(|placement| (placement, self.quality))
     }
 
-    /// Takes a reading of the clock.
-    pub(super) fn on_clock(&mut self, reading: TaiReading) {
+    /// Takes a reading of the clock. Returns how well it was known and is, where that has changed under a flow that stands on it.
+    pub(super) fn on_clock(&mut self, reading: TaiReading) -> Option<(ClockQuality, ClockQuality)> {
         let Some(clock) = &mut self.clock else {
             self.clock = Some(FollowedClock::new(reading));
-            return;
+            return None;
         };
         if self.placement.is_none() {
             // Nothing stands on it yet.
             *clock = FollowedClock::new(reading);
-            return;
+            return None;
         }
         let before = *clock.reading();
         if let Some(step) = clock.follow(reading) {
@@ -181,6 +181,12 @@ impl Anchor {
         {
             self.asked_until = reading.at + NEWS;
         }
+        (before.quality != reading.quality).then_some((before.quality, reading.quality))
+    }
+
+    /// A step of the clock that moves nothing, since the flow was placed by its media clock; told once.
+    pub(super) fn outlived_step(&mut self) -> Option<Nanos> {
+        if self.placement == Some(Placement::MediaClock) { self.step.take() } else { None }
     }
 
     /// Places a flow that has found its source: the first packet's place, and what is to be told.

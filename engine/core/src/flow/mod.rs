@@ -55,7 +55,9 @@ mod source;
 pub mod stats;
 mod window;
 
-use audyn_units::{ChannelCount, Encoding, FrameCount, FrameIndex, Nanos, PayloadType, SampleRate, Ssrc};
+use audyn_units::{
+    ChannelCount, ClockQuality, Encoding, FrameCount, FrameIndex, Nanos, PayloadType, SampleRate, Ssrc,
+};
 
 pub use anchor::{AGREES_AHEAD, AGREES_BEHIND, NEWS, Placed, Placement, Why};
 pub use legs::{Leg, LegCounters, LegReport, LegState};
@@ -146,6 +148,16 @@ pub enum FlowEvent {
     OutageBegan,
     /// This leg carries another stream than the other; nothing of it is taken until it carries the same again.
     LegsDiffer(Leg),
+    /// The machine's clock is known better or worse than before. Nothing moves by that.
+    ClockQualityChanged {
+        /// How well it was known.
+        from: ClockQuality,
+        /// How well it is now.
+        to: ClockQuality,
+    },
+    /// The machine's clock stepped by this much and stood by it, and the flow goes on by its own media clock: nothing moves. What was placed
+    /// by arrival is placed anew instead ([`Why::ClockStepped`]).
+    ClockStepped(Nanos),
 }
 
 /// Where a receiver's output goes. Samples are interleaved, left-justified in 32 bits.

@@ -174,8 +174,13 @@ impl Receiver {
     /// Takes a reading of the machine's clock; to be told at each turn, before its packets. Where it shows that the flow must be
     /// placed anew, a new stretch begins here.
     pub fn on_clock(&mut self, reading: TaiReading, sink: &mut impl FlowSink) {
-        self.anchor.on_clock(reading);
+        if let Some((from, to)) = self.anchor.on_clock(reading) {
+            sink.event(FlowEvent::ClockQualityChanged { from, to });
+        }
         let Some(source) = &mut self.source else { return };
+        if let Some(step) = self.anchor.outlived_step() {
+            sink.event(FlowEvent::ClockStepped(step));
+        }
         let now = reading.at;
         let counted = source.clock.position_at(now);
         if now - source.arrival < SILENT_AFTER {

@@ -1,6 +1,6 @@
 //! Alarms of the clock: each begins, stands, and ends.
 
-use audyn_units::{Timestamp, Utc};
+use audyn_units::{Mono, Timestamp, Utc};
 
 /// How many ended alarms are remembered.
 const ENDED_KEPT: usize = 16;
@@ -48,6 +48,8 @@ pub struct Alarm {
     pub began: Timestamp<Utc>,
     /// When it ended, if it has.
     pub ended: Option<Timestamp<Utc>>,
+    /// When what it tells of happened, where that is one moment: what happens again is another alarm.
+    moment: Option<Timestamp<Mono>>,
 }
 
 /// An alarm began or ended.
@@ -65,6 +67,8 @@ pub(super) struct Wanted {
     pub(super) kind: AlarmKind,
     pub(super) subject: String,
     pub(super) text: String,
+    /// The one moment at which it happened; none for what lasts.
+    pub(super) moment: Option<Timestamp<Mono>>,
 }
 
 /// All alarms: those that stand before those that ended, and within these the newest first.
@@ -83,7 +87,9 @@ impl Book {
         let mut changes = Vec::new();
         wanted.truncate(STANDING);
         for alarm in self.alarms.iter_mut().filter(|alarm| alarm.ended.is_none()) {
-            let still = wanted.iter().position(|w| w.kind == alarm.kind && w.subject == alarm.subject);
+            let same =
+                |w: &Wanted| w.kind == alarm.kind && w.subject == alarm.subject && w.moment == alarm.moment;
+            let still = wanted.iter().position(same);
             match still {
                 Some(at) => alarm.text = wanted.swap_remove(at).text,
                 None => {
@@ -92,8 +98,8 @@ impl Book {
                 }
             }
         }
-        for Wanted { kind, subject, text } in wanted {
-            let alarm = Alarm { kind, subject, text, began: now, ended: None };
+        for Wanted { kind, subject, text, moment } in wanted {
+            let alarm = Alarm { kind, subject, text, began: now, ended: None, moment };
             changes.push(Change::Began(alarm.clone()));
             self.alarms.push(alarm);
         }

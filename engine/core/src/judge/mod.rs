@@ -217,8 +217,9 @@ impl Judge {
         for (name, server) in &self.servers {
             server.alarms(name, round.at, &mut wanted);
         }
-        let mut raise =
-            |kind, subject: &str, text| wanted.push(Wanted { kind, subject: subject.to_owned(), text });
+        let mut raise = |kind, subject: &str, text| {
+            wanted.push(Wanted { kind, subject: subject.to_owned(), text, moment: None })
+        };
         match (kernel, announced) {
             // A person has told it, and knows that it changes.
             (None, None) if self.limits.tai_offset.is_some() => {}

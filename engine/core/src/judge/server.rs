@@ -255,7 +255,30 @@ impl Server {
     }
 
     pub(super) fn alarms(&self, name: &str, now: Timestamp<Mono>, wanted: &mut Vec<Wanted>) {
-        let mut raise = |kind, text| wanted.push(Wanted { kind, subject: name.to_owned(), text });
+        let mut raise_at =
+            |moment, kind, text| wanted.push(Wanted { kind, subject: name.to_owned(), text, moment });
+        if let Some((before, after, at)) = self.changed
+            && now - at < SHOWN
+        {
+            raise_at(
+                Some(at),
+                AlarmKind::GrandmasterChanged,
+                format!("on {name} grandmaster {after} has taken over from {before}; find out why"),
+            );
+        }
+        if let Some((by, at)) = self.stepped
+            && now - at < SHOWN
+        {
+            raise_at(
+                Some(at),
+                AlarmKind::PhcStepped,
+                format!(
+                    "the hardware clock of {name} was set by {:+.6} s; flows went on by their own clocks",
+                    by.as_secs_f64()
+                ),
+            );
+        }
+        let mut raise = |kind, text| raise_at(None, kind, text);
         if self.last.is_some() && self.follow == Follow::Absent {
             raise(
                 AlarmKind::PtpSilent,
@@ -277,14 +300,6 @@ impl Server {
                 ),
             }
         }
-        if let Some((before, after, at)) = self.changed
-            && now - at < SHOWN
-        {
-            raise(
-                AlarmKind::GrandmasterChanged,
-                format!("on {name} grandmaster {after} has taken over from {before}; find out why"),
-            );
-        }
         if self.follow == Follow::Following
             && let Some(told) = self.told()
             && !told.time.ptp_timescale
@@ -300,17 +315,6 @@ impl Server {
         }
         if let Some(PhcTold::Unreadable(why)) = &self.phc {
             raise(AlarmKind::PhcGone, format!("the hardware clock of {name} is not there: {why}"));
-        }
-        if let Some((by, at)) = self.stepped
-            && now - at < SHOWN
-        {
-            raise(
-                AlarmKind::PhcStepped,
-                format!(
-                    "the hardware clock of {name} was set by {:+.6} s; flows went on by their own clocks",
-                    by.as_secs_f64()
-                ),
-            );
         }
     }
 }

@@ -373,6 +373,21 @@ fn a_card_clock_that_steps_is_told_and_ends_the_lock_at_once() {
     machine.server.phc = at(0);
     machine.seconds(1);
     assert_eq!(machine.seconds(1).quality, ClockQuality::PtpLocked);
+    // Each step is an alarm of its own, for the log as well; the last one stands.
+    let told: Vec<_> = machine
+        .changes
+        .iter()
+        .map(|change| match change {
+            Change::Began(alarm) => {
+                (true, alarm.text.contains("set by -1.000400 s"), alarm.text.contains("set by +1.000000 s"))
+            }
+            Change::Ended(alarm) => {
+                (false, alarm.text.contains("set by -1.000400 s"), alarm.text.contains("set by +1.000000 s"))
+            }
+        })
+        .collect();
+    assert_eq!(told, [(true, true, false), (false, true, false), (true, false, true)]);
+    assert_eq!(machine.standing(), [AlarmKind::PhcStepped]);
     machine.seconds(600);
     assert_eq!(machine.standing(), []);
 }

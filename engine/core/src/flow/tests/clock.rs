@@ -144,13 +144,42 @@ fn a_step_of_our_clock_moves_only_what_was_placed_by_arrival() {
             if agrees {
                 assert_eq!(flow.placed(), [(MediaClock, Why::First, 0)], "{step}");
                 assert_eq!(flow.offsets(), [truth]);
+                let said = FlowEvent::ClockStepped(Nanos::from_secs(step));
+                assert_eq!(flow.wire.tape.events.iter().filter(|&&event| event == said).count(), 1, "{step}");
             } else {
                 let why = Why::ClockStepped(Nanos::from_secs(step));
                 assert_eq!(flow.placed(), [(Arrival, Why::First, 0), (Arrival, why, step * HZ)], "{step}");
                 assert_eq!(flow.offsets(), [truth, truth + step * HZ]);
+                let stepped = |event: &FlowEvent| matches!(event, FlowEvent::ClockStepped(_));
+                assert!(!flow.wire.tape.events.iter().any(stepped), "it is placed anew, which says so");
             }
             assert!(flow.wire.tape.gaps.is_empty());
         }
+    }
+}
+
+#[test]
+fn a_clock_that_is_lost_and_found_under_a_flow_is_told_and_moves_nothing() {
+    use ClockQuality::{PtpFreeRunning, PtpLocked};
+    for agrees in [true, false] {
+        let mut flow = Clocked::new(if agrees { 0 } else { 1 << 30 });
+        let truth = flow.truth();
+        // Before the flow is placed, nobody stands on it.
+        flow.quality = PtpFreeRunning;
+        flow.clock();
+        flow.quality = PtpLocked;
+        flow.run(1_000);
+        for quality in [PtpFreeRunning, PtpLocked] {
+            flow.quality = quality;
+            flow.run(5_000);
+        }
+        let told = flow.wire.tape.events.iter().filter_map(|&event| match event {
+            FlowEvent::ClockQualityChanged { from, to } => Some((from, to)),
+            _ => None,
+        });
+        assert_eq!(told.collect::<Vec<_>>(), [(PtpLocked, PtpFreeRunning), (PtpFreeRunning, PtpLocked)]);
+        assert_eq!(flow.placed().len(), 1);
+        assert_eq!(flow.offsets(), [truth]);
     }
 }
 
