@@ -157,9 +157,9 @@ def told(seen, device):
 def record(t, box, clock, media, arrival):
     """The clock is locked and the mock held before the flows begin, so they are placed by the best that there is."""
     clock.hold()
-    document = base64.b64encode(json.dumps({"clock": {"device": clock.device, "max_offset_micros": NEAR // 1000}}).encode()).decode()
-    box.sh(f"echo {document} | base64 -d >{ENGINE_STATE}/global.json && chown --reference={ENGINE_STATE} {ENGINE_STATE}/global.json && "
-           f"chmod 640 {ENGINE_STATE}/global.json")
+    settings = {**json.loads(box.sh(f"cat {ENGINE_STATE}/global.json").text), "clock": {"device": clock.device, "max_offset_micros": NEAR // 1000}}
+    text = base64.b64encode(json.dumps(settings, indent=2).encode()).decode()
+    box.sh(f"echo {text} | base64 -d >/run/global.json && cat /run/global.json >{ENGINE_STATE}/global.json")
     box.interface = "lo"
     box.configure([media, arrival])
     clock.until("locked to the grandmaster, by the box's ptp4l and chronyd", lambda seen: seen["quality"] == "ptp-locked" and
@@ -169,7 +169,7 @@ def record(t, box, clock, media, arrival):
         box.sh(f"systemd-run --quiet --unit=sender-{flow.stream} audyn send --index --stream-id {flow.stream} -m {flow.group} -p {flow.port} "
                f"--interface lo --ptime 4 {how}")
     box.wait_recording([media, arrival], frames=3 * RATE)
-    placed = {flow["id"]: flow["timing"]["placement"] for flow in status_of(box)["flows"]}
+    placed = {flow["source"]: flow["timing"]["placement"] for flow in status_of(box)["flows"]}
     t.equal("one flow is placed by its media clock, one by its arrival", [placed.get(flow.name) for flow in (media, arrival)],
             ["media-clock", "arrival"])
 
@@ -193,7 +193,10 @@ def held(t, box, clock, flows):
     clock.until("gone: the alarm says so, and the clock stays locked", lambda seen: clock.alarm(seen, "phc-gone") and
                 seen["quality"] == "ptp-locked")
     goes_on(t, box, flows, "without the hardware clock")
+    # As the box's unit would: phc2sys may hold on to the clock that has gone, and with it to its name.
+    clock.release()
     t.equal("it returns by its old name", clock.load(), clock.device)
+    clock.hold()
     clock.until("back: the alarm ends, and phc2sys holds it again", lambda seen: not clock.alarm(seen, "phc-gone") and clock.at(seen, 0))
     for seconds, sign, other in ((2, "+", "-"), (-2, "-", "+")):
         clock.release()
@@ -248,7 +251,8 @@ def judge(t, box, flow, by_media_clock):
         holes = [first.gap_to(later) for first, later in zip(recordings, recordings[1:])]
         apart = [(later[0]["first_position"] - first[0]["first_position"]) - recording.frames
                  for recording, first, later in zip(recordings, ledgers, ledgers[1:])]
-        t.equal(f"{flow.name}: it was placed once, by its media clock under a locked clock", set(heads), {("media-clock", "ptp-locked")})
+        t.check(f"{flow.name}: it was placed by its media clock, under PTP", {by for by, _ in heads} == {"media-clock"} and
+                all(quality.startswith("ptp-") for _, quality in heads), f"{heads}")
         t.check(f"{flow.name}: never placed anew, and no frame moved", not anew and not any(holes) and not any(apart),
                 "; ".join(anew) or f"between the files {holes}, in positions {apart}")
         said = [line["detail"] for lines in ledgers for line in lines if line.get("event") == "clock-stepped"]

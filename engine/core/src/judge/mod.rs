@@ -218,7 +218,7 @@ impl Judge {
             server.alarms(name, round.at, &mut wanted);
         }
         let mut raise = |kind, subject: &str, text| {
-            wanted.push(Wanted { kind, subject: subject.to_owned(), text, moment: None })
+            wanted.push(Wanted { kind, subject: subject.to_owned(), text, moment: None });
         };
         match (kernel, announced) {
             // A person has told it, and knows that it changes.
