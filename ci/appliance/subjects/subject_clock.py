@@ -47,6 +47,7 @@ class Clock:
 
     def __init__(self, t, box):
         self.t, self.box, self.grandmaster = t, box, None
+        self.stood = None
 
     def __enter__(self):
         return self
@@ -92,7 +93,7 @@ class Clock:
 
     def hold(self):
         """phc2sys keeps the mock at the system clock's time, as TAI."""
-        self.lead("clock-hold", f"phc2sys -m -c {self.device} -s CLOCK_REALTIME -O {TAI_OFFSET} -S 0.1")
+        self.lead("clock-hold", f"phc2sys -q -m -c {self.device} -s CLOCK_REALTIME -O {TAI_OFFSET} -S 0.1")
 
     def lead(self, unit, command):
         self.box.sh(f"systemd-run --quiet --collect --unit={unit} -p Restart=always -p RestartSec=1 -p StartLimitIntervalSec=0 {command}")
@@ -112,6 +113,10 @@ class Clock:
             seen = status["clock"] if status else seen
             if status and condition(seen):
                 return self.t.check(what, True, told(seen, self.device))
+            stands = seen and (seen["quality"], {alarm["kind"] for alarm in seen["alarms"] if alarm["ended"] is None})
+            if stands and stands != self.stood:
+                self.stood = stands
+                self.t.note(f"on the way: {told(seen, self.device)}")
             pause.wait(0.3)
         self.t.check(what, False, f"not within {seconds:.0f} s: {told(seen, self.device)}")
         raise Failed(f"it waited in vain until: {what}; the engine says: {json.dumps(seen)}")
@@ -157,7 +162,7 @@ def told(seen, device):
 def record(t, box, clock, media, arrival):
     """The clock is locked and the mock held before the flows begin, so they are placed by the best that there is."""
     clock.hold()
-    settings = {**json.loads(box.sh(f"cat {ENGINE_STATE}/global.json").text), "clock": {"device": clock.device, "max_offset_micros": NEAR // 1000}}
+    settings = {**json.loads(box.sh(f"cat {ENGINE_STATE}/global.json").text), "clock": {"device": clock.device, "domain": 0, "max_offset_micros": NEAR // 1000}}
     text = base64.b64encode(json.dumps(settings, indent=2).encode()).decode()
     box.sh(f"echo {text} | base64 -d >/run/global.json && cat /run/global.json >{ENGINE_STATE}/global.json")
     box.interface = "lo"
@@ -213,7 +218,7 @@ def leading(t, box, clock, flows):
     """The mock leads the system clock: its steps are the machine's."""
     # What chronyd may believe is the gate's business; without it chronyd believes nobody, and leaves the clock alone.
     box.sh(f"systemctl stop audyn-time-gate; for n in 0 1 2 3; do {CHRONY} selectopts PTP$n +noselect; done")
-    clock.lead("clock-lead", f"phc2sys -m -c CLOCK_REALTIME -s {clock.device} -O -{TAI_OFFSET} -S 0.1")
+    clock.lead("clock-lead", f"phc2sys -q -m -c CLOCK_REALTIME -s {clock.device} -O -{TAI_OFFSET} -S 0.1")
     clock.until("the mock clock leads the system clock, and it stays locked", lambda seen: seen["quality"] == "ptp-locked" and clock.at(seen, 0))
     for seconds in (2, -2):
         clock.step(seconds)

@@ -21,6 +21,12 @@ const TRIED_AT_ONCE: u8 = 8;
 /// Those of AES67 and of ST 2059-2 first.
 const LIKELY: [u8; 2] = [0, 127];
 
+/// After so many rounds without an answer it may be another ptp4l, in another domain.
+const SILENT_ROUNDS: u8 = 3;
+
+/// For so long the last domain is asked for once it was silent, so that a search has its turn.
+const ONCE_SILENT: Duration = Duration::from_millis(400);
+
 /// The client of one ptp4l.
 #[derive(Debug)]
 pub(super) struct PtpClient {
@@ -30,6 +36,8 @@ pub(super) struct PtpClient {
     fixed: Option<u8>,
     /// The domain in which it answered last.
     domain: Option<u8>,
+    /// Rounds without an answer since the last one.
+    silent: u8,
     /// Where the search goes on.
     next: u8,
     sequence: u16,
@@ -37,7 +45,7 @@ pub(super) struct PtpClient {
 
 impl PtpClient {
     pub(super) fn new(path: PathBuf, domain: Option<u8>) -> Self {
-        Self { path, socket: None, fixed: domain, domain, next: 0, sequence: 0 }
+        Self { path, socket: None, fixed: domain, domain, silent: 0, next: 0, sequence: 0 }
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -48,13 +56,17 @@ impl PtpClient {
     pub(super) fn ask(&mut self, patience: Duration) -> Option<PtpTold> {
         let until = Instant::now() + patience;
         let told = self.try_ask(until);
-        if !matches!(told, Ok(Some(_))) {
+        if matches!(told, Ok(Some(_))) {
+            self.silent = 0;
+        } else {
             // A ptp4l that was restarted has a new socket by the old name.
             self.socket = None;
-            if self.domain.is_some() {
+            // One that a busy machine kept waiting has its old domain: a search would take it many rounds more.
+            self.silent = self.silent.saturating_add(1);
+            if self.silent >= SILENT_ROUNDS && self.domain != self.fixed {
                 self.next = 0;
+                self.domain = self.fixed;
             }
-            self.domain = self.fixed;
         }
         told.ok().flatten()
     }
@@ -98,6 +110,8 @@ impl PtpClient {
         };
         if let Some(domain) = self.domain {
             self.get(DataSet::Default, domain)?;
+            let once_silent = self.silent > 0 && self.fixed.is_none();
+            let until = if once_silent { until.min(Instant::now() + ONCE_SILENT) } else { until };
             self.hear(until, None, &mut take)?;
         } else {
             // ptp4l drops what is of another domain; the first to be answered is the one. The numbers of the questions differ,

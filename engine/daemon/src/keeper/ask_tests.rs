@@ -55,6 +55,21 @@ fn a_domain_that_nobody_told_is_found_out_and_kept() {
 }
 
 #[test]
+fn an_answer_that_is_missed_does_not_make_the_domain_unknown() {
+    let (_place, path) = place();
+    // The last that a search would try.
+    let ptp = FakePtp::start(&path, following(126), Habits::default());
+    let mut client = PtpClient::new(path, None);
+    ask_until_found(&mut client);
+    for _ in 0..2 {
+        ptp.habits.mute.store(true, Relaxed);
+        assert_eq!(client.ask(Duration::from_millis(30)), None, "it is kept waiting");
+        ptp.habits.mute.store(false, Relaxed);
+        assert!(client.ask(LONG).is_some(), "the very next question is answered");
+    }
+}
+
+#[test]
 fn a_domain_that_is_configured_is_the_only_one() {
     let (_place, path) = place();
     let _ptp = FakePtp::start(&path, following(3), Habits::default());

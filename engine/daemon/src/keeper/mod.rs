@@ -44,8 +44,8 @@ const PERIOD: Duration = Duration::from_secs(1);
 /// The target that alarms of the clock are logged under.
 pub const CLOCK_LOG: &str = "audyn_clock";
 
-/// How long a ptp4l may take to answer; it does so within milliseconds.
-const PATIENCE: Duration = Duration::from_millis(300);
+/// How long a ptp4l may take to answer; it does so within milliseconds, and on a machine that is busy with other things later.
+const PATIENCE: Duration = Duration::from_millis(700);
 
 /// The same for the first round, which the start of the engine waits for.
 const PATIENCE_AT_START: Duration = Duration::from_millis(100);
