@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use audyn_sys::phc;
+use audyn_wire::ptp::Stamping;
 
 /// The box: a directory for each network port, with ptp4l's socket that only answers questions.
 const BOX: &str = "/run/audyn-time";
@@ -36,6 +37,21 @@ fn sockets_below(directory: &Path, others: &[&str]) -> Vec<(Option<String>, Path
         found.extend(others.iter().map(PathBuf::from).find(|path| path.exists()).map(|path| (None, path)));
     }
     found
+}
+
+/// How the ptp4l of a port of the box stamps, by the configuration that root wrote for it. ptp4l from version 4 on tells it only to who
+/// may give it orders.
+pub(super) fn stamping(port: &str) -> Option<Stamping> {
+    stamping_in(Path::new(BOX), port)
+}
+
+fn stamping_in(directory: &Path, port: &str) -> Option<Stamping> {
+    let text = std::fs::read_to_string(directory.join(format!("{port}.conf"))).ok()?;
+    match text.lines().find_map(|line| line.strip_prefix("time_stamping"))?.trim() {
+        "hardware" => Some(Stamping::Hardware),
+        "software" => Some(Stamping::Software),
+        _ => None,
+    }
 }
 
 /// Whether the system clock is synchronised, by NTP or the like: what the kernel says, or, where the sandbox keeps us from asking
@@ -79,6 +95,21 @@ mod tests {
         std::fs::write(socket("eth0"), "").unwrap();
         let found = sockets_below(&below, &others);
         assert_eq!(found, [(Some("eth0".into()), socket("eth0")), (Some("eth1".into()), socket("eth1"))]);
+    }
+
+    #[test]
+    fn how_a_port_of_the_box_stamps_stands_in_its_configuration() {
+        let place = tempfile::tempdir().unwrap();
+        assert_eq!(stamping_in(place.path(), "eth0"), None);
+        for (word, stamping) in [
+            ("hardware", Some(Stamping::Hardware)),
+            ("software", Some(Stamping::Software)),
+            ("onestep", None),
+        ] {
+            let text = format!("[global]\nclientOnly 1\ntime_stamping {word}\n[eth0]\n");
+            std::fs::write(place.path().join("eth0.conf"), text).unwrap();
+            assert_eq!(stamping_in(place.path(), "eth0"), stamping, "{word}");
+        }
     }
 
     #[test]

@@ -339,7 +339,14 @@ fn beside(
 
 impl Server {
     fn ask(&mut self, patience: Duration) -> Option<PtpTold> {
-        let told = self.client.ask(patience)?;
+        let mut told = self.client.ask(patience)?;
+        // Where the place says whose it is, so does the port's configuration say what was not told.
+        if let (Some(name), [port]) = (&self.name, &mut told.ports[..])
+            && port.stamping.is_none()
+        {
+            port.stamping = find::stamping(name);
+            port.interface.clone_from(name);
+        }
         if self.name.is_none() {
             let ports: Vec<&str> = told.ports.iter().map(|port| port.interface.as_str()).collect();
             let named = ports.join("+");
