@@ -32,11 +32,18 @@ def until(condition, seconds=60):
     return condition()
 
 
+def hearing():
+    """Who started this check may have had some of them ignored (nohup does), and a shell can't trap what was ignored when it began."""
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+
+
 def ended_by(work, number, call):
     """(exit code, processes left) after that signal, sent to the script alone."""
     pids = work / "pids"
     pids.unlink(missing_ok=True)
-    script = subprocess.Popen(["bash", "-c", SCRIPT.replace("{call}", call)], cwd=REPO, env={**os.environ, "WORK": str(work)}, start_new_session=True)
+    script = subprocess.Popen(["bash", "-c", SCRIPT.replace("{call}", call)], cwd=REPO, env={**os.environ, "WORK": str(work)},
+                              start_new_session=True, preexec_fn=hearing)
     assert until(lambda: pids.exists() and pids.read_text().endswith("\n"))
     children = [int(pid) for pid in pids.read_text().split()]
     script.send_signal(number)
