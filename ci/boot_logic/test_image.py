@@ -1,4 +1,4 @@
-"""scripts/image: whoever ends it ends what it has started."""
+"""scripts/image: whoever ends it ends what it has started; a wrong call is judged before anything is installed."""
 
 import os
 import signal
@@ -55,6 +55,55 @@ def ended_by(work, number, call):
     return code, left
 
 
+# In place of what installs, fetches or becomes root: it tells, and does nothing. No package is there, by its dpkg-query.
+TELLS = '#!/bin/sh\nprintf "%s %s\\n" "${0##*/}" "$*" >>"$TOLD"\nexit 1\n'
+INSTALLERS = ("apt-get", "apt-cache", "sudo", "mmdebstrap", "curl", "wget", "npm", "cargo")
+
+
+def called(work, *args):
+    """scripts/image, called so, on a machine without its packages: (its result, what it would have installed or fetched)."""
+    told = work / "told"
+    told.write_text("")
+    environment = {name: value for name, value in os.environ.items() if name != "AUDYN_BUILDROOT_SHA256"}
+    environment |= {"PATH": f"{work}/bin:{os.environ['PATH']}", "TOLD": str(told), "AUDYN_CACHE": f"{work}/cache", "AUDYN_KEYS": f"{work}/keys"}
+    board, *more = map(str, args)
+    more = more if board == "tools" else ["--out", f"{work}/out", *more]
+    result = subprocess.run([REPO / "scripts/image", board, *more], capture_output=True, text=True, check=False, timeout=120,
+                            env=environment, stdin=subprocess.DEVNULL, cwd=work)
+    return result, told.read_text()
+
+
+def wrong_calls(work, check):
+    (work / "bin").mkdir()
+    for name in INSTALLERS:
+        (work / "bin" / name).write_text(TELLS)
+    (work / "bin/dpkg-query").write_text("#!/bin/sh\nexit 1\n")
+    for path in (work / "bin").iterdir():
+        path.chmod(0o755)
+    for name, version in (("tree", "2026.08"), ("old", "2019.02")):
+        (work / name / "support").mkdir(parents=True)
+        (work / name / "Makefile").write_text(f"export BR2_VERSION := {version}\n")
+    (work / "empty").mkdir()
+    # The rule is tried on a call that is right: it must be heard when it gets to its packages.
+    for right in (("lab",), ("tools", "--", "true"), ("x86_64-efi", "--buildroot", "tree")):
+        result, told = called(work, *right)
+        check(f"image: a right call is heard to install ({' '.join(right)})", result.returncode != 0 and ("apt-get install" in told or "sudo" in told), f"{told}{result.stderr}")
+    for words, *call in (
+        ("name a board", ""), ("there is no board `x86`", "x86"), ("unknown option `--relase`", "lab", "--relase"), ("wants a value", "lab", "--key"),
+        ("is not like 1.2.3", "lab", "--version", "one"), ("a lab image is no release", "lab", "--release"), ("belong together", "lab", "--key", "tree/Makefile"),
+        ("can't be read", "lab", "--key", "none", "--cert", "none", "--keyring", "none"), ("--release wants --key", "x86_64-efi", "--release"),
+        ("is no Buildroot tree", "x86_64-efi", "--buildroot", "empty"), ("is no Buildroot tree", "raspberrypi-cm", "--buildroot", "none"),
+        ("is Buildroot 2019.02", "aarch64-efi", "--buildroot", "old"), ("set AUDYN_BUILDROOT_SHA256", "x86_64-efi"),
+        ("--binaries is for the lab", "x86_64-efi", "--buildroot", "tree", "--binaries", "empty"),
+        ("are for the lab", "x86_64-efi", "--buildroot", "tree", "--bundle-only"), ("are for the lab", "x86_64-efi", "--buildroot", "tree", "--mutate", "old/Makefile"),
+        ("--trust is for the lab", "x86_64-efi", "--buildroot", "tree", "--trust", "tree/Makefile"), ("the command is missing", "tools", "--"),
+    ):
+        result, told = called(work, *call)
+        said = result.stderr.strip().splitlines()
+        check(f"image: a wrong call installs nothing ({' '.join(call) or 'no board'}: {words})",
+              result.returncode == 1 and said and said[-1].startswith("FAILED: ") and words in said[-1] and not told, f"{result.returncode} {told}{result.stderr[-500:]}")
+
+
 def run(work, check):
     (work / "npm").write_text(NPM)
     (work / "npm").chmod(0o755)
@@ -70,3 +119,4 @@ def run(work, check):
     check("image: a failure is the script's", code == 7, str(code))
     text = (REPO / "scripts/image").read_text()
     check("image: both kinds of board are run so", "run_until_ended lab_image" in text and "run_until_ended buildroot_image" in text)
+    wrong_calls(work, check)
