@@ -71,7 +71,8 @@ pub struct LegStatistics {
     pub ssrc: Option<Ssrc>,
     /// The sender's address.
     pub sender: Option<IpAddr>,
-    /// Every differentiated services code point that was seen, least first. Reported, never filtered on.
+    /// Every differentiated services code point that was seen, least first. Reported, never filtered on. This and TTL are looked at
+    /// for a moment each second.
     pub dscps: Vec<u8>,
     /// The least TTL or hop limit that was seen.
     pub ttl_min: Option<u8>,

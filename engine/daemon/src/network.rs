@@ -34,18 +34,49 @@ const LOOK: Nanos = Nanos::from_secs(1);
 /// Time between two tries to join where the kernel does not take it.
 const RETRY: Nanos = Nanos::from_secs(2);
 
+/// Time between two glances at what IP headers say.
+const GLANCE_EACH: Nanos = Nanos::from_secs(1);
+
+/// How long one lasts: some turns of the capture thread, and some packets of the slowest flow.
+const GLANCE: Nanos = Nanos::from_millis(50);
+
+/// TTL and DSCP are for people, and change with the network, not with the packet: the kernel tells them for a moment each second,
+/// so that capture does not pay for them at each datagram. A socket that is opened anew tells them until the next glance ends.
+#[derive(Debug, Default)]
+struct Glances {
+    begun: Timestamp<Mono>,
+    open: bool,
+}
+
+impl Glances {
+    /// Whether the kernel is to tell them from now on, if that changes now.
+    fn turn(&mut self, now: Timestamp<Mono>) -> Option<bool> {
+        let since = now - self.begun;
+        if !self.open && since >= GLANCE_EACH {
+            *self = Self { begun: now, open: true };
+            return Some(true);
+        }
+        if self.open && since >= GLANCE {
+            self.open = false;
+            return Some(false);
+        }
+        None
+    }
+}
+
 /// What is known of the network.
 #[derive(Debug)]
 pub(crate) struct Network {
     watch: Option<NetworkWatch>,
     last_look: Timestamp<Mono>,
+    glances: Glances,
 }
 
 impl Network {
     /// Subscribes to news; without it the network is looked at once a second.
     pub(crate) fn watch() -> Self {
         let watch = NetworkWatch::open().inspect_err(|error| tracing::warn!("{error}")).ok();
-        Self { watch, last_look: Timestamp::ZERO }
+        Self { watch, last_look: Timestamp::ZERO, glances: Glances::default() }
     }
 
     fn news(&mut self) -> Vec<NetworkNews> {
@@ -183,6 +214,12 @@ impl Engine {
     pub fn watch_network(&mut self) {
         let news = self.network.news();
         let now = clock::mono_now();
+        if let Some(tell) = self.network.glances.turn(now) {
+            for hold in self.flows.iter().flat_map(|flow| &flow.legs).filter_map(|leg| leg.hold.as_ref()) {
+                // Opening asked the same; a kernel that takes it no more has lost the socket, and that is seen below.
+                let _ = hold.membership.tell_marks(tell);
+            }
+        }
         if news.is_empty() && now - self.network.last_look < LOOK {
             return;
         }
@@ -259,5 +296,22 @@ pub(crate) fn interface_ref(named: &str) -> InterfaceRef {
     match named.parse() {
         Ok(interface) => interface,
         Err(never) => match never {},
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ip_headers_are_looked_at_for_a_moment_each_second() {
+        let mut glances = Glances::default();
+        let mut turn = |millis| glances.turn(Timestamp::ZERO + Nanos::from_millis(millis));
+        assert_eq!(turn(10_000), Some(true));
+        assert_eq!(turn(10_033), None);
+        assert_eq!(turn(10_066), Some(false));
+        assert_eq!(turn(10_999), None);
+        assert_eq!(turn(11_000), Some(true));
+        assert_eq!(turn(15_000), Some(false), "also when it could not be ended in time");
     }
 }

@@ -187,6 +187,7 @@ impl BatchReceiver {
     }
 
     /// What the last call told of its `n`th datagram.
+    #[inline]
     fn datagram(&self, n: usize) -> Datagram {
         let header = &self.headers[n];
         let Beside { kernel_time, card_time, dropped, ttl, dscp } =
@@ -211,6 +212,7 @@ impl std::fmt::Debug for BatchReceiver {
     }
 }
 
+#[inline]
 fn source_of(name: &Name, len: usize) -> SocketAddr {
     // SAFETY: the union was zeroed when made and is written by the kernel only; integers take any bits.
     let family = unsafe { name.family };
@@ -245,6 +247,7 @@ struct Beside {
 ///
 /// Reads the bytes with checked indices rather than by the `CMSG_` macros, which follow pointers: a few
 /// lines, and no way to leave the buffer.
+#[inline]
 fn control_of(header: &libc::msghdr, control: &Control) -> Beside {
     const HEADER: usize = size_of::<libc::cmsghdr>();
     // SAFETY: arithmetic alone, no pointer; the macro is unsafe by its C heritage.

@@ -34,7 +34,8 @@ pub struct FlowSocketConfig {
 }
 
 /// A bound and joined UDP socket: non-blocking, close-on-exec, with kernel receive times (`SO_TIMESTAMPNS`), the drop
-/// counter (`SO_RXQ_OVFL`), TTL and traffic class (`IP_RECVTTL`, `IP_RECVTOS` and IPv6's) on.
+/// counter (`SO_RXQ_OVFL`), TTL and traffic class (`IP_RECVTTL`, `IP_RECVTOS` and IPv6's) on; the last two until
+/// [`Membership::tell_marks`] says otherwise.
 ///
 /// A multicast socket shares its port (`SO_REUSEADDR`): each one hears all datagrams. A unicast socket doesn't, since
 /// of two on one address only the later one would hear, silently.
@@ -317,15 +318,22 @@ fn set_receive_options(socket: &Socket, address: IpAddr) -> io::Result<()> {
     setsockopt(socket, sockopt::ReceiveTimestampns, &true)?;
     setsockopt(socket, sockopt::RxqOvfl, &1)?;
     match address {
+        IpAddr::V4(_) => socket.set_multicast_all_v4(false),
+        IpAddr::V6(_) => socket.set_multicast_all_v6(false),
+    }?;
+    tell_marks(socket, address, true)
+}
+
+/// Has TTL and traffic class told with each datagram that is received from now on, or not.
+pub(crate) fn tell_marks(socket: &Socket, address: IpAddr, tell: bool) -> io::Result<()> {
+    match address {
         IpAddr::V4(_) => {
-            setsockopt(socket, sockopt::Ipv4RecvTtl, &true)?;
-            socket.set_recv_tos_v4(true)?;
-            socket.set_multicast_all_v4(false)
+            setsockopt(socket, sockopt::Ipv4RecvTtl, &tell)?;
+            socket.set_recv_tos_v4(tell)
         }
         IpAddr::V6(_) => {
-            socket.set_recv_hoplimit_v6(true)?;
-            socket.set_recv_tclass_v6(true)?;
-            socket.set_multicast_all_v6(false)
+            socket.set_recv_hoplimit_v6(tell)?;
+            socket.set_recv_tclass_v6(tell)
         }
     }
 }

@@ -155,6 +155,16 @@ fn what_the_ip_header_said_comes_with_the_datagram() {
             );
             assert!(datagram.kernel_time.is_some());
         }
+        let hold = socket.membership(config(address, 0)).unwrap();
+        for tell in [false, true] {
+            hold.tell_marks(tell).unwrap();
+            sender.send_to(b"x", socket.local_address()).unwrap();
+            let mut bench = Bench::new(4, 4);
+            bench.collect(&socket, 1);
+            let datagram = bench.got[0].1;
+            let told = (datagram.ttl.is_some(), datagram.dscp.is_some(), datagram.kernel_time.is_some());
+            assert_eq!(told, (tell, tell, true), "{address}");
+        }
     }
 }
 
