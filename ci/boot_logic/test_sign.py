@@ -57,6 +57,8 @@ def authorities(work, check):
     (work / "empty.pem").write_text("")
     refused(check, "an empty keyring", sign(work, "check-release", work / "empty.pem"), "no certificate")
     check("sign: the release authority may be in a release", sign(work, "check-release", work / "safe/signer.pem", work / "safe/keyring.pem").returncode == 0)
+    (work / "zeros").write_bytes(bytes(5000))
+    refused(check, "zeros for a bundle", sign(work, "show", "zeros"), "is no bundle")
     check("sign: nonsense is usage", sign(work, "fly").returncode == 64 and sign(work).returncode == 64 and sign(work, "bundle", "x").returncode == 64)
     check("sign: --help", "scripts/sign offline attach" in sign(work, "--help").stdout)
 
