@@ -97,6 +97,10 @@ pub(crate) struct Ports {
     ports: [Option<WorkerPort>; 2],
     /// Up to when each leg's ring holds all that came, as of the turn's begin.
     captured: [Timestamp<Mono>; 2],
+    /// What waited before the flow began is still being taken.
+    patient: bool,
+    /// No turn will follow this one.
+    last: bool,
     pub(crate) senders: [Option<IpAddr>; 2],
 }
 
@@ -106,7 +110,11 @@ impl Ports {
     }
 
     /// Begins a turn, before the rings are looked into. Returns up to when everything will have been taken.
-    pub(crate) fn begin_turn(&mut self) -> Timestamp<Mono> {
+    ///
+    /// `behind`: the flow has begun just now. A socket that was kept while the engine restarted may hold seconds, and the other
+    /// leg's, if that was dead, nothing: then a leg waits for what the other holds for as long as that has not been empty once.
+    pub(crate) fn begin_turn(&mut self, behind: bool) -> Timestamp<Mono> {
+        self.patient = behind;
         for (port, captured) in self.ports.iter().zip(&mut self.captured) {
             if let Some(port) = port {
                 *captured = Timestamp::from_nanos(port.shared.captured_until.load(Acquire));
@@ -115,7 +123,7 @@ impl Ports {
         match &self.ports {
             [Some(_), Some(_)] => {
                 let [one, other] = self.captured;
-                one.min(other).max(one.max(other) - PATIENCE)
+                one.min(other).max(self.waits_until(Leg::First)).max(self.waits_until(Leg::Second))
             }
             [Some(_), None] => self.captured[0],
             [None, Some(_)] => self.captured[1],
@@ -143,8 +151,19 @@ impl Ports {
     }
 
     fn may_go(&self, leg: Leg, arrival: Timestamp<Mono>) -> bool {
-        let (own, other) = (leg.index(), 1 - leg.index());
-        self.ports[other].is_none() || arrival <= self.captured[other].max(self.captured[own] - PATIENCE)
+        let other = 1 - leg.index();
+        self.last || self.ports[other].is_none() || arrival <= self.captured[other].max(self.waits_until(leg))
+    }
+
+    /// Up to when this leg waits no more for the other.
+    fn waits_until(&self, leg: Leg) -> Timestamp<Mono> {
+        let (own, other) = (self.captured[leg.index()], self.captured[1 - leg.index()]);
+        if self.patient && other == Timestamp::ZERO { Timestamp::ZERO } else { own - PATIENCE }
+    }
+
+    /// From here on no datagram waits for the other leg's: nothing will come to either ring any more.
+    pub(crate) fn end(&mut self) {
+        self.last = true;
     }
 
     /// The bytes of a datagram.
@@ -307,7 +326,11 @@ mod tests {
     }
 
     fn take(ports: &mut Ports) -> (Timestamp<Mono>, Vec<(Leg, Timestamp<Mono>)>) {
-        let known = ports.begin_turn();
+        take_as(ports, false)
+    }
+
+    fn take_as(ports: &mut Ports, behind: bool) -> (Timestamp<Mono>, Vec<(Leg, Timestamp<Mono>)>) {
+        let known = ports.begin_turn(behind);
         let mut taken = Vec::new();
         while let Some((leg, filled)) = ports.next() {
             taken.push((leg, filled.arrival));
@@ -352,6 +375,62 @@ mod tests {
         assert_eq!(take(&mut ports), (at(20), vec![(Leg::First, at(10))]));
         one.captured(60);
         assert_eq!(take(&mut ports), (at(40), vec![(Leg::First, at(30))]));
+    }
+
+    #[test]
+    fn a_leg_that_was_dead_waits_for_the_seconds_that_the_other_ones_kept_socket_holds() {
+        let ((mut one, first), (mut two, second)) = (Ring::new(), Ring::new());
+        let mut ports = Ports::default();
+        ports.add(Leg::First, first);
+        ports.add(Leg::Second, second);
+        // More waits in the first socket than its ring holds; the second one's leg came back at 3,000.
+        one.arrive(1_000);
+        two.arrive(3_000);
+        two.captured(4_000);
+        assert_eq!(
+            take_as(&mut ports, true),
+            (Timestamp::ZERO, vec![(Leg::First, at(1_000))]),
+            "nothing is silent yet"
+        );
+        one.arrive(2_000);
+        assert_eq!(take_as(&mut ports, true), (Timestamp::ZERO, vec![(Leg::First, at(2_000))]));
+        two.captured(4_004);
+        assert_eq!(take_as(&mut ports, true), (Timestamp::ZERO, vec![]));
+        one.arrive(3_500);
+        one.captured(4_004);
+        let rest = vec![(Leg::Second, at(3_000)), (Leg::First, at(3_500))];
+        assert_eq!(take_as(&mut ports, true), (at(4_004), rest));
+        // From here on as ever.
+        one.arrive(4_010);
+        one.captured(4_040);
+        assert_eq!(take_as(&mut ports, true), (at(4_020), vec![(Leg::First, at(4_010))]));
+    }
+
+    #[test]
+    fn the_last_turn_leaves_nothing_behind() {
+        let ((mut one, first), (two, second)) = (Ring::new(), Ring::new());
+        let mut ports = Ports::default();
+        ports.add(Leg::First, first);
+        ports.add(Leg::Second, second);
+        // It came while the capture thread emptied the sockets, as of 8.
+        one.arrive(9);
+        one.captured(8);
+        two.captured(8);
+        assert_eq!(take(&mut ports).1, []);
+        ports.end();
+        assert_eq!(take(&mut ports).1, [(Leg::First, at(9))]);
+    }
+
+    #[test]
+    fn a_socket_that_is_never_empty_holds_the_other_leg_up_for_no_longer_than_the_beginning() {
+        let ((mut one, first), (_two, second)) = (Ring::new(), Ring::new());
+        let mut ports = Ports::default();
+        ports.add(Leg::First, first);
+        ports.add(Leg::Second, second);
+        one.arrive(10);
+        one.captured(40);
+        assert_eq!(take_as(&mut ports, true), (Timestamp::ZERO, vec![]));
+        assert_eq!(take_as(&mut ports, false), (at(20), vec![(Leg::First, at(10))]));
     }
 
     #[test]

@@ -211,8 +211,12 @@ impl FlowWorker {
 
     pub(crate) fn turn(&mut self, reading: TaiReading, last: bool) {
         // Read before the rings: what the kernel had up to then lies in them.
-        let captured = self.ports.begin_turn();
         let now = reading.at;
+        let begins = now < self.catch_up && !last;
+        if last {
+            self.ports.end();
+        }
+        let captured = self.ports.begin_turn(begins);
         let mut heard = false;
         let receiver = &mut self.receiver;
         let mut sink = Taps {
