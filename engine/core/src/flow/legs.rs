@@ -19,6 +19,10 @@
 //! What breaks the flow's timeline (another SSRC, a jump) waits while the other leg goes on with the old one, for at most
 //! the window: a sender that restarts does so on both legs, a leg that was plugged elsewhere does so alone.
 //!
+//! What a hole waits for is held in memory from the beginning: the reorder window is a ring of `4 × channels × F` bytes and a bit
+//! a frame, where `F` is the frames of the wait ([`Legs::window`]) and 60 ms, or of 12 of
+//! the longest packets if that is more, rounded up to a power of two.
+//!
 //! # Rejected
 //!
 //! - *The leg that has most packets is right*: a stray stream is often the complete one.

@@ -36,6 +36,12 @@ impl Window {
         FrameCount(self.mask + 1)
     }
 
+    /// The memory that it holds.
+    #[cfg(test)]
+    pub(super) fn bytes(&self) -> usize {
+        self.samples.capacity() * size_of::<i32>() + self.present.capacity() * size_of::<u64>()
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.count == 0
     }
