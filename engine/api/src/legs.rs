@@ -16,7 +16,7 @@ pub struct LegConfig {
     /// UDP port.
     #[serde(default = "rtp_port")]
     pub port: u16,
-    /// Network interface by name or address; none lets the routing table choose.
+    /// Network interface by name or address; none takes that of the first leg.
     #[serde(default)]
     pub interface: Option<String>,
     /// Accept only this sender (source-specific multicast, RFC 4607).

@@ -29,7 +29,7 @@ pub(crate) struct StatusArgs {
     /// The engine's socket.
     #[arg(long, value_name = "PATH", default_value = DEFAULT_SOCKET)]
     socket: PathBuf,
-    /// Only this flow, with its statistics: its source's identifier, or its address, as 239.1.2.3:5004.
+    /// Only this flow, with its statistics: its source's identifier, or its address or its second leg's, as 239.1.2.3:5004.
     #[arg(long, value_name = "ID")]
     flow: Option<String>,
 }
@@ -86,7 +86,10 @@ fn one_flow(snapshot: &Snapshot, wanted: &str, json: bool) -> Result<(), StatusE
     let name = |flow: &FlowSnapshot| {
         flow.source.as_ref().map_or_else(|| flow.address.clone(), |id| id.as_str().to_owned())
     };
-    let Some(flow) = snapshot.flows.iter().find(|flow| name(flow) == wanted || flow.address == wanted) else {
+    let is_wanted = |flow: &&FlowSnapshot| {
+        name(flow) == wanted || flow.address == wanted || flow.legs.iter().any(|leg| leg.address == wanted)
+    };
+    let Some(flow) = snapshot.flows.iter().find(is_wanted) else {
         let known: Vec<String> = snapshot.flows.iter().map(name).collect();
         let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
         return Err(StatusError::NoFlow { wanted: wanted.to_owned(), known });
@@ -94,9 +97,24 @@ fn one_flow(snapshot: &Snapshot, wanted: &str, json: bool) -> Result<(), StatusE
     if json {
         println!("{}", serde_json::to_string(flow).expect("a flow is numbers and words"));
     } else {
-        print!("{}\n{}", flow_line(flow), legs_text::describe(flow));
+        print!("{}", one_flow_text(flow));
     }
     Ok(())
+}
+
+/// A flow and its statistics in words. A leg of which nothing has come has none, and is told all the same.
+fn one_flow_text(flow: &FlowSnapshot) -> String {
+    let mut text = flow_line(flow) + "\n";
+    leg_lines(flow, &mut text);
+    text + &legs_text::describe(flow)
+}
+
+/// A line for each leg; one leg alone says nothing that its flow doesn't.
+fn leg_lines(flow: &FlowSnapshot, text: &mut String) {
+    for leg in flow.legs.iter().filter(|_| flow.legs.len() > 1) {
+        text.push_str(&leg_line(leg));
+        text.push('\n');
+    }
 }
 
 /// The snapshot in words.
@@ -131,10 +149,7 @@ fn describe(snapshot: &Snapshot) -> String {
     }
     for flow in &snapshot.flows {
         let _ = writeln!(text, "{}", flow_line(flow));
-        // One leg says nothing that its flow doesn't.
-        for leg in flow.legs.iter().filter(|_| flow.legs.len() > 1) {
-            let _ = writeln!(text, "{}", leg_line(leg));
-        }
+        leg_lines(flow, &mut text);
         if let Some(diagnosis) = &flow.diagnosis {
             let cause = format!("{:?}", diagnosis.cause).to_lowercase();
             let _ = writeln!(text, "    {cause}: {}", diagnosis.sentence);
@@ -394,5 +409,17 @@ mod tests {
         let text = describe(&Snapshot { flows: vec![two], ..Snapshot::default() });
         assert!(text.contains("  leg    receiving 239.2.0.1:5004 on eth1 received 0"), "{text}");
         assert!(text.contains("10.5 ms behind"), "{text}");
+        let silent = FlowSnapshot {
+            legs: vec![
+                leg("239.1.0.1:5004", 0),
+                LegSnapshot { state: LegState::Waiting, ..leg("239.2.0.1:5004", 0) },
+            ],
+            ..FlowSnapshot::default()
+        };
+        let text = one_flow_text(&silent);
+        assert!(text.contains("  leg    waiting   239.2.0.1:5004 on eth1"), "{text}");
+        let found =
+            one_flow(&Snapshot { flows: vec![silent], ..Snapshot::default() }, "239.2.0.1:5004", true);
+        assert!(found.is_ok());
     }
 }

@@ -78,10 +78,13 @@ impl LegEntry {
     }
 }
 
-/// Where a leg of a source is received.
+/// Where a leg of a source is received: the second one, too, on the source's interface where it names none of its own.
 pub(crate) fn place(source: &SourceConfig, leg: Leg) -> LegConfig {
     match (leg, &source.second_leg) {
-        (Leg::Second, Some(second)) => LegConfig::clone(second),
+        (Leg::Second, Some(second)) => {
+            let interface = second.interface.clone().or_else(|| source.interface.clone());
+            LegConfig { interface, ..LegConfig::clone(second) }
+        }
         _ => LegConfig {
             address: source.address,
             port: source.port,
@@ -431,6 +434,17 @@ mod tests {
         one.captured(40);
         assert_eq!(take_as(&mut ports, true), (Timestamp::ZERO, vec![]));
         assert_eq!(take_as(&mut ports, false), (at(20), vec![(Leg::First, at(10))]));
+    }
+
+    #[test]
+    fn a_second_leg_without_an_interface_is_received_on_the_first_ones() {
+        let source = |second: &str| -> SourceConfig {
+            let first = r#""id":"desk","name":"Desk","address":"239.1.0.1","interface":"eth0""#;
+            serde_json::from_str(&format!("{{{first},\"second_leg\":{second}}}")).unwrap()
+        };
+        let on = |second: &str| place(&source(second), Leg::Second).interface;
+        assert_eq!(on(r#"{"address":"239.2.0.1"}"#).as_deref(), Some("eth0"));
+        assert_eq!(on(r#"{"address":"239.2.0.1","interface":"eth1"}"#).as_deref(), Some("eth1"));
     }
 
     #[test]
