@@ -64,7 +64,8 @@ pub struct LegSnapshot {
     pub error: Option<String>,
 }
 
-/// What was counted on a leg since the flow was opened, in packets unless the name says otherwise.
+/// What the recording had of a leg since the flow was opened, in packets unless the name says otherwise. What the leg's network
+/// did is told by [`LegStatistics`](crate::LegStatistics), by other rules; its page holds the two against each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct LegCounters {
     /// Of the flow, repeats and late ones among them.

@@ -65,6 +65,18 @@ pub const LATENESS_EDGES_NANOS: [u64; 13] = [
 ];
 
 /// One leg of a flow, as a network engineer asks of it.
+///
+/// A leg is counted twice, for two questions. This tells what its *network* did, for one source by its sequence numbers
+/// (RFC 3550 A.1), whatever became of the packets. [`LegCounters`](crate::LegCounters) tells what the *recording* had of it:
+///
+/// | figure | `LegStatistics` | `LegCounters` |
+/// |---|---|---|
+/// | lost | numbers that did not come, also before the first packet that counts | holes in what is the flow's, less stragglers |
+/// | late | the place was written already, by silence: audio that was missed | further behind the newest than the skew class allows: the class is too small |
+/// | reordered, duplicated | up to 200 numbers back; what is further off is a stray or a restart | up to 16,384 packets back, as long as a leg may lag |
+/// | foreign | another SSRC while the source sends | not the flow's audio, by comparison with the other leg |
+///
+/// So on a leg that carries another stream (`differs`) the statistics describe that stream, and the counters call it foreign.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct LegStatistics {
     /// The source that is followed.

@@ -1,6 +1,7 @@
 //! A worker's statistics of one leg, and how they are told to control.
 //!
-//! Owns: which of a leg's datagrams count, by the same rules as the receiver, and how often figures are handed over. Never: a
+//! Owns: which of a leg's datagrams count (those whose payload the receiver would take; whose they are is `core::flow::stats`' to
+//! say, not the receiver's), and how often figures are handed over. Never: a
 //! judgement about where audio belongs.
 
 use audyn_api::{LegPeriod, LegStatistics};
