@@ -196,6 +196,106 @@ fn legs_that_lost_what_the_other_has_are_whole_together() {
     assert_eq!(names, ["239.1.2.3-5004+239.1.2.4-5004.wav", "239.1.2.3-5004.wav", "239.1.2.4-5004.wav"]);
 }
 
+/// Two legs, of which each lost every other packet but for the first ones and a few more; the second comes `skew` later.
+fn disjoint(packets: &[(i64, Vec<u8>)], skew: i64, ssrc: Option<u32>) -> Vec<(i64, Vec<u8>)> {
+    let mut frames = Vec::new();
+    for (n, (at, datagram)) in packets.iter().enumerate() {
+        let both = n < 20 || n % 16 == 0;
+        if both || n % 2 == 0 {
+            frames.push((*at, ethernet(3, datagram)));
+        }
+        if both || n % 2 == 1 {
+            let mut other = datagram.clone();
+            if let Some(ssrc) = ssrc {
+                other[8..12].copy_from_slice(&ssrc.to_be_bytes());
+            }
+            frames.push((at + skew, ethernet(4, &other)));
+        }
+    }
+    frames.sort_by_key(|(at, _)| *at);
+    frames
+}
+
+#[test]
+fn legs_far_apart_or_of_two_ssrcs_are_merged_bit_for_bit_as_the_engine_does() {
+    let directory = tempfile::tempdir().unwrap();
+    let (packets, truth) = sent(Impairments::default(), 4_000, 1);
+    let first = truth.first.unwrap().position.0;
+    for (skew, ssrc, class) in [
+        (3_000_000, None, "a"),
+        (40_000_000, None, "b"),
+        (400_000_000, None, "c"),
+        (3_000_000, Some(9), "a"),
+        (400_000_000, Some(9), "c"),
+    ] {
+        let case = format!("{skew} ns, {ssrc:?}");
+        let path = directory.path().join("legs.pcap");
+        pcap(&path, &disjoint(&packets, skew, ssrc), 262_144);
+        let wav = directory.path().join(format!("{skew}-{}.wav", ssrc.is_some()));
+        let report = report(&[path.to_str().unwrap(), "-o", wav.to_str().unwrap()]);
+        let merged = &report["merged"][0];
+        let audio = &merged["audio"];
+        assert_eq!(
+            (audio["frames"].as_u64(), audio["filled_frames"].as_u64(), audio["gaps"].to_string()),
+            (Some(4_000 * 48), Some(0), "[]".to_owned()),
+            "{case}"
+        );
+        assert_eq!(
+            (
+                merged["skew_max_ns"].as_i64(),
+                merged["skew_class_needed"].as_str(),
+                merged["skew_class"].as_str()
+            ),
+            (Some(skew), Some(class), Some("c")),
+            "{case}"
+        );
+        let legs = merged["legs"].as_array().unwrap();
+        let used: u64 = legs.iter().map(|leg| leg["used"].as_u64().unwrap()).sum();
+        assert_eq!(used, 4_000, "{case}");
+        assert!(legs.iter().all(|leg| leg["late"] == 0 && leg["foreign"] == 0), "{case}: {legs:?}");
+
+        let mut reader = WavReader::open(&wav).unwrap();
+        let mut samples = vec![0; reader.info().frames.0 as usize];
+        reader.read(&mut samples).unwrap();
+        let index = |at| audyn_core::sender::index_sample(1, FrameIndex(at), 0, Encoding::L24);
+        assert!(samples.iter().zip(first..).all(|(sample, at)| *sample == index(at)), "{case}");
+        assert_eq!(samples.len(), 4_000 * 48, "{case}");
+    }
+
+    // A class that is too short loses what the later leg brings, and says so.
+    let path = directory.path().join("legs.pcap");
+    let short = report(&[path.to_str().unwrap(), "--skew", "a"]);
+    let merged = &short["merged"][0];
+    assert!(merged["legs"][1]["late"].as_u64().unwrap() > 1_000, "{}", merged["legs"]);
+    assert!(merged["audio"]["filled_frames"].as_u64().unwrap() > 0);
+    let output = analyze(&[path.to_str().unwrap()]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains("class c is enough; merged with class c") && text.contains("  leg 2 "), "{text}");
+    let (code, told) = refusal(&[path.to_str().unwrap(), "--skew", "d"]);
+    assert!(code == 2 && told.contains("is no skew class"), "{told}");
+}
+
+#[test]
+fn two_unrelated_streams_are_not_merged() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("two.pcap");
+    let (packets, _) = sent(Impairments::default(), 2_000, 1);
+    let mut frames = Vec::new();
+    for (at, datagram) in &packets {
+        frames.push((*at, ethernet(3, datagram)));
+        // The same counters, and other audio: two streams of one device, started at once.
+        let mut other = datagram.clone();
+        other[12..].iter_mut().for_each(|byte| *byte ^= 0x55);
+        frames.push((at + 1_000, ethernet(4, &other)));
+    }
+    pcap(&path, &frames, 262_144);
+    let report = report(&[path.to_str().unwrap()]);
+    assert_eq!(
+        (report["flows"].as_array().unwrap().len(), report["merged"].to_string()),
+        (2, "[]".to_owned())
+    );
+}
+
 #[test]
 fn a_snap_length_costs_the_audio_and_no_figure() {
     let directory = tempfile::tempdir().unwrap();

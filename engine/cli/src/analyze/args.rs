@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
-use audyn_units::{ChannelCount, Encoding, PayloadType, SampleRate};
+use audyn_units::{ChannelCount, Encoding, PayloadType, SampleRate, SkewClass};
 use clap::Args;
 
 use crate::values;
@@ -33,6 +33,9 @@ pub(crate) struct AnalyzeArgs {
     /// Write the audio: to this file if there is one stream, or into this directory.
     #[arg(short, long, value_name = "FILE|DIR")]
     pub(super) output: Option<PathBuf>,
+    /// By how much one leg may lag behind the other where two are merged: a (10 ms), b (50 ms) or c (450 ms).
+    #[arg(long, value_name = "CLASS", default_value = "c", value_parser = values::skew)]
+    pub(super) skew: SkewClass,
 
     /// Encoding: L16 or L24 [default: by the SDP, or guessed by the packets]
     #[arg(long, value_parser = values::encoding, help_heading = "What the packets do not say")]

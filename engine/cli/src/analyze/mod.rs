@@ -81,7 +81,8 @@ pub(crate) fn run(args: &AnalyzeArgs, json: bool) -> Result<(), AnalyzeError> {
     survey.flows.retain(|_| at.next().is_some_and(|at| wanted.contains(&at)));
 
     let output = args.output.as_deref().map(|path| Output::at(path, &survey, &joined)).transpose()?;
-    let received = receive::receive(&args.file, &survey, joined, output.as_ref(), args.tai_offset)?;
+    let received =
+        receive::receive(&args.file, &survey, joined, output.as_ref(), args.tai_offset, args.skew)?;
     let report = report::report(&args.file, &survey, &numbers, &received);
     let text = if json {
         serde_json::to_string(&report).expect("numbers and words are JSON") + "\n"

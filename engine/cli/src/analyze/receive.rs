@@ -8,9 +8,9 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use audyn_core::flow::stats::{Arrived, LegStats, Marks, link_offset};
-use audyn_core::flow::{FlowEvent, FlowSink, Gap, Placed, Receiver};
+use audyn_core::flow::{FlowEvent, FlowSink, Gap, Leg, Placed, Receiver};
 use audyn_media::{MediaError, PcmDepth, WavSpec, WavWriter};
-use audyn_units::{Encoding, FrameCount, FrameIndex, Mono, Timestamp};
+use audyn_units::{Encoding, FrameCount, FrameIndex, Mono, SkewClass, Timestamp};
 use audyn_wire::rtp::Packet;
 
 use super::AnalyzeError;
@@ -69,6 +69,8 @@ pub(super) struct Merged {
     pub(super) merger: Merger,
     pub(super) receiver: Receiver,
     pub(super) sink: Sink,
+    /// By how much one leg may lag.
+    pub(super) class: SkewClass,
     /// How much later a packet came by the second leg than by the first: least and greatest.
     pub(super) skew: Option<(i64, i64)>,
     seen: HashMap<(u16, u32), (usize, i64)>,
@@ -191,6 +193,7 @@ pub(super) fn receive(
     mergers: Vec<Merger>,
     output: Option<&Output>,
     tai_offset: i64,
+    class: SkewClass,
 ) -> Result<Received, AnalyzeError> {
     let open = |flows: &[usize], is_leg| {
         output.map_or_else(|| Ok(Sink::default()), |output| output.open(survey, flows, is_leg))
@@ -229,7 +232,12 @@ pub(super) fn receive(
     let mut merged = Vec::new();
     for merger in mergers {
         merged.push(Merged {
-            receiver: Receiver::new(survey.flows[merger.flows[0]].form.format, FrameIndex(0)),
+            receiver: Receiver::with_second_leg(
+                survey.flows[merger.flows[0]].form.format,
+                FrameIndex(0),
+                class,
+            ),
+            class,
             sink: open(&merger.flows, false)?,
             merger,
             skew: None,
@@ -322,7 +330,8 @@ impl Line {
 impl Merged {
     fn take(&mut self, flow: usize, at: i64, bytes: &[u8]) {
         self.latest = self.latest.max(at);
-        self.receiver.on_packet(Timestamp::from_nanos(self.latest), bytes, &mut self.sink);
+        let leg = if flow == self.merger.flows[0] { Leg::First } else { Leg::Second };
+        self.receiver.on_leg_packet(leg, Timestamp::from_nanos(self.latest), bytes, &mut self.sink);
         let Ok(Packet { header, .. }) = Packet::parse(bytes) else { return };
         let place = (header.sequence.0, header.timestamp.0);
         let first = self.merger.flows[0];

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use audyn_core::flow::stats::{LegFigures, LegStats};
-use audyn_core::flow::{FlowCounters, Gap};
-use audyn_units::Nanos;
+use audyn_core::flow::{FlowCounters, Gap, Leg, LegState};
+use audyn_units::{Mono, Nanos, SkewClass, Timestamp};
 use serde::Serialize;
 
 use super::receive::{CaptureClock, Line, Merged, Received, Sink};
@@ -121,9 +121,30 @@ pub(super) struct MergedReport {
     /// How much later packets came by the second leg than by the first.
     pub(super) skew_min_ns: Option<i64>,
     pub(super) skew_max_ns: Option<i64>,
+    /// The class that it was merged with, and the least that the measured skew needs: a, b or c; none if nothing was measured, or it
+    /// exceeds them all.
+    pub(super) skew_class: SkewClass,
+    pub(super) skew_class_needed: Option<SkewClass>,
+    /// What each leg gave to the whole, in the order of `flows`.
+    pub(super) legs: Vec<MergedLegReport>,
     pub(super) rate_hz: u32,
     pub(super) late: u64,
     pub(super) audio: AudioReport,
+}
+
+/// What a leg gave to the whole, in packets.
+#[derive(Debug, Serialize)]
+pub(super) struct MergedLegReport {
+    pub(super) received: u64,
+    /// Brought audio that had not come before.
+    pub(super) used: u64,
+    pub(super) lost: u64,
+    /// Came so long after the newest that they could not have filled a hole.
+    pub(super) late: u64,
+    pub(super) foreign: u64,
+    pub(super) differing: u64,
+    /// It carries another stream than the other leg; nothing more of it was taken.
+    pub(super) differs: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -164,7 +185,7 @@ pub(super) fn report(file: &Path, survey: &Survey, numbers: &[usize], received: 
         time_resolution_ns: about.resolution,
         remarks: remarks(survey, received),
         flows: flows.collect(),
-        merged: received.merged.iter().map(|legs| merged(survey, numbers, legs)).collect(),
+        merged: received.merged.iter().map(|legs| merged(survey, numbers, legs, received.last)).collect(),
         refused: refused.collect(),
     }
 }
@@ -230,7 +251,7 @@ fn leg(stats: &LegStats, clock: Option<CaptureClock>, last: i64) -> LegReport {
             CaptureClock::Tai => "tai",
         }),
         since_start: figures(&stats.since_start()),
-        last_minute: figures(&stats.last_minute(audyn_units::Timestamp::from_nanos(last))),
+        last_minute: figures(&stats.last_minute(Timestamp::from_nanos(last))),
     }
 }
 
@@ -270,16 +291,38 @@ fn audio(sink: &Sink) -> AudioReport {
     }
 }
 
-fn merged(survey: &Survey, numbers: &[usize], legs: &Merged) -> MergedReport {
+fn merged(survey: &Survey, numbers: &[usize], legs: &Merged, last: i64) -> MergedReport {
+    let now = Timestamp::<Mono>::from_nanos(last);
+    let of_leg = |leg| {
+        let told = legs.receiver.leg(leg, now);
+        MergedLegReport {
+            received: told.counters.received,
+            used: told.counters.used,
+            lost: told.counters.lost,
+            late: told.counters.late,
+            foreign: told.counters.foreign,
+            differing: told.counters.differing,
+            differs: told.state == LegState::Differs,
+        }
+    };
     MergedReport {
         flows: legs.merger.flows.iter().map(|flow| numbers[*flow]).collect(),
         by: legs.merger.by,
         skew_min_ns: legs.skew.map(|(least, _)| least),
         skew_max_ns: legs.skew.map(|(_, greatest)| greatest),
+        skew_class: legs.class,
+        skew_class_needed: legs.skew.and_then(class_for),
+        legs: Leg::ALL.map(of_leg).into(),
         rate_hz: survey.flows[legs.merger.flows[0]].form.format.rate.hz(),
         late: legs.receiver.counters().late,
         audio: audio(&legs.sink),
     }
+}
+
+/// The shortest class that this skew, least and greatest, is within.
+fn class_for((least, greatest): (i64, i64)) -> Option<SkewClass> {
+    let widest = least.unsigned_abs().max(greatest.unsigned_abs());
+    SkewClass::ALL.into_iter().find(|class| widest <= class.skew().0.unsigned_abs())
 }
 
 /// What was odd about the file, a sentence each.
@@ -324,4 +367,21 @@ fn remarks(survey: &Survey, received: &Received) -> Vec<String> {
         }
     }
     all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_class_that_is_enough() {
+        for (skew, class) in [
+            ((0, 10_000_000), Some(SkewClass::A)),
+            ((-10_000_001, 3), Some(SkewClass::B)),
+            ((40_000_000, 400_000_000), Some(SkewClass::C)),
+            ((0, 450_000_001), None),
+        ] {
+            assert_eq!(class_for(skew), class, "{skew:?}");
+        }
+    }
 }

@@ -148,6 +148,23 @@ fn describe_merged(text: &mut String, merged: &MergedReport) {
             least as f64 / 1e3,
             greatest as f64 / 1e3
         );
+        let enough = match merged.skew_class_needed {
+            Some(class) => format!("class {class} is enough"),
+            None => "no class is enough".to_owned(),
+        };
+        let _ = writeln!(text, "               {enough}; merged with class {}", merged.skew_class);
+    }
+    for (number, leg) in merged.flows.iter().zip(&merged.legs) {
+        let _ = writeln!(
+            text,
+            "  leg {number:<8} {} packets, used {}, lost {}, late {}, foreign {}{}",
+            leg.received,
+            leg.used,
+            leg.lost,
+            leg.late,
+            leg.foreign,
+            if leg.differs { "; carries other audio than the other leg, and was left out" } else { "" }
+        );
     }
     if merged.late > 0 {
         let _ = writeln!(
