@@ -11,6 +11,11 @@
 //!    thread only when all recordings that begin with the engine have begun ([`crate::Engine::release`]).
 //! 4. What no flow has claimed by then is closed, and the manager told to forget it, as for each flow that ends.
 //!
+//! # What it does not do
+//! Of two legs, the later one's copies of the last recorded packets may come after the capture thread has ended. The next engine does not
+//! know that they are recorded and begins with them: its file repeats as many frames as that leg lags. Nothing is missing, and both
+//! ledgers tell the true positions.
+//!
 //! # Rejected
 //! - *Storing at the end only*: a crash would leave nothing.
 //! - *A name without the interface's number*: a socket that joined on an interface that has gone would seem to fit.
