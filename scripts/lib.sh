@@ -114,6 +114,26 @@ at_least() { # at_least HAVE WANT: compares versions
   [ "$(printf '%s\n%s\n' "$1" "$2" | sort -V | head -n 1)" = "$2" ]
 }
 
+# image_fault IMAGE: what is wrong with the file of a disk image, as a sentence, or nothing; it is not opened but for the end of an .xz.
+image_fault() {
+  if [ -d "$1" ]; then
+    printf '%s is a directory: name the image in it, audyn-….img or .img.xz\n' "$1"
+  elif [ ! -e "$1" ]; then
+    printf 'there is no image %s\n' "$1"
+  elif [ ! -f "$1" ] && [ ! -b "$1" ]; then
+    printf '%s is a pipe or the like: an image is read more than once, so put it into a file first\n' "$1"
+  elif [ ! -r "$1" ]; then
+    printf "%s can't be read by this user: run this as root, or change its rights\n" "$1"
+  elif [ "${1%.xz}" != "$1" ] && command -v xz >/dev/null && ! xz -l -- "$1" >/dev/null 2>&1; then
+    printf '%s is no whole .xz file: download or build it again\n' "$1"
+  fi
+}
+
+# xz_fault IMAGE: the same for every byte of an .xz, by its own check sums; takes as long as unpacking it.
+xz_fault() {
+  xz -t -- "$1" 2>/dev/null || printf '%s is damaged: it does not unpack; download or build it again\n' "$1"
+}
+
 need_rust() {
   local wanted have=none
   wanted=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)

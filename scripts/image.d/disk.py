@@ -146,8 +146,10 @@ def what(path):
         text = kernel.content(release[0])[:release[1]].decode("ascii", "replace")
     except NotOurs as why:
         sys.exit(f"{os.path.basename(path)} is no image of Audyn's: it {why}")
-    except (OSError, lzma.LZMAError, EOFError) as why:
-        sys.exit(f"{os.path.basename(path)} can't be read: {why}")
+    except (lzma.LZMAError, EOFError):
+        sys.exit(f"{path} is damaged: it does not unpack; download or build it again")
+    except OSError as why:
+        sys.exit(f"{os.path.basename(path)} can't be read: {why.strerror or why}")
     facts = dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
     print(f"bytes={size}\nmachine={machine}")
     for key in ("board", "version", "kind"):
