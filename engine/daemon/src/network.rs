@@ -1,7 +1,7 @@
 //! The network below the flows: each socket keeps its place while interfaces come, go and change.
 //!
-//! Owns: the watch on links and addresses, and per flow the hold on its socket ([`Hold`]): when it joins anew, and when
-//! another socket takes its place. Never: the capture thread's business: sockets are exchanged by a message to it, and
+//! Owns: the watch on links and addresses, and per flow the hold on its socket ([`Hold`]): when it joins anew, when
+//! another socket takes its place, and when it tells TTL and DSCP. Never: the capture thread's business: sockets are exchanged by a message to it, and
 //! the flow's receiver and recordings know nothing of it; what was missed is a gap like any other.
 //!
 //! ```text
