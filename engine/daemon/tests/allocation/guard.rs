@@ -34,15 +34,19 @@ fn a_crime_if_one_is_asked_for() {
     let mut bytes: Vec<u8> = Vec::with_capacity(4_096);
     match crime.as_str() {
         "elsewhere" => {
-            let (accuse, accused) = std::sync::mpsc::channel();
-            let thread = std::thread::Builder::new().name("accused".to_owned()).spawn(move || {
-                accused.recv().unwrap();
-                commit("allocate", &mut Vec::new());
+            // A barrier, since waiting at one allocates nothing: a channel's `recv` does when it blocks, and that may be
+            // after the mark.
+            let accused = std::sync::Barrier::new(2);
+            std::thread::scope(|scope| {
+                let thread = std::thread::Builder::new().name("accused".to_owned()).spawn_scoped(scope, || {
+                    accused.wait();
+                    commit("allocate", &mut Vec::new());
+                });
+                let number = crate::capture::thread_named("accused").number;
+                let _mark = guard::Mark::on(number);
+                accused.wait();
+                thread.unwrap().join().unwrap();
             });
-            let number = crate::capture::thread_named("accused").number;
-            let _mark = guard::Mark::on(number);
-            accuse.send(()).unwrap();
-            thread.unwrap().join().unwrap();
         }
         crime => guard::without_allocation(|| commit(crime, &mut bytes)),
     }
