@@ -9,10 +9,15 @@
 
 pub mod beneath;
 mod error;
+mod facts;
+mod file;
 mod spec;
+mod tail;
 pub mod wav;
 
 pub use beneath::Beneath;
 pub use error::MediaError;
+pub use facts::Facts;
+pub use file::AudioFile;
 pub use spec::{PcmDepth, WavSpec};
 pub use wav::{FileStore, Mended, Store, WavInfo, WavReader, WavWriter, mend, mend_file};

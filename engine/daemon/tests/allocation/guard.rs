@@ -38,10 +38,11 @@ fn a_crime_if_one_is_asked_for() {
             // after the mark.
             let accused = std::sync::Barrier::new(2);
             std::thread::scope(|scope| {
-                let thread = std::thread::Builder::new().name("accused".to_owned()).spawn_scoped(scope, || {
-                    accused.wait();
-                    commit("allocate", &mut Vec::new());
-                });
+                let thread =
+                    std::thread::Builder::new().name("accused".to_owned()).spawn_scoped(scope, || {
+                        accused.wait();
+                        commit("allocate", &mut Vec::new());
+                    });
                 let number = crate::capture::thread_named("accused").number;
                 let _mark = guard::Mark::on(number);
                 accused.wait();
