@@ -6,13 +6,16 @@
 //! Each name is opened from the descriptor of the directory above it (`openat`, `O_NOFOLLOW`), so no directory that is swapped
 //! for a link on the way leads elsewhere either.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Component, Path, PathBuf};
 
-use rustix::fs::{AtFlags, CWD, Mode, mkdirat, openat, statat, unlinkat};
+use rustix::fs::{
+    AtFlags, CWD, Mode, RenameFlags, linkat, mkdirat, openat, renameat, renameat_with, statat, unlinkat,
+};
 pub use rustix::fs::{FileType, OFlags};
 use rustix::io::Errno;
 
@@ -76,6 +79,19 @@ impl Beneath {
         })
     }
 
+    /// The same directory once more.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn try_clone(&self) -> io::Result<Self> {
+        Ok(Self { dir: self.dir.try_clone()?, path: self.path.clone() })
+    }
+
+    /// Its own name in messages.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Where a name in it lies, for messages.
     pub fn path_of(&self, name: &OsStr) -> PathBuf {
         self.path.join(name)
@@ -112,6 +128,59 @@ impl Beneath {
     /// What the system says.
     pub fn remove(&self, name: &OsStr) -> io::Result<()> {
         Ok(unlinkat(&self.dir, name, AtFlags::empty())?)
+    }
+
+    /// Renames `from` to `to`, both in it, unless `to` is taken.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::AlreadyExists`], and what else the system says.
+    pub fn rename_to_free(&self, from: &OsStr, to: &OsStr) -> io::Result<()> {
+        match renameat_with(&self.dir, from, &self.dir, to, RenameFlags::NOREPLACE) {
+            // The file system cannot (NFS and others): a second name, which fails likewise if it is taken, and then the first one goes.
+            Err(Errno::INVAL | Errno::NOSYS) => {
+                linkat(&self.dir, from, &self.dir, to, AtFlags::empty())?;
+                self.remove(from)
+            }
+            other => Ok(other?),
+        }
+    }
+
+    /// Renames `from` to `to`, both in it; what `to` named before is gone.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn rename_over(&self, from: &OsStr, to: &OsStr) -> io::Result<()> {
+        Ok(renameat(&self.dir, from, &self.dir, to)?)
+    }
+
+    /// Returns when its names would survive a power cut.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn sync(&self) -> io::Result<()> {
+        Ok(rustix::fs::fsync(&self.dir)?)
+    }
+
+    /// Its names and what they are, in no order; `.` and `..` are left out.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn entries(&self) -> io::Result<Vec<(OsString, FileType)>> {
+        let mut entries = Vec::new();
+        for entry in rustix::fs::Dir::read_from(&self.dir)? {
+            let entry = entry?;
+            let name = OsStr::from_bytes(entry.file_name().to_bytes());
+            if name == "." || name == ".." {
+                continue;
+            }
+            let kind = match entry.file_type() {
+                // Not every file system tells it here.
+                FileType::Unknown => self.kind_of(name)?.unwrap_or(FileType::Unknown),
+                kind => kind,
+            };
+            entries.push((name.to_owned(), kind));
+        }
+        Ok(entries)
     }
 
     fn enter(self, name: &OsStr) -> io::Result<Self> {

@@ -102,4 +102,12 @@ pub enum MediaError {
         /// What was found.
         reason: String,
     },
+    /// A chain, or a file that belongs into it, could not be read or written. Audio is never touched by it.
+    #[error("cannot keep the record of {}: {source}; the recording itself is as it was, check the disk", path.display())]
+    Chain {
+        /// The recorder's directory, or the file.
+        path: PathBuf,
+        /// What the system said, or what was found.
+        source: io::Error,
+    },
 }

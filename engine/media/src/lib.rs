@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 pub mod beneath;
+pub mod chain;
 mod error;
 mod facts;
 mod file;

@@ -1,0 +1,53 @@
+//! What proves a recording: a sidecar beside each closed file, and the chain that they form.
+//!
+//! Owns: sidecars, tombstones and the head of a recorder's chain: how they are written, and what [`verify`](verify()) finds wrong. Must
+//! never: change a sidecar that exists, delete audio that no tombstone names, know a recorder's configuration or a clock.
+//!
+//! ```text
+//! RECORDER/2026-07-02-13.wav              the audio
+//! RECORDER/2026-07-02-13.gaps.jsonl       its gap ledger
+//! RECORDER/2026-07-02-13.wav.json         its sidecar: when, how long, what is missing, SHA-256 of both, entry 41, hash of entry 40
+//! RECORDER/.audyn/tombstones.jsonl        a line for each deletion: who, when, the sidecar's text; entry 42, hash of entry 41
+//! RECORDER/.audyn/head.json               number and hash of the newest entry
+//! ```
+//!
+//! # Goals
+//! Nobody removes or changes a closed recording, its ledger or its sidecar without its being seen, on any machine and with nothing but
+//! the files (`sha256sum` gives the same hashes). A deletion by someone who may is no fault: it says who and when.
+//! What a chain alone cannot show, that its newest entries are gone together with the head, is shown by a head that was kept
+//! elsewhere.
+//!
+//! # Invariants
+//! 1. A sidecar or tombstone is written once, whole, and never again.
+//! 2. Entries are numbered from 1 without a hole, and each but the first names the hash of the one before: SHA-256 of the sidecar's
+//!    file, or of the tombstone's line without its end.
+//! 3. The head is never ahead of what is on the disk; it may be one entry behind, and is then moved on when the chain is opened.
+//! 4. One writer: whoever records into the directory.
+//!
+//! # Procedures
+//! *Seal*: 1 hash the audio and the ledger, 2 fdatasync both, 3 the head gets the file and the sidecar's hash as its `next`, 4 the sidecar
+//! under a temporary name, fsync, rename (fails if taken), fsync of the directory, 5 the head moves on.
+//! *Bury*: 1 the tombstone, appended by one write, fdatasync, 2 the head, 3 remove audio, peaks and ledger, 4 remove the
+//! sidecar, fsync of the directory.
+//! *Open*: a torn last line of the tombstones is taken away; the sidecar that is `next`, or a tombstone, moves the head on if it is on
+//! the disk; what the last tombstone names and is still there is removed. A chain without a head is read whole.
+//!
+//! # Rejected designs
+//! *A chain over whole days*: a deletion then breaks a day. *Hashing while recording*: the head of each file changes until it
+//! is closed, and a hash of part of a file is no hash that ordinary tools give. *Tombstones in the sidecar's place*: the
+//! directories of deleted days would stay for ever.
+
+mod files;
+mod hash;
+mod seal;
+mod sidecar;
+mod verify;
+
+pub use files::{HOUSE, Head, Next, SIDECAR_SUFFIX, Tombstone, is_sidecar, ledger_of, sidecar_of};
+pub use hash::{Sha256, hash_of};
+pub use seal::{Chain, Sealing};
+pub use sidecar::{ClockFacts, FormatFacts, GapFacts, Instants, LedgerHash, MOST_GAPS, Sidecar, VERSION};
+pub use verify::{Fault, Found, verify};
+
+#[cfg(test)]
+mod tests;

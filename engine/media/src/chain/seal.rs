@@ -1,0 +1,246 @@
+//! Adding to a chain: closed files, and deletions. The procedures are on the module's page.
+
+use std::ffi::OsStr;
+use std::io;
+use std::path::Path;
+
+use audyn_units::FrameCount;
+
+use super::files::{self, Head, House, Next, Tombstone, ledger_of, sidecar_of};
+use super::hash::{Sha256, hash_of};
+use super::sidecar::{ClockFacts, FormatFacts, GapFacts, Instants, LedgerHash, MOST_GAPS, Sidecar, VERSION};
+use super::verify::entries_of;
+use crate::beneath::OFlags;
+use crate::{Beneath, MediaError};
+
+/// What a sidecar tells beside what the files on the disk do.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sealing {
+    /// See the fields of the same names of [`Sidecar`].
+    pub recorder: String,
+    /// The studio when the file began.
+    pub studio: Option<String>,
+    /// The closed file, as a path below the recorder's directory.
+    pub file: String,
+    /// What it holds.
+    pub format: FormatFacts,
+    /// Its first frame.
+    pub start: Instants,
+    /// The frame after its last one.
+    pub end: Instants,
+    /// Frames in it that are silence in the place of what did not come.
+    pub frames_filled: FrameCount,
+    /// All gaps.
+    pub gaps: Vec<GapFacts>,
+    /// How well its place in time is known.
+    pub clock: ClockFacts,
+    /// It was mended.
+    pub mended: bool,
+}
+
+/// A recorder's chain, to be added to. See the module's page.
+#[derive(Debug)]
+pub struct Chain {
+    recorder: Beneath,
+    house: House,
+    head: Head,
+}
+
+impl Chain {
+    /// Opens the chain in a recorder's directory, or begins one.
+    ///
+    /// # Errors
+    /// [`MediaError::Chain`].
+    pub fn open(recorder: Beneath) -> Result<Self, MediaError> {
+        let what = recorder.path().to_owned();
+        Self::opened(recorder).map_err(|source| MediaError::Chain { path: what, source })
+    }
+
+    fn opened(recorder: Beneath) -> io::Result<Self> {
+        let house = House::make(&recorder)?;
+        house.mend_tombstones()?;
+        let head = match house.head()? {
+            Some(head) => head,
+            None => newest(&recorder)?,
+        };
+        let mut chain = Self { recorder, house, head };
+        chain.catch_up()?;
+        Ok(chain)
+    }
+
+    /// The newest entry.
+    #[must_use]
+    pub fn head(&self) -> &Head {
+        &self.head
+    }
+
+    /// What a crash between two steps has left undone.
+    fn catch_up(&mut self) -> io::Result<()> {
+        if let Some(Next { file, hash }) = self.head.next.clone() {
+            let there = self.sidecar(Path::new(&file))?;
+            match there.is_some_and(|text| Sha256::of(&text) == hash) {
+                true => self.set_head(self.head.entry + 1, hash)?,
+                false => self.head.next = None,
+            }
+        }
+        let mut last = None;
+        self.house.tombstones(|line| last = Some(line.to_vec()))?;
+        let Some(line) = last else { return Ok(()) };
+        let Ok(tombstone) = serde_json::from_slice::<Tombstone>(&line) else { return Ok(()) };
+        if tombstone.entry == self.head.entry + 1 && tombstone.previous == self.head.hash {
+            self.set_head(tombstone.entry, Sha256::of(&line))?;
+        }
+        // A later recording may have taken the name: only the very one that was buried goes.
+        let file = Path::new(&tombstone.file);
+        match self.sidecar(file)? == Some(tombstone.sidecar.into_bytes()) {
+            true => self.remove(file),
+            false => Ok(()),
+        }
+    }
+
+    /// Seals a closed file: its sidecar becomes the newest entry. One that is sealed already stays as it is. `go_on` is asked during
+    /// the hashing, see [`hash_of`].
+    ///
+    /// # Errors
+    /// [`MediaError::Chain`]: the file is as it was and can be sealed later; of the kind [`io::ErrorKind::NotFound`] if it is gone.
+    pub fn seal(&mut self, sealing: Sealing, go_on: impl FnMut() -> bool) -> Result<Sidecar, MediaError> {
+        let path = self.recorder.path().join(&sealing.file);
+        self.sealed(sealing, go_on).map_err(|source| MediaError::Chain { path, source })
+    }
+
+    fn sealed(&mut self, sealing: Sealing, mut go_on: impl FnMut() -> bool) -> io::Result<Sidecar> {
+        let path = Path::new(&sealing.file).to_owned();
+        if let Some(text) = self.sidecar(&path)? {
+            return Ok(serde_json::from_slice(&text)?);
+        }
+        let (directory, name) = self.place(&path)?;
+        let audio = directory.file(name, OFlags::RDONLY)?;
+        let (sha256, bytes) = hash_of(&audio, &mut go_on)?;
+        audio.sync_data()?;
+        let ledger = match directory.file(&ledger_of(name), OFlags::RDONLY) {
+            Ok(ledger) => {
+                let (sha256, bytes) = hash_of(&ledger, &mut go_on)?;
+                ledger.sync_data()?;
+                Some(LedgerHash { bytes, sha256 })
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => return Err(error),
+        };
+        let Sealing { recorder, studio, file, format, start, end, frames_filled, mut gaps, clock, mended } =
+            sealing;
+        let frames = end.position.since(start.position);
+        let gaps_in_all = gaps.len() as u64;
+        gaps.truncate(MOST_GAPS);
+        let sidecar = Sidecar {
+            audyn_sidecar: VERSION,
+            recorder,
+            studio,
+            file: file.clone(),
+            format,
+            start,
+            end,
+            frames,
+            frames_written: frames.saturating_sub(frames_filled),
+            frames_filled,
+            gaps,
+            gaps_in_all,
+            clock,
+            mended,
+            bytes,
+            sha256,
+            ledger,
+            entry: self.head.entry + 1,
+            previous: self.head.hash,
+        };
+        if let Some(contradiction) = sidecar.contradiction() {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, contradiction));
+        }
+        let mut text = serde_json::to_vec_pretty(&sidecar)?;
+        text.push(b'\n');
+        let hash = Sha256::of(&text);
+        self.head.next = Some(Next { file, hash });
+        self.house.set_head(&self.head)?;
+        files::create(&directory, &sidecar_of(name), &text)?;
+        self.set_head(sidecar.entry, hash)?;
+        Ok(sidecar)
+    }
+
+    /// Deletes a recording with all that belongs to it, and enters who did, when and why. One that was never sealed is no entry, and
+    /// leaves no tombstone.
+    ///
+    /// # Errors
+    /// [`MediaError::Chain`]; what of the procedure's steps is not done then is done when the chain is opened the next time.
+    pub fn bury(&mut self, file: &str, who: &str, when: &str, why: &str) -> Result<(), MediaError> {
+        let path = self.recorder.path().join(file);
+        self.buried(file, who, when, why).map_err(|source| MediaError::Chain { path, source })
+    }
+
+    fn buried(&mut self, file: &str, who: &str, when: &str, why: &str) -> io::Result<()> {
+        let path = Path::new(file);
+        if let Some(text) = self.sidecar(path)? {
+            let sidecar = String::from_utf8(text)
+                .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "its sidecar is no text"))?;
+            let tombstone = Tombstone {
+                audyn_tombstone: 1,
+                file: file.to_owned(),
+                who: who.to_owned(),
+                when: when.to_owned(),
+                why: why.to_owned(),
+                sidecar,
+                entry: self.head.entry + 1,
+                previous: self.head.hash,
+            };
+            let line = serde_json::to_vec(&tombstone)?;
+            self.house.append_tombstone(&line)?;
+            self.set_head(tombstone.entry, Sha256::of(&line))?;
+        }
+        self.remove(path)
+    }
+
+    /// The text of a file's sidecar.
+    fn sidecar(&self, file: &Path) -> io::Result<Option<Vec<u8>>> {
+        match self.place(file) {
+            Ok((directory, name)) => files::read(&directory, &sidecar_of(name)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Removes a file and what belongs to it, its sidecar last.
+    fn remove(&self, file: &Path) -> io::Result<()> {
+        let (directory, name) = self.place(file)?;
+        let mut found = false;
+        for name in [name.to_owned(), ledger_of(name), sidecar_of(name)] {
+            match directory.remove(&name) {
+                Ok(()) => found = true,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
+            }
+        }
+        if !found {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        directory.sync()
+    }
+
+    /// The directory of a file, and its name there.
+    fn place<'a>(&self, file: &'a Path) -> io::Result<(Beneath, &'a OsStr)> {
+        let name = file.file_name().ok_or(io::ErrorKind::InvalidInput)?;
+        let directory = self.recorder.try_clone()?.open(file.parent().unwrap_or(Path::new("")))?;
+        Ok((directory, name))
+    }
+
+    fn set_head(&mut self, entry: u64, hash: Sha256) -> io::Result<()> {
+        let head = Head::at(entry, Some(hash));
+        self.house.set_head(&head)?;
+        self.head = head;
+        Ok(())
+    }
+}
+
+/// The newest entry, found by reading all of them.
+fn newest(recorder: &Beneath) -> io::Result<Head> {
+    let entries = entries_of(recorder, &mut |_, _| {})?;
+    let newest = entries.iter().max_by_key(|entry| entry.number);
+    Ok(newest.map_or_else(|| Head::at(0, None), |entry| Head::at(entry.number, Some(entry.hash))))
+}

@@ -1,0 +1,338 @@
+//! The chain as a whole: what it proves, and that no crash between two steps breaks it.
+
+use std::path::PathBuf;
+
+use audyn_units::{FrameCount, FrameIndex, SampleRate};
+
+use super::*;
+use crate::{Beneath, MediaError};
+
+/// What is sealed of `file`: 100 frames, 10 of them silence.
+fn sealing(file: &str) -> Sealing {
+    let instants = |position: u64| Instants {
+        position: FrameIndex(position),
+        tai: format!("1970-01-01T00:00:00.{position:06}"),
+        utc: "1970-01-01T00:00:00Z".to_owned(),
+        local: None,
+    };
+    let gap = GapFacts {
+        position: FrameIndex(50),
+        frames: FrameCount(10),
+        cause: "loss".to_owned(),
+        estimated: false,
+    };
+    Sealing {
+        recorder: "a".to_owned(),
+        studio: Some("one".to_owned()),
+        file: file.to_owned(),
+        format: FormatFacts {
+            kind: "wav".to_owned(),
+            rate: SampleRate::HZ_48000,
+            channels: 1,
+            bits: Some(24),
+        },
+        start: instants(20),
+        end: instants(120),
+        frames_filled: FrameCount(10),
+        gaps: vec![gap],
+        clock: ClockFacts::default(),
+        mended: false,
+    }
+}
+
+/// A sidecar of that file.
+pub(super) fn sidecar(file: &str) -> Sidecar {
+    let dir = tempfile::tempdir().unwrap();
+    let archive = Archive { dir };
+    archive.record(file);
+    archive.chain().seal(sealing(file), || true).unwrap()
+}
+
+/// A recorder's directory.
+struct Archive {
+    dir: tempfile::TempDir,
+}
+
+impl Archive {
+    /// With these files, sealed in this order.
+    fn of(files: &[&str]) -> Self {
+        let archive = Self { dir: tempfile::tempdir().unwrap() };
+        let mut chain = archive.chain();
+        for file in files {
+            archive.record(file);
+            chain.seal(sealing(file), || true).unwrap();
+        }
+        archive
+    }
+
+    fn record(&self, file: &str) {
+        let path = self.path(file);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, format!("audio of {file}")).unwrap();
+        std::fs::write(path.with_extension("gaps.jsonl"), "{}\n").unwrap();
+    }
+
+    fn root(&self) -> Beneath {
+        Beneath::root(self.dir.path()).unwrap()
+    }
+
+    fn chain(&self) -> Chain {
+        Chain::open(self.root()).unwrap()
+    }
+
+    fn path(&self, file: &str) -> PathBuf {
+        self.dir.path().join(file)
+    }
+
+    fn remove(&self, file: &str) {
+        std::fs::remove_file(self.path(file)).unwrap();
+    }
+
+    fn verify(&self) -> Found {
+        verify(&self.root(), false, |_| true).unwrap()
+    }
+
+    /// The sentences of what is wrong.
+    fn faults(&self) -> Vec<String> {
+        self.verify().faults.iter().map(ToString::to_string).collect()
+    }
+
+    /// A small change that keeps the length.
+    fn alter(&self, file: &str) {
+        let mut bytes = std::fs::read(self.path(file)).unwrap();
+        let at = bytes.iter().rposition(|&byte| byte == b'a' || byte == b'1').unwrap();
+        bytes[at] += 1;
+        std::fs::write(self.path(file), bytes).unwrap();
+    }
+}
+
+#[test]
+fn what_nobody_touched_is_found_as_it_was() {
+    let archive = Archive::of(&["a.wav", "2026/b.wav", "2026/07/archive.flac"]);
+    archive.record("open.wav");
+    let found = archive.verify();
+    assert_eq!(found.faults, []);
+    assert_eq!((found.sealed, found.deleted), (3, 0));
+    assert_eq!(found.unsealed, ["open.wav"]);
+    assert_eq!(found.head.unwrap().entry, 3);
+}
+
+#[test]
+fn a_sealed_file_stays_sealed_as_it_was() {
+    let archive = Archive::of(&["a.wav"]);
+    let text = std::fs::read(archive.path("a.wav.json")).unwrap();
+    let again = archive.chain().seal(sealing("a.wav"), || true).unwrap();
+    assert_eq!(again.entry, 1);
+    assert_eq!(std::fs::read(archive.path("a.wav.json")).unwrap(), text);
+    assert_eq!(archive.chain().head().entry, 1);
+}
+
+#[test]
+fn every_hand_that_was_laid_on_a_recording_is_seen() {
+    let files = ["a.wav", "b.wav", "c.wav", "d.wav"];
+    let whole = |file: &'static str| {
+        move |a: &Archive| {
+            for end in ["wav", "gaps.jsonl", "wav.json"] {
+                a.remove(&format!("{file}.{end}"));
+            }
+        }
+    };
+    let cases: &[(&dyn Fn(&Archive), &str)] = &[
+        (&|a| a.alter("b.wav"), "b.wav was changed since it was closed"),
+        (&|a| std::fs::write(a.path("b.wav"), "short").unwrap(), "b.wav has 5 bytes and had 14"),
+        (&|a| a.remove("b.wav"), "b.wav is gone"),
+        (&|a| a.remove("b.gaps.jsonl"), "the gap ledger of b.wav"),
+        (&|a| std::fs::write(a.path("b.gaps.jsonl"), "[]\n").unwrap(), "the gap ledger of b.wav"),
+        (&|a| a.alter("b.wav.json"), "(c.wav) does not follow"),
+        (&|a| std::fs::write(a.path("b.wav.json"), "{}").unwrap(), "b.wav.json was not written by Audyn"),
+        (
+            &|a| std::fs::rename(a.path("b.wav.json"), a.path("e.wav.json")).unwrap(),
+            "it is the sidecar of b.wav",
+        ),
+        (&|a| a.remove("b.wav.json"), "entry 2 of the chain is missing"),
+        (&whole("b"), "entry 2 of the chain is missing"),
+        (&whole("d"), "the head is entry 4 of the chain and the newest found is 3"),
+        (&|a| a.remove(".audyn/head.json"), "the chain has no head"),
+        (
+            &|a| {
+                a.record("x.wav");
+                let text = std::fs::read_to_string(a.path("b.wav.json")).unwrap();
+                std::fs::write(a.path("x.wav.json"), text.replace("b.wav", "x.wav")).unwrap();
+            },
+            "are both entry 2",
+        ),
+    ];
+    for (hand, part) in cases {
+        let archive = Archive::of(&files);
+        hand(&archive);
+        let faults = archive.faults();
+        assert!(faults.iter().any(|fault| fault.contains(part)), "{part}: {faults:?}");
+    }
+}
+
+#[test]
+fn whoever_may_delete_leaves_a_tombstone_and_no_fault() {
+    let archive = Archive::of(&["a.wav", "2026/b.wav", "c.wav"]);
+    let mut chain = archive.chain();
+    chain.bury("2026/b.wav", "retention", "2026-08-01T00:00:00Z", "older than 30 days").unwrap();
+    archive.record("d.wav");
+    chain.seal(sealing("d.wav"), || true).unwrap();
+    chain.bury("a.wav", "anna", "2026-08-02T00:00:00Z", "asked for").unwrap();
+    let found = archive.verify();
+    assert_eq!((found.faults, found.sealed, found.deleted), (vec![], 2, 2));
+    for gone in ["2026/b.wav", "2026/b.gaps.jsonl", "2026/b.wav.json", "a.wav"] {
+        assert!(!archive.path(gone).exists(), "{gone}");
+    }
+    let text = std::fs::read_to_string(archive.path(".audyn/tombstones.jsonl")).unwrap();
+    let first: Tombstone = serde_json::from_str(text.lines().next().unwrap()).unwrap();
+    assert_eq!((first.who.as_str(), first.entry), ("retention", 4));
+
+    std::fs::write(archive.path(".audyn/tombstones.jsonl"), text.replace("anna", "otto")).unwrap();
+    assert!(archive.faults()[0].contains("the head is entry 6"), "{:?}", archive.faults());
+    std::fs::write(archive.path(".audyn/tombstones.jsonl"), text.replace("retention", "nobody")).unwrap();
+    assert!(archive.faults()[0].contains("entry 5 of the chain (d.wav) does not follow"));
+    let error = chain.bury("none.wav", "anna", "", "").unwrap_err();
+    assert!(
+        matches!(error, MediaError::Chain { source, .. } if source.kind() == std::io::ErrorKind::NotFound)
+    );
+}
+
+#[test]
+fn what_was_never_sealed_goes_without_a_tombstone() {
+    let archive = Archive::of(&["a.wav"]);
+    archive.record("b.wav");
+    archive.chain().bury("b.wav", "anna", "", "").unwrap();
+    assert!(!archive.path("b.wav").exists() && !archive.path("b.gaps.jsonl").exists());
+    let found = archive.verify();
+    assert_eq!((found.faults, found.deleted), (vec![], 0));
+}
+
+/// The state of a directory.
+fn snapshot(archive: &Archive) -> Vec<(PathBuf, Vec<u8>)> {
+    let mut files = Vec::new();
+    let mut directories = vec![archive.dir.path().to_owned()];
+    while let Some(directory) = directories.pop() {
+        for entry in std::fs::read_dir(directory).unwrap() {
+            let path = entry.unwrap().path();
+            match path.is_dir() {
+                true => directories.push(path),
+                false => files.push((path.clone(), std::fs::read(&path).unwrap())),
+            }
+        }
+    }
+    files.sort();
+    files
+}
+
+#[test]
+fn a_crash_after_any_step_is_caught_up_with() {
+    // What is on the disk after each step of *seal* and *bury*: the files of before and after, step by step.
+    let archive = Archive::of(&["a.wav"]);
+    archive.record("b.wav");
+    let head = std::fs::read(archive.path(".audyn/head.json")).unwrap();
+    let mut chain = archive.chain();
+    chain.seal(sealing("b.wav"), || true).unwrap();
+    let sidecar = std::fs::read(archive.path("b.wav.json")).unwrap();
+    let mut with_next: Head = serde_json::from_slice(&head).unwrap();
+    with_next.next = Some(Next { file: "b.wav".to_owned(), hash: Sha256::of(&sidecar) });
+    let with_next = serde_json::to_vec(&with_next).unwrap();
+    let sealed = std::fs::read(archive.path(".audyn/head.json")).unwrap();
+
+    // After step 3: the sidecar is to come. After step 4: it is there.
+    for there in [false, true] {
+        std::fs::write(archive.path(".audyn/head.json"), &with_next).unwrap();
+        match there {
+            true => std::fs::write(archive.path("b.wav.json"), &sidecar).unwrap(),
+            false => archive.remove("b.wav.json"),
+        }
+        std::fs::write(archive.path("b.wav.json.new"), "torn").unwrap();
+        assert_eq!(archive.faults(), [""; 0], "verify sees no fault in it");
+        assert_eq!(archive.chain().head().entry, if there { 2 } else { 1 });
+        // Another file may come first.
+        archive.record("c.wav");
+        archive.chain().seal(sealing("c.wav"), || true).unwrap();
+        archive.chain().seal(sealing("b.wav"), || true).unwrap();
+        assert_eq!(archive.faults(), [""; 0]);
+        assert_eq!(archive.chain().head().entry, 3);
+        for file in ["c.wav", "c.gaps.jsonl", "c.wav.json"] {
+            archive.remove(file);
+        }
+        std::fs::write(archive.path("b.wav.json"), &sidecar).unwrap();
+        std::fs::write(archive.path(".audyn/head.json"), &sealed).unwrap();
+    }
+
+    // *Bury*: the tombstone torn; whole; the head; audio gone; all gone.
+    let before = snapshot(&archive);
+    archive.chain().bury("a.wav", "anna", "now", "asked for").unwrap();
+    let tombstones = std::fs::read(archive.path(".audyn/tombstones.jsonl")).unwrap();
+    let buried = std::fs::read(archive.path(".audyn/head.json")).unwrap();
+    for step in 0..5 {
+        for (path, bytes) in &before {
+            std::fs::write(path, bytes).unwrap();
+        }
+        let length = if step == 0 { tombstones.len() / 2 } else { tombstones.len() };
+        std::fs::write(archive.path(".audyn/tombstones.jsonl"), &tombstones[..length]).unwrap();
+        if step >= 2 {
+            std::fs::write(archive.path(".audyn/head.json"), &buried).unwrap();
+        }
+        if step >= 3 {
+            archive.remove("a.wav");
+        }
+        if step >= 4 {
+            archive.remove("a.gaps.jsonl");
+        }
+        let head = archive.chain().head().entry;
+        assert_eq!(archive.faults(), [""; 0], "step {step}");
+        assert_eq!((head, archive.path("a.wav").exists()), if step == 0 { (2, true) } else { (3, false) });
+        assert_eq!(archive.path("a.wav.json").exists(), step == 0);
+    }
+}
+
+#[test]
+fn a_chain_without_a_head_goes_on_where_it_was() {
+    for damage in ["", "{\"audyn_head\":2}", "\0\0\0"] {
+        let archive = Archive::of(&["a.wav", "b.wav"]);
+        archive.chain().bury("b.wav", "anna", "", "").unwrap();
+        std::fs::write(archive.path(".audyn/head.json"), damage).unwrap();
+        archive.record("c.wav");
+        assert_eq!(archive.chain().seal(sealing("c.wav"), || true).unwrap().entry, 4, "{damage:?}");
+        assert_eq!(archive.faults(), [""; 0]);
+    }
+}
+
+#[test]
+fn a_buried_file_whose_name_was_taken_again_keeps_the_new_one() {
+    let archive = Archive::of(&["a.wav"]);
+    archive.chain().bury("a.wav", "anna", "", "").unwrap();
+    archive.record("a.wav");
+    archive.chain().seal(sealing("a.wav"), || true).unwrap();
+    archive.chain();
+    assert!(archive.path("a.wav").exists());
+    assert_eq!(archive.faults(), [""; 0]);
+}
+
+#[test]
+fn an_end_that_is_asked_for_leaves_the_file_to_be_sealed_later() {
+    let archive = Archive::of(&[]);
+    archive.record("a.wav");
+    let error = archive.chain().seal(sealing("a.wav"), || false).unwrap_err();
+    assert!(
+        matches!(error, MediaError::Chain { source, .. } if source.kind() == std::io::ErrorKind::Interrupted)
+    );
+    assert_eq!(archive.verify().unsealed, ["a.wav"]);
+    archive.chain().seal(sealing("a.wav"), || true).unwrap();
+    assert_eq!(archive.faults(), [""; 0]);
+}
+
+#[test]
+fn no_link_is_followed() {
+    let archive = Archive::of(&["a.wav"]);
+    let outside = tempfile::tempdir().unwrap();
+    std::fs::write(outside.path().join("x.wav"), "theirs").unwrap();
+    std::os::unix::fs::symlink(outside.path(), archive.path("link")).unwrap();
+    assert!(archive.chain().seal(sealing("link/x.wav"), || true).is_err());
+    assert!(archive.chain().bury("link/x.wav", "anna", "", "").is_err());
+    assert!(outside.path().join("x.wav").exists());
+    let found = archive.verify();
+    assert_eq!((found.faults, found.unsealed.len()), (vec![], 0));
+}
