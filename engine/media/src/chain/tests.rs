@@ -137,7 +137,8 @@ fn every_hand_that_was_laid_on_a_recording_is_seen() {
             }
         }
     };
-    let cases: &[(&dyn Fn(&Archive), &str)] = &[
+    type Hand<'a> = &'a dyn Fn(&Archive);
+    let cases: &[(Hand<'_>, &str)] = &[
         (&|a| a.alter("b.wav"), "b.wav was changed since it was closed"),
         (&|a| std::fs::write(a.path("b.wav"), "short").unwrap(), "b.wav has 5 bytes and had 14"),
         (&|a| a.remove("b.wav"), "b.wav is gone"),
