@@ -12,6 +12,7 @@ pub mod chain;
 mod error;
 mod facts;
 mod file;
+pub mod ledger;
 mod spec;
 mod tail;
 pub mod wav;

@@ -37,15 +37,17 @@
 //! is closed, and a hash of part of a file is no hash that ordinary tools give. *Tombstones in the sidecar's place*: the
 //! directories of deleted days would stay for ever.
 
+mod account;
 mod files;
 mod hash;
 mod seal;
 mod sidecar;
 mod verify;
 
+pub use account::account;
 pub use files::{HOUSE, Head, Next, SIDECAR_SUFFIX, Tombstone, is_sidecar, ledger_of, sidecar_of};
 pub use hash::{Sha256, hash_of};
-pub use seal::{Chain, Sealing};
+pub use seal::{Chain, Hashes, Sealing};
 pub use sidecar::{ClockFacts, FormatFacts, GapFacts, Instants, LedgerHash, MOST_GAPS, Sidecar, VERSION};
 pub use verify::{Fault, Found, verify};
 

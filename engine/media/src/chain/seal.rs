@@ -8,7 +8,7 @@ use audyn_units::FrameCount;
 
 use super::files::{self, Head, House, Next, Tombstone, ledger_of, sidecar_of};
 use super::hash::{Sha256, hash_of};
-use super::sidecar::{ClockFacts, FormatFacts, GapFacts, Instants, LedgerHash, MOST_GAPS, Sidecar, VERSION};
+use super::sidecar::{ClockFacts, FormatFacts, GapFacts, Instants, LedgerHash, Sidecar, VERSION};
 use super::verify::entries_of;
 use crate::beneath::OFlags;
 use crate::{Beneath, MediaError};
@@ -30,12 +30,51 @@ pub struct Sealing {
     pub end: Instants,
     /// Frames in it that are silence in the place of what did not come.
     pub frames_filled: FrameCount,
-    /// All gaps.
+    /// The first [`super::MOST_GAPS`] gaps.
     pub gaps: Vec<GapFacts>,
+    /// How many there are.
+    pub gaps_in_all: u64,
     /// How well its place in time is known.
     pub clock: ClockFacts,
     /// It was mended.
     pub mended: bool,
+}
+
+/// What a closed file and its ledger are, to the byte.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Hashes {
+    bytes: u64,
+    sha256: Sha256,
+    ledger: Option<LedgerHash>,
+}
+
+impl Hashes {
+    /// Reads `file`, a path below the recorder's directory, and its ledger, and returns when the disk has confirmed both. Takes as long
+    /// as the file is; `go_on` is asked meanwhile, see [`hash_of`].
+    ///
+    /// # Errors
+    /// [`MediaError::Chain`], of the kind [`io::ErrorKind::NotFound`] if the file is gone.
+    pub fn of(recorder: &Beneath, file: &Path, go_on: impl FnMut() -> bool) -> Result<Self, MediaError> {
+        let path = recorder.path().join(file);
+        Self::read(recorder, file, go_on).map_err(|source| MediaError::Chain { path, source })
+    }
+
+    fn read(recorder: &Beneath, file: &Path, mut go_on: impl FnMut() -> bool) -> io::Result<Self> {
+        let (directory, name) = place(recorder, file)?;
+        let audio = directory.file(name, OFlags::RDONLY)?;
+        let (sha256, bytes) = hash_of(&audio, &mut go_on)?;
+        audio.sync_data()?;
+        let ledger = match directory.file(&ledger_of(name), OFlags::RDONLY) {
+            Ok(ledger) => {
+                let (sha256, bytes) = hash_of(&ledger, &mut go_on)?;
+                ledger.sync_data()?;
+                Some(LedgerHash { bytes, sha256 })
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => return Err(error),
+        };
+        Ok(Self { bytes, sha256, ledger })
+    }
 }
 
 /// A recorder's chain, to be added to. See the module's page.
@@ -98,39 +137,40 @@ impl Chain {
         }
     }
 
-    /// Seals a closed file: its sidecar becomes the newest entry. One that is sealed already stays as it is. `go_on` is asked during
-    /// the hashing, see [`hash_of`].
+    /// Seals a closed file: its sidecar becomes the newest entry. One that is sealed already stays as it is.
     ///
     /// # Errors
-    /// [`MediaError::Chain`]: the file is as it was and can be sealed later; of the kind [`io::ErrorKind::NotFound`] if it is gone.
-    pub fn seal(&mut self, sealing: Sealing, go_on: impl FnMut() -> bool) -> Result<Sidecar, MediaError> {
+    /// [`MediaError::Chain`]: the file is as it was and can be sealed later; of the kind [`io::ErrorKind::NotFound`] if it is gone,
+    /// [`io::ErrorKind::InvalidData`] if what is to be told contradicts itself.
+    pub fn seal(&mut self, sealing: Sealing, hashes: Hashes) -> Result<Sidecar, MediaError> {
         let path = self.recorder.path().join(&sealing.file);
-        self.sealed(sealing, go_on).map_err(|source| MediaError::Chain { path, source })
+        self.sealed(sealing, hashes).map_err(|source| MediaError::Chain { path, source })
     }
 
-    fn sealed(&mut self, sealing: Sealing, mut go_on: impl FnMut() -> bool) -> io::Result<Sidecar> {
+    fn sealed(&mut self, sealing: Sealing, hashes: Hashes) -> io::Result<Sidecar> {
         let path = Path::new(&sealing.file).to_owned();
         if let Some(text) = self.sidecar(&path)? {
             return Ok(serde_json::from_slice(&text)?);
         }
         let (directory, name) = self.place(&path)?;
-        let audio = directory.file(name, OFlags::RDONLY)?;
-        let (sha256, bytes) = hash_of(&audio, &mut go_on)?;
-        audio.sync_data()?;
-        let ledger = match directory.file(&ledger_of(name), OFlags::RDONLY) {
-            Ok(ledger) => {
-                let (sha256, bytes) = hash_of(&ledger, &mut go_on)?;
-                ledger.sync_data()?;
-                Some(LedgerHash { bytes, sha256 })
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-            Err(error) => return Err(error),
-        };
-        let Sealing { recorder, studio, file, format, start, end, frames_filled, mut gaps, clock, mended } =
-            sealing;
+        if directory.kind_of(name)?.is_none() {
+            return Err(io::ErrorKind::NotFound.into()); // deleted since it was hashed
+        }
+        let Sealing {
+            recorder,
+            studio,
+            file,
+            format,
+            start,
+            end,
+            frames_filled,
+            gaps,
+            gaps_in_all,
+            clock,
+            mended,
+        } = sealing;
+        let Hashes { bytes, sha256, ledger } = hashes;
         let frames = end.position.since(start.position);
-        let gaps_in_all = gaps.len() as u64;
-        gaps.truncate(MOST_GAPS);
         let sidecar = Sidecar {
             audyn_sidecar: VERSION,
             recorder,
@@ -223,11 +263,8 @@ impl Chain {
         directory.sync()
     }
 
-    /// The directory of a file, and its name there.
     fn place<'a>(&self, file: &'a Path) -> io::Result<(Beneath, &'a OsStr)> {
-        let name = file.file_name().ok_or(io::ErrorKind::InvalidInput)?;
-        let directory = self.recorder.try_clone()?.open(file.parent().unwrap_or(Path::new("")))?;
-        Ok((directory, name))
+        place(&self.recorder, file)
     }
 
     fn set_head(&mut self, entry: u64, hash: Sha256) -> io::Result<()> {
@@ -243,4 +280,11 @@ fn newest(recorder: &Beneath) -> io::Result<Head> {
     let entries = entries_of(recorder, &mut |_, _| {})?;
     let newest = entries.iter().max_by_key(|entry| entry.number);
     Ok(newest.map_or_else(|| Head::at(0, None), |entry| Head::at(entry.number, Some(entry.hash))))
+}
+
+/// The directory of a file below a recorder's, and its name there.
+pub(super) fn place<'a>(recorder: &Beneath, file: &'a Path) -> io::Result<(Beneath, &'a OsStr)> {
+    let name = file.file_name().ok_or(io::ErrorKind::InvalidInput)?;
+    let directory = recorder.try_clone()?.open(file.parent().unwrap_or(Path::new("")))?;
+    Ok((directory, name))
 }

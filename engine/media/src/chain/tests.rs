@@ -1,6 +1,6 @@
 //! The chain as a whole: what it proves, and that no crash between two steps breaks it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use audyn_units::{FrameCount, FrameIndex, SampleRate};
 
@@ -35,6 +35,7 @@ fn sealing(file: &str) -> Sealing {
         end: instants(120),
         frames_filled: FrameCount(10),
         gaps: vec![gap],
+        gaps_in_all: 1,
         clock: ClockFacts::default(),
         mended: false,
     }
@@ -45,7 +46,7 @@ pub(super) fn sidecar(file: &str) -> Sidecar {
     let dir = tempfile::tempdir().unwrap();
     let archive = Archive { dir };
     archive.record(file);
-    archive.chain().seal(sealing(file), || true).unwrap()
+    archive.seal(file).unwrap()
 }
 
 /// A recorder's directory.
@@ -57,10 +58,9 @@ impl Archive {
     /// With these files, sealed in this order.
     fn of(files: &[&str]) -> Self {
         let archive = Self { dir: tempfile::tempdir().unwrap() };
-        let mut chain = archive.chain();
         for file in files {
             archive.record(file);
-            chain.seal(sealing(file), || true).unwrap();
+            archive.seal(file).unwrap();
         }
         archive
     }
@@ -74,6 +74,12 @@ impl Archive {
 
     fn root(&self) -> Beneath {
         Beneath::root(self.dir.path()).unwrap()
+    }
+
+    /// Seals a file as its engine does.
+    fn seal(&self, file: &str) -> Result<Sidecar, MediaError> {
+        let hashes = Hashes::of(&self.root(), Path::new(file), || true)?;
+        self.chain().seal(sealing(file), hashes)
     }
 
     fn chain(&self) -> Chain {
@@ -121,7 +127,7 @@ fn what_nobody_touched_is_found_as_it_was() {
 fn a_sealed_file_stays_sealed_as_it_was() {
     let archive = Archive::of(&["a.wav"]);
     let text = std::fs::read(archive.path("a.wav.json")).unwrap();
-    let again = archive.chain().seal(sealing("a.wav"), || true).unwrap();
+    let again = archive.seal("a.wav").unwrap();
     assert_eq!(again.entry, 1);
     assert_eq!(std::fs::read(archive.path("a.wav.json")).unwrap(), text);
     assert_eq!(archive.chain().head().entry, 1);
@@ -177,7 +183,8 @@ fn whoever_may_delete_leaves_a_tombstone_and_no_fault() {
     let mut chain = archive.chain();
     chain.bury("2026/b.wav", "retention", "2026-08-01T00:00:00Z", "older than 30 days").unwrap();
     archive.record("d.wav");
-    chain.seal(sealing("d.wav"), || true).unwrap();
+    archive.seal("d.wav").unwrap();
+    let mut chain = archive.chain();
     chain.bury("a.wav", "anna", "2026-08-02T00:00:00Z", "asked for").unwrap();
     let found = archive.verify();
     assert_eq!((found.faults, found.sealed, found.deleted), (vec![], 2, 2));
@@ -231,8 +238,7 @@ fn a_crash_after_any_step_is_caught_up_with() {
     let archive = Archive::of(&["a.wav"]);
     archive.record("b.wav");
     let head = std::fs::read(archive.path(".audyn/head.json")).unwrap();
-    let mut chain = archive.chain();
-    chain.seal(sealing("b.wav"), || true).unwrap();
+    archive.seal("b.wav").unwrap();
     let sidecar = std::fs::read(archive.path("b.wav.json")).unwrap();
     let mut with_next: Head = serde_json::from_slice(&head).unwrap();
     with_next.next = Some(Next { file: "b.wav".to_owned(), hash: Sha256::of(&sidecar) });
@@ -251,8 +257,8 @@ fn a_crash_after_any_step_is_caught_up_with() {
         assert_eq!(archive.chain().head().entry, if there { 2 } else { 1 });
         // Another file may come first.
         archive.record("c.wav");
-        archive.chain().seal(sealing("c.wav"), || true).unwrap();
-        archive.chain().seal(sealing("b.wav"), || true).unwrap();
+        archive.seal("c.wav").unwrap();
+        archive.seal("b.wav").unwrap();
         assert_eq!(archive.faults(), [""; 0]);
         assert_eq!(archive.chain().head().entry, 3);
         for file in ["c.wav", "c.gaps.jsonl", "c.wav.json"] {
@@ -296,7 +302,7 @@ fn a_chain_without_a_head_goes_on_where_it_was() {
         archive.chain().bury("b.wav", "anna", "", "").unwrap();
         std::fs::write(archive.path(".audyn/head.json"), damage).unwrap();
         archive.record("c.wav");
-        assert_eq!(archive.chain().seal(sealing("c.wav"), || true).unwrap().entry, 4, "{damage:?}");
+        assert_eq!(archive.seal("c.wav").unwrap().entry, 4, "{damage:?}");
         assert_eq!(archive.faults(), [""; 0]);
     }
 }
@@ -306,7 +312,7 @@ fn a_buried_file_whose_name_was_taken_again_keeps_the_new_one() {
     let archive = Archive::of(&["a.wav"]);
     archive.chain().bury("a.wav", "anna", "", "").unwrap();
     archive.record("a.wav");
-    archive.chain().seal(sealing("a.wav"), || true).unwrap();
+    archive.seal("a.wav").unwrap();
     archive.chain();
     assert!(archive.path("a.wav").exists());
     assert_eq!(archive.faults(), [""; 0]);
@@ -316,12 +322,12 @@ fn a_buried_file_whose_name_was_taken_again_keeps_the_new_one() {
 fn an_end_that_is_asked_for_leaves_the_file_to_be_sealed_later() {
     let archive = Archive::of(&[]);
     archive.record("a.wav");
-    let error = archive.chain().seal(sealing("a.wav"), || false).unwrap_err();
+    let error = Hashes::of(&archive.root(), Path::new("a.wav"), || false).unwrap_err();
     assert!(
         matches!(error, MediaError::Chain { source, .. } if source.kind() == std::io::ErrorKind::Interrupted)
     );
     assert_eq!(archive.verify().unsealed, ["a.wav"]);
-    archive.chain().seal(sealing("a.wav"), || true).unwrap();
+    archive.seal("a.wav").unwrap();
     assert_eq!(archive.faults(), [""; 0]);
 }
 
@@ -331,7 +337,7 @@ fn no_link_is_followed() {
     let outside = tempfile::tempdir().unwrap();
     std::fs::write(outside.path().join("x.wav"), "theirs").unwrap();
     std::os::unix::fs::symlink(outside.path(), archive.path("link")).unwrap();
-    assert!(archive.chain().seal(sealing("link/x.wav"), || true).is_err());
+    assert!(archive.seal("link/x.wav").is_err());
     assert!(archive.chain().bury("link/x.wav", "anna", "", "").is_err());
     assert!(outside.path().join("x.wav").exists());
     let found = archive.verify();
