@@ -32,3 +32,71 @@ pub struct Facts {
     /// The channels' names in file order; fewer than there are channels leaves the rest without.
     pub channel_names: Vec<String>,
 }
+
+impl Facts {
+    /// The facts as Vorbis comments, for FLAC and Opus: names that players know, and `AUDYN_…` for what none of them has. What is
+    /// not known is left out.
+    pub fn comments(&self) -> Vec<(String, String)> {
+        let title = if self.description.is_empty() { &self.recorder } else { &self.description };
+        let position = if *self == Self::default() { String::new() } else { self.first.0.to_string() };
+        let mut comments: Vec<(String, String)> = [
+            ("TITLE", title.as_str()),
+            ("DESCRIPTION", &self.description),
+            ("ENCODER", &self.originator),
+            ("DATE", self.start_named.get(..10).unwrap_or_default()),
+            ("AUDYN_RECORDER", &self.recorder),
+            ("AUDYN_POSITION", &position),
+            ("AUDYN_START_UTC", &self.start_utc),
+            ("AUDYN_START", &self.start_named),
+            ("AUDYN_CLOCK", self.clock.as_deref().unwrap_or_default()),
+            ("AUDYN_PLACED_BY", self.placed_by.as_deref().unwrap_or_default()),
+            ("TAI_MINUS_UTC", &self.tai_minus_utc.map(|s| s.to_string()).unwrap_or_default()),
+        ]
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect();
+        let channels = self.channel_names.iter().enumerate();
+        comments.extend(channels.map(|(n, name)| (format!("AUDYN_CHANNEL_{}", n + 1), name.clone())));
+        comments.retain(|(_, value)| !value.is_empty());
+        comments
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn comments_tell_what_is_known_and_nothing_else() {
+        assert_eq!(Facts::default().comments(), []);
+        let facts = Facts {
+            recorder: "studio-1".to_owned(),
+            description: "Studio 1".to_owned(),
+            originator: "Audyn 0.1.0".to_owned(),
+            first: FrameIndex(85_590_000),
+            start_utc: "2026-07-02T22:46:03.5Z".to_owned(),
+            start_named: "2026-07-03T00:46:03.5+02:00".to_owned(),
+            tai_minus_utc: Some(37),
+            clock: Some("ptp-locked".to_owned()),
+            channel_names: vec!["left".to_owned(), String::new(), "talkback".to_owned()],
+            ..Facts::default()
+        };
+        let told: Vec<String> = facts.comments().iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let expected = [
+            "TITLE=Studio 1",
+            "DESCRIPTION=Studio 1",
+            "ENCODER=Audyn 0.1.0",
+            "DATE=2026-07-03",
+            "AUDYN_RECORDER=studio-1",
+            "AUDYN_POSITION=85590000",
+            "AUDYN_START_UTC=2026-07-02T22:46:03.5Z",
+            "AUDYN_START=2026-07-03T00:46:03.5+02:00",
+            "AUDYN_CLOCK=ptp-locked",
+            "TAI_MINUS_UTC=37",
+            "AUDYN_CHANNEL_1=left",
+            "AUDYN_CHANNEL_3=talkback",
+        ];
+        assert_eq!(told, expected);
+        assert_eq!(Facts { description: String::new(), ..facts }.comments()[0].1, "studio-1");
+    }
+}
