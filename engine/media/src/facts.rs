@@ -81,7 +81,8 @@ mod tests {
             channel_names: vec!["left".to_owned(), String::new(), "talkback".to_owned()],
             ..Facts::default()
         };
-        let told: Vec<String> = facts.comments().iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let told: Vec<String> =
+            facts.comments().iter().map(|(name, value)| format!("{name}={value}")).collect();
         let expected = [
             "TITLE=Studio 1",
             "DESCRIPTION=Studio 1",
