@@ -34,8 +34,8 @@ fn a_crime_if_one_is_asked_for() {
     let mut bytes: Vec<u8> = Vec::with_capacity(4_096);
     match crime.as_str() {
         "elsewhere" => {
-            // A barrier, since waiting at one allocates nothing: a channel's `recv` does when it blocks, and that may be
-            // after the mark.
+            // Marked only once its own code runs, since a thread allocates after it has its name; and told by a barrier, at which
+            // waiting allocates nothing: a channel's `recv` does when it blocks.
             let accused = std::sync::Barrier::new(2);
             std::thread::scope(|scope| {
                 let thread =
