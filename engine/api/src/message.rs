@@ -100,8 +100,13 @@ pub enum Request {
     StartAll,
     /// Stop every recorder. Answer: [`Reply::Done`], when all files are closed.
     StopAll,
-    /// Delete recordings, given relative to the archive root; what is being recorded stays. Answer: [`Reply::Deleted`].
-    DeleteRecordings(Vec<String>),
+    /// Delete recordings; what is being recorded stays. Each leaves a tombstone in its recorder's chain. Answer: [`Reply::Deleted`].
+    DeleteRecordings {
+        /// Paths relative to the archive root.
+        paths: Vec<String>,
+        /// Who deletes, for the tombstones: one line of at most 200 bytes.
+        who: String,
+    },
     /// Which events to send from now on. Answer: [`Reply::Done`].
     Subscribe(Subscription),
     /// Send a flow over loopback to the engine's own capture thread and compare what arrives; no recorder is touched. Answer:

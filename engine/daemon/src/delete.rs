@@ -1,16 +1,17 @@
 //! Deleting recordings on a client's word.
 //!
-//! Owns: that nothing outside the archive, nothing that is being recorded and nothing but a recording is ever removed.
+//! Owns: that nothing outside the archive, nothing that is being recorded and nothing but a recording is ever removed, and that each leaves
+//! a tombstone.
 
 use std::io;
 use std::path::{Component, Path};
 
 use audyn_api::{DeletedFile, Refusal, RefusalKind};
-use audyn_media::Beneath;
 use audyn_media::beneath::FileType;
+use audyn_media::{Beneath, MediaError};
 
+use crate::chains::Chains;
 use crate::error::EngineError;
-use crate::ledger;
 
 /// Files that one request may name.
 const MOST: usize = 1_000;
@@ -18,19 +19,24 @@ const MOST: usize = 1_000;
 /// Bytes of the paths of one request. An answer repeats each path twice, so this fits a frame.
 const MOST_BYTES: usize = 256 * 1_024;
 
+/// Bytes of the name of whoever deletes.
+const MOST_WHO: usize = 200;
+
 /// Suffixes that recordings have.
 const SUFFIXES: [&str; 3] = ["wav", "flac", "opus"];
 
-/// Deletes each path (relative to `root`) with its gap ledger, and says what became of it.
+/// Deletes each path (relative to `root`) with all that belongs to it, and says what became of it.
 pub(crate) fn recordings(
     root: &Path,
+    chains: &Chains,
     paths: Vec<String>,
+    who: &str,
     is_open: impl Fn(&Path) -> bool,
 ) -> Vec<DeletedFile> {
     let of = |path: String| {
-        let refused = delete(root, &path, &is_open).err();
+        let refused = delete(root, chains, &path, who, &is_open).err();
         match &refused {
-            None => tracing::info!(path, "recording deleted"),
+            None => tracing::info!(path, who, "recording deleted"),
             Some(refusal) => tracing::info!(path, why = refusal.detail, "recording not deleted"),
         }
         DeletedFile { path, refused }
@@ -39,7 +45,12 @@ pub(crate) fn recordings(
 }
 
 /// Refuses a request whose answer might not fit a frame.
-pub(crate) fn check(paths: &[String]) -> Result<(), EngineError> {
+pub(crate) fn check(paths: &[String], who: &str) -> Result<(), EngineError> {
+    if who.is_empty() || who.len() > MOST_WHO || who.chars().any(char::is_control) {
+        return Err(EngineError::Invalid(format!(
+            "who deletes must be told by one line of 1 to {MOST_WHO} bytes, for the record"
+        )));
+    }
     let bytes: usize = paths.iter().map(String::len).sum();
     if paths.len() <= MOST && bytes <= MOST_BYTES {
         return Ok(());
@@ -51,7 +62,13 @@ pub(crate) fn check(paths: &[String]) -> Result<(), EngineError> {
     )))
 }
 
-fn delete(root: &Path, path: &str, is_open: &impl Fn(&Path) -> bool) -> Result<(), Refusal> {
+fn delete(
+    root: &Path,
+    chains: &Chains,
+    path: &str,
+    who: &str,
+    is_open: &impl Fn(&Path) -> bool,
+) -> Result<(), Refusal> {
     let refuse = |kind, detail: String| Err(Refusal { kind, detail: format!("`{path}` {detail}") });
     let failed = |error: io::Error| match error.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
@@ -90,15 +107,17 @@ fn delete(root: &Path, path: &str, is_open: &impl Fn(&Path) -> bool) -> Result<(
     if is_open(&real.join(relative)) || is_open(&root.join(relative)) {
         return refuse(RefusalKind::Conflict, "is being recorded; stop the recorder first".into());
     }
-    directory.remove(name).map_err(failed)?;
-    let ledger = ledger::path_of(Path::new(name));
-    match directory.remove(ledger.as_os_str()) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => refuse(
-            RefusalKind::Failed,
-            format!("was deleted, but its gap ledger was not ({error}); check the disk"),
-        ),
-        _ => Ok(()),
-    }
+    let mut parts = path.splitn(2, '/');
+    let (recorder, file) = match (parts.next(), parts.next()) {
+        (Some(recorder), Some(file)) => (root.join(recorder), file),
+        _ => (root.to_owned(), path),
+    };
+    let when = jiff::Timestamp::now().to_string();
+    let buried = chains.with(&recorder, |chain| chain.bury(file, who, &when, "asked for"));
+    buried.map_err(|error| match error {
+        MediaError::Chain { source, .. } => failed(source),
+        other => failed(io::Error::other(other)),
+    })
 }
 
 #[cfg(test)]
@@ -121,7 +140,10 @@ mod tests {
         std::os::unix::fs::symlink("a", root.join("inside")).unwrap();
 
         let open = root.join("a/open.wav");
-        let ask = |path: &str| recordings(&root, vec![path.to_owned()], |p| p == open).remove(0).refused;
+        let chains = Chains::below(root.clone());
+        let ask = |path: &str| {
+            recordings(&root, &chains, vec![path.to_owned()], "anna", |p| p == open).remove(0).refused
+        };
         for bad in [
             "",
             "..",
@@ -144,17 +166,23 @@ mod tests {
         assert!(outside.join("secret.wav").exists() && open.exists() && root.join("a/notes.txt").exists());
         assert_eq!(ask("a/one.wav"), None);
         assert!(!root.join("a/one.wav").exists() && !root.join("a/one.gaps.jsonl").exists());
+        let told = std::fs::read_to_string(root.join("a/.audyn/tombstones.jsonl")).unwrap();
+        assert!(told.contains("one.wav") && told.contains("anna") && told.lines().count() == 1, "{told}");
     }
 
     #[test]
     fn the_answer_to_the_greatest_request_fits_a_frame() {
         let path = |length: usize| "\u{1}".repeat(length);
-        assert!(check(&vec![path(1); MOST + 1]).is_err());
-        assert!(check(&vec![path(MOST_BYTES / MOST + 1); MOST]).is_err());
+        assert!(check(&vec![path(1); MOST + 1], "anna").is_err());
+        assert!(check(&vec![path(MOST_BYTES / MOST + 1); MOST], "anna").is_err());
+        for who in ["", "an\nna", &"a".repeat(201)] {
+            assert!(check(&[], who).is_err(), "{who:?}");
+        }
         let paths = vec![path(MOST_BYTES / MOST); MOST];
-        check(&paths).unwrap();
+        check(&paths, "anna").unwrap();
         let dir = tempfile::tempdir().unwrap();
-        let deleted = recordings(dir.path(), paths, |_| false);
+        let chains = Chains::below(dir.path().to_owned());
+        let deleted = recordings(dir.path(), &chains, paths, "anna", |_| false);
         assert!(deleted.iter().all(|file| file.refused.is_some()));
         let frame = audyn_api::ServerFrame::Reply { id: 1, reply: audyn_api::Reply::Deleted(deleted) };
         audyn_api::frame::encode(&frame, &mut Vec::new()).unwrap();

@@ -24,6 +24,7 @@ use std::thread::JoinHandle;
 use audyn_sys::{Grid, SysError, clock};
 use audyn_units::{Mono, Nanos, Timestamp};
 
+use crate::chains::Chains;
 use crate::recording::Recording;
 use crate::shared::Notice;
 use crate::unfinished::Listing;
@@ -47,12 +48,13 @@ pub(crate) struct Disk {
 
 impl Disk {
     /// Starts the thread. `notices` gets what happens; notices that find no room there are dropped. With `safe` files are
-    /// made safe by it, about once a second and when they are closed. With `state` the open ones are listed in its first directory,
-    /// and those that are listed there from before are mended; its second is the archive's root.
+    /// made safe by it, about once a second and when they are closed. With a `state` directory the open ones are listed there, and those
+    /// that are listed there from before are mended. What is closed is sealed in one of `chains`.
     pub(crate) fn start(
         notices: SyncSender<Notice>,
         safe: Option<MakeSafe>,
-        state: Option<(PathBuf, PathBuf)>,
+        state: Option<PathBuf>,
+        chains: Chains,
     ) -> Result<Self, SysError> {
         let mut grid = Grid::new(PERIOD)?;
         let (recordings, inbox) = channel();
@@ -62,11 +64,9 @@ impl Disk {
             .name("audyn-disk".to_owned())
             .spawn(move || {
                 let syncer = safe.map(Syncer::start);
-                let mut list = state.and_then(|(state, archive)| {
-                    Listing::start(state, archive)
-                        .map_err(|error| tracing::warn!(%error, "no thread lists the open files; what a power cut leaves is not mended"))
-                        .ok()
-                });
+                let mut list = Listing::start(state, chains)
+                    .map_err(|error| tracing::warn!(%error, "no thread lists the open files; what a power cut leaves is not mended, and nothing is sealed"))
+                    .ok();
                 let mut open = Vec::new();
                 while !stopped.load(Acquire) {
                     clock::sleep_until(grid.next_after(clock::mono_now()).at);
@@ -120,7 +120,7 @@ fn turn(
     for recording in open.iter_mut() {
         recording.work(clock::mono_now(), notices);
     }
-    let listed = list.is_none_or(|list| list.tell(open.iter().filter_map(Recording::file)));
+    let listed = list.is_none_or(|list| list.tell(open.iter().filter_map(Recording::file).collect()));
     for recording in open.iter_mut() {
         let now = clock::mono_now();
         if listed {
@@ -249,7 +249,11 @@ mod tests {
             let _ = tell.send((path.to_owned(), closed));
             Ok(())
         });
-        (Disk::start(notices, Some(safe), None).unwrap(), told, news)
+        (
+            Disk::start(notices, Some(safe), None, Chains::below(path.parent().unwrap().to_owned())).unwrap(),
+            told,
+            news,
+        )
     }
 
     /// The file, its ledger and their directory.

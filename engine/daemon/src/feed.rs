@@ -21,6 +21,8 @@ use audyn_units::{FrameCount, FrameIndex, Nanos, SampleRate, Timestamp, Utc};
 use jiff::tz::TimeZone;
 use rtrb::{Consumer, Producer, RingBuffer};
 
+use crate::ledger::Ending;
+
 /// How much audio waits in memory while the disk doesn't take it.
 pub(crate) const DISK_BUFFER: Nanos = Nanos::from_millis(4_000);
 
@@ -43,8 +45,8 @@ pub(crate) enum DiskCommand {
     Open(Opening),
     /// Close what is open, since the flow was placed anew; another file may follow.
     Ends(Placed),
-    /// Enter, when the open file is closed, by how many parts per million the sender runs fast.
-    Drift(f64),
+    /// Enter this when the open file is closed.
+    Ending(Ending),
     /// Take so many frames from the sample ring.
     Audio(FrameCount),
     /// Write so many frames of silence, and enter them with this cause.
@@ -87,7 +89,8 @@ pub(crate) struct Feed {
     open: bool,
     /// How the running stretch of the flow was placed.
     placed: Option<Placed>,
-    drift: Option<f64>,
+    /// What is known of the open file, should it end now.
+    ending_facts: Ending,
     /// Frames that no command has told of yet: in the sample ring, or silence with its cause.
     pending: FrameCount,
     pending_silence: Option<(FrameCount, GapCause)>,
@@ -132,7 +135,7 @@ pub(crate) fn connect(
         cut: None,
         open: false,
         placed: None,
-        drift: None,
+        ending_facts: Ending::default(),
         pending: FrameCount::ZERO,
         pending_silence: None,
         stalled: false,
@@ -209,7 +212,7 @@ impl Feed {
         if self.open && !self.has_ended() {
             self.tell_pending();
             self.tell_silence();
-            self.tell_drift();
+            self.tell_ending();
             self.push(DiskCommand::Ends(*placed));
             self.open = false;
             self.cut = None;
@@ -218,7 +221,7 @@ impl Feed {
 
     /// Takes note of how fast the sender runs.
     pub(crate) fn drift(&mut self, ppm: Option<f64>) {
-        self.drift = ppm;
+        self.ending_facts.drift_ppm = ppm;
     }
 
     /// Takes an event for the ledger.
@@ -248,7 +251,7 @@ impl Feed {
         if self.has_ended() {
             self.tell_silence();
             if self.done.is_some() {
-                self.tell_drift();
+                self.tell_ending();
             }
             if let Some(done) = self.done.take()
                 && let Err(rtrb::PushError::Full(DiskCommand::Close(done))) =
@@ -279,6 +282,9 @@ impl Feed {
             return None;
         }
         let now = anchor.utc_of(at);
+        if self.open {
+            self.ending_facts.tai_offset = anchor.tai_offset;
+        }
         match self.cut {
             _ if !self.open => self.begin(at, now, anchor),
             // At the cut the name follows the instant that was meant, not the frame nearest to it.
@@ -295,7 +301,7 @@ impl Feed {
     fn begin(&mut self, position: FrameIndex, utc: Timestamp<Utc>, anchor: &TimeAnchor) {
         self.tell_pending();
         self.tell_silence();
-        self.tell_drift();
+        self.tell_ending();
         let (tai_offset, placed) = (anchor.tai_offset, self.placed);
         self.push(DiskCommand::Open(Opening { position, utc, tai_offset, placed }));
         self.open = true;
@@ -358,9 +364,9 @@ impl Feed {
     }
 
     /// What the open file's last line says.
-    fn tell_drift(&mut self) {
-        if let Some(ppm) = self.drift.filter(|_| self.open) {
-            self.push(DiskCommand::Drift(ppm));
+    fn tell_ending(&mut self) {
+        if self.open {
+            self.push(DiskCommand::Ending(self.ending_facts));
         }
     }
 
@@ -406,7 +412,8 @@ mod tests {
                     format!("open {} {}", position.0, utc.as_nanos() / 1_000_000)
                 }
                 DiskCommand::Ends(placed) => format!("ends {} {:?}", placed.position.0, placed.why),
-                DiskCommand::Drift(ppm) => format!("drift {ppm}"),
+                DiskCommand::Ending(Ending { drift_ppm: Some(ppm), .. }) => format!("drift {ppm}"),
+                DiskCommand::Ending(_) => continue,
                 DiskCommand::Audio(n) => {
                     end.samples.read_chunk(n.0 as usize).unwrap().commit_all();
                     format!("audio {}", n.0)

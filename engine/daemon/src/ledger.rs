@@ -12,25 +12,29 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use audyn_core::flow::{FlowEvent, Gap, GapCause, Placed, Placement, Why};
-use audyn_media::Beneath;
 use audyn_media::beneath::OFlags;
-use audyn_units::{ClockQuality, FrameCount, FrameIndex};
+use audyn_media::{Beneath, chain};
+use audyn_units::{ClockQuality, FrameCount, FrameIndex, Nanos};
 use serde::Serialize;
 
 /// Version of the ledger's lines.
-pub(crate) const VERSION: u32 = 2;
+pub(crate) const VERSION: u32 = 3;
 
 /// The first line.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct LedgerHeader {
     pub(crate) audyn_ledger: u32,
     pub(crate) recorder: String,
+    /// The studio that it was assigned to when the file began.
+    pub(crate) studio: Option<String>,
     /// Name of the audio file, beside the ledger.
     pub(crate) file: String,
     /// Position of the file's first frame: frames since the PTP epoch.
     pub(crate) first_position: FrameIndex,
     /// When that frame was due by its media clock, or arrived.
     pub(crate) start_utc: String,
+    /// The machine's zone, as the time zone database names it; none where it has no name there.
+    pub(crate) zone: Option<String>,
     pub(crate) rate: u32,
     pub(crate) channels: u8,
     pub(crate) bits: u16,
@@ -67,6 +71,17 @@ struct ClosedLine {
     /// By how many parts per million the sender's clock ran faster than the machine's.
     #[serde(skip_serializing_if = "Option::is_none")]
     drift_ppm: Option<f64>,
+    /// TAI − UTC in seconds at the end: another one than at the start after a leap second.
+    tai_minus_utc: Option<i64>,
+}
+
+/// What is known of a file at its end.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(crate) struct Ending {
+    /// By how many parts per million the sender's clock ran faster than the machine's.
+    pub(crate) drift_ppm: Option<f64>,
+    /// TAI − UTC.
+    pub(crate) tai_offset: Option<Nanos>,
 }
 
 /// The ledger of one open file.
@@ -75,9 +90,14 @@ pub(crate) struct Ledger {
     file: File,
 }
 
+/// TAI − UTC is whole seconds.
+pub(crate) fn whole_seconds(offset: Nanos) -> i64 {
+    offset.0 / 1_000_000_000
+}
+
 /// Where the ledger of an audio file lies.
 pub(crate) fn path_of(audio: &Path) -> PathBuf {
-    audio.with_extension("gaps.jsonl")
+    audio.with_file_name(chain::ledger_of(audio.file_name().unwrap_or_default()))
 }
 
 /// Mends the ledger of `audio` in `directory`, which an earlier engine left: a torn last line goes, and if the header of `audio` counted more
@@ -187,15 +207,16 @@ impl Ledger {
     }
 
     /// Ends the ledger of a file that is closed as it should be.
-    pub(crate) fn close(
-        mut self,
-        written: FrameCount,
-        filled: FrameCount,
-        drift_ppm: Option<f64>,
-    ) -> io::Result<()> {
+    pub(crate) fn close(mut self, written: FrameCount, filled: FrameCount, ending: Ending) -> io::Result<()> {
         // A tenth of a part per million is more than can be known.
-        let drift_ppm = drift_ppm.map(|ppm| (ppm * 10.0).round() / 10.0);
-        self.line(&ClosedLine { closed: true, frames_written: written, frames_filled: filled, drift_ppm })
+        let drift_ppm = ending.drift_ppm.map(|ppm| (ppm * 10.0).round() / 10.0);
+        self.line(&ClosedLine {
+            closed: true,
+            frames_written: written,
+            frames_filled: filled,
+            drift_ppm,
+            tai_minus_utc: ending.tai_offset.map(whole_seconds),
+        })
     }
 
     fn line(&mut self, line: &impl Serialize) -> io::Result<()> {

@@ -11,6 +11,7 @@
 #[cfg(feature = "bench")]
 pub mod bench;
 mod capture;
+mod chains;
 mod closing;
 mod delete;
 mod diagnosis;

@@ -51,6 +51,22 @@ impl Naming {
         }
     }
 
+    /// The name of the zone that names follow, as the time zone database has it.
+    pub(crate) fn zone_name(&self) -> Option<String> {
+        match self {
+            Self::File(_) => None,
+            Self::Archive { zone, .. } => zone.iana_name().map(str::to_owned),
+        }
+    }
+
+    /// The directory whose chain closed files join. A file by itself joins none.
+    pub(crate) fn chain(&self) -> Option<PathBuf> {
+        match self {
+            Self::File(_) => None,
+            Self::Archive { root, below, .. } => Some(root.join(below)),
+        }
+    }
+
     /// Tries whether a name could be told, with TAI − UTC if it is known, and a file be made, and leaves none. An archive's directory is
     /// made.
     ///

@@ -24,6 +24,7 @@ use crate::ledger::{self, Ledger, LedgerHeader};
 use crate::naming::Naming;
 use crate::segment::{Account, Segment};
 use crate::shared::{Notice, RecordingStatus, SharedRecording};
+use crate::unfinished::OpenFile;
 
 /// Time between two tries to open a file.
 const RETRY: Nanos = Nanos::from_millis(250);
@@ -117,8 +118,9 @@ impl Recording {
     }
 
     /// The file that is being written.
-    pub(crate) fn file(&self) -> Option<(&Path, WavSpec)> {
-        self.segment.as_ref().map(|segment| (segment.path(), self.spec))
+    pub(crate) fn file(&self) -> Option<OpenFile> {
+        let path = self.segment.as_ref()?.path().to_owned();
+        Some(OpenFile { path, spec: self.spec, chain: self.naming.chain() })
     }
 
     /// Takes note that the open file is listed, or that nobody lists.
@@ -177,9 +179,9 @@ impl Recording {
                 }
                 self.close_segment(notices);
             }
-            DiskCommand::Drift(ppm) => {
+            DiskCommand::Ending(ending) => {
                 if let Some(segment) = &mut self.segment {
-                    segment.drifts(ppm);
+                    segment.ending(ending);
                 }
             }
             DiskCommand::Audio(frames) => self.audio(frames),
@@ -269,15 +271,17 @@ impl Recording {
         let header = LedgerHeader {
             audyn_ledger: ledger::VERSION,
             recorder: self.recorder.clone(),
+            studio: self.status().studio.clone(),
             file: path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default(),
             first_position: opening.position,
             start_utc: rfc3339(opening.utc),
+            zone: self.naming.zone_name(),
             rate: self.spec.rate.hz(),
             channels: self.spec.channels.into(),
             bits: self.spec.depth.bits(),
             placed_by: opening.placed.map(|placed| placed.placement),
             clock: opening.placed.map(|placed| placed.quality),
-            tai_minus_utc: opening.tai_offset.map(|offset| offset.0 / 1_000_000_000),
+            tai_minus_utc: opening.tai_offset.map(ledger::whole_seconds),
         };
         let ledger = Ledger::create(&directory, &path, &header)
             .map_err(|error| {

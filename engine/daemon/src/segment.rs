@@ -11,7 +11,7 @@ use audyn_core::flow::{FlowEvent, Gap, GapCause, Placed};
 use audyn_media::{FileStore, MediaError, Store, WavWriter};
 use audyn_units::{FrameCount, FrameIndex};
 
-use crate::ledger::Ledger;
+use crate::ledger::{Ending, Ledger};
 
 /// What a file holds, in frames.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -35,14 +35,26 @@ pub(crate) struct Segment<S: Store = FileStore> {
     owed: Option<Gap>,
     /// Gaps that are complete and that nobody has been told of yet.
     told: Vec<Gap>,
-    /// By how many parts per million the sender runs fast.
-    drift_ppm: Option<f64>,
+    /// What its ledger's last line tells.
+    ending: Ending,
+    /// The gap that the head stands in is in the ledger, as one that is open.
+    entered: bool,
 }
 
 impl<S: Store> Segment<S> {
     pub(crate) fn new(wav: WavWriter<S>, ledger: Option<Ledger>, head: FrameIndex) -> Self {
         let account = Account::default();
-        Self { wav, ledger, head, account, gap: None, owed: None, told: Vec::new(), drift_ppm: None }
+        Self {
+            wav,
+            ledger,
+            head,
+            account,
+            gap: None,
+            owed: None,
+            told: Vec::new(),
+            ending: Ending::default(),
+            entered: false,
+        }
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -93,9 +105,10 @@ impl<S: Store> Segment<S> {
                 None => {
                     let gap = Gap { position: at, frames, cause, estimated: false };
                     self.gap = Some(gap);
+                    self.entered = false;
                     if cause == GapCause::Outage {
                         // It may last for hours: that it has begun is on disk before it ends.
-                        self.enter(|ledger| ledger.gap(gap, true));
+                        self.enter_open();
                     }
                 }
             }
@@ -126,14 +139,15 @@ impl<S: Store> Segment<S> {
         self.enter(|ledger| ledger.placed_anew(at, placed));
     }
 
-    /// Takes note of how fast the sender runs.
-    pub(crate) fn drifts(&mut self, ppm: f64) {
-        self.drift_ppm = Some(ppm);
+    /// Takes note of what is known now, should the file end.
+    pub(crate) fn ending(&mut self, ending: Ending) {
+        self.ending = ending;
     }
 
-    /// Writes what is buffered, and the header that counts it.
+    /// Writes what is buffered, and the header that counts it. Silence that it counts is in the ledger before.
     pub(crate) fn flush(&mut self) -> Result<(), MediaError> {
         self.settle()?;
+        self.enter_open();
         self.wav.flush_blocks()
     }
 
@@ -141,7 +155,7 @@ impl<S: Store> Segment<S> {
     pub(crate) fn close(mut self) -> (Account, Vec<Gap>, Result<(), MediaError>) {
         self.end_gap();
         let settled = self.settle();
-        let Self { wav, mut ledger, mut account, head, owed, told, drift_ppm, .. } = self;
+        let Self { wav, mut ledger, mut account, head, owed, told, ending, .. } = self;
         let total = wav.frames();
         let closed = wav.close();
         let lost = match &closed {
@@ -156,7 +170,7 @@ impl<S: Store> Segment<S> {
         if let Some(mut ledger) = ledger.take() {
             let cut =
                 if missing == FrameCount::ZERO { Ok(()) } else { ledger.cut_short(head - missing, missing) };
-            said(cut.and_then(|()| ledger.close(account.written, account.filled, drift_ppm)));
+            said(cut.and_then(|()| ledger.close(account.written, account.filled, ending)));
         }
         (account, told, settled.and(closed))
     }
@@ -166,6 +180,14 @@ impl<S: Store> Segment<S> {
         if let Some(gap) = self.gap.take() {
             self.enter(|ledger| ledger.gap(gap, false));
             self.told.push(gap);
+        }
+    }
+
+    /// Enters that the gap that the head stands in has begun.
+    fn enter_open(&mut self) {
+        if let Some(gap) = self.gap.filter(|gap| !self.entered && gap.frames > FrameCount::ZERO) {
+            self.entered = true;
+            self.enter(|ledger| ledger.gap(gap, true));
         }
     }
 
@@ -255,9 +277,11 @@ mod tests {
         let header = LedgerHeader {
             audyn_ledger: crate::ledger::VERSION,
             recorder: "a".to_owned(),
+            studio: None,
             file: "a.wav".to_owned(),
             first_position: AT,
             start_utc: String::new(),
+            zone: None,
             rate: 48_000,
             channels: 1,
             bits: 24,
@@ -315,6 +339,22 @@ mod tests {
         );
         assert_eq!(gaps.iter().map(|gap| gap.estimated).collect::<Vec<_>>(), [true, true, false, false]);
         assert_eq!((last["frames_written"].as_u64(), last["frames_filled"].as_u64()), (Some(150), Some(41)));
+    }
+
+    #[test]
+    fn silence_that_the_header_counts_is_in_the_ledger_whenever_the_engine_dies() {
+        let (dir, room) = (tempfile::tempdir().unwrap(), Cell::new(u64::MAX));
+        let mut segment = segment(&room, dir.path());
+        segment.audio(&[1 << 8; 100]).unwrap();
+        segment.silence(FrameCount(5_000), GapCause::Loss).unwrap();
+        segment.flush().unwrap();
+        let text = std::fs::read_to_string(dir.path().join("a.gaps.jsonl")).unwrap();
+        let facts = audyn_media::ledger::LedgerFacts::read(text.as_bytes(), segment.counted()).unwrap();
+        assert!(segment.counted() > FrameCount(100));
+        assert_eq!(facts.filled + FrameCount(100), segment.counted(), "{text}");
+        segment.flush().unwrap();
+        segment.audio(&[1 << 8; 100]).unwrap();
+        assert_eq!(ledger(dir.path()).0, [(100, 5_000, "loss".to_owned())], "once open, once whole");
     }
 
     #[test]

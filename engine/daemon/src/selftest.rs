@@ -352,7 +352,7 @@ impl Comparison {
                 DiskCommand::Silence(frames, _) => self.position += frames.0,
                 DiskCommand::Open(_)
                 | DiskCommand::Ends(_)
-                | DiskCommand::Drift(_)
+                | DiskCommand::Ending(_)
                 | DiskCommand::Joint(_)
                 | DiskCommand::Event(_)
                 | DiskCommand::Close(_) => {}

@@ -214,12 +214,12 @@ impl Service {
                 let closing: Result<Vec<_>, _> = ids.iter().map(|id| self.stop(id)).collect();
                 Ok(Answer::WhenClosed(closing?))
             }
-            Request::DeleteRecordings(paths) => {
-                delete::check(&paths)?;
+            Request::DeleteRecordings { paths, who } => {
+                delete::check(&paths, &who)?;
                 let root = PathBuf::from(&self.store.document().global.archive_root);
-                let open = self.engine.open_files();
+                let (open, chains) = (self.engine.open_files(), self.engine.chains());
                 let ask = move || -> Then {
-                    let deleted = delete::recordings(&root, paths, |path| open.contains(path));
+                    let deleted = delete::recordings(&root, &chains, paths, &who, |path| open.contains(path));
                     Box::new(|_| Reply::Deleted(deleted))
                 };
                 Ok(Answer::OnDisk(DiskWork {

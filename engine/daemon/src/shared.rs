@@ -151,6 +151,8 @@ pub(crate) struct RecordingStatus {
     /// A recording runs, or waits for its first audio.
     pub(crate) active: bool,
     pub(crate) started: Option<Timestamp<Utc>>,
+    /// The studio that the recorder is assigned to: told by control, and kept in each file that begins.
+    pub(crate) studio: Option<String>,
     /// The file being written.
     pub(crate) file: Option<std::path::PathBuf>,
     pub(crate) bytes: u64,

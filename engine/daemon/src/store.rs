@@ -193,6 +193,7 @@ pub fn recorder_specs(document: &ConfigDocument) -> Result<Vec<RecorderSpec>, En
             id: recorder.id.to_string(),
             source: recorder.source_id.clone(),
             enabled: recorder.enabled,
+            studio: recorder.studio_id.clone(),
             channels: recorder.channels.clone(),
             format: recorder.format,
             naming: Naming::Archive {

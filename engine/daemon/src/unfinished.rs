@@ -1,6 +1,7 @@
-//! Which files are being written, on the disk: what a power cut may have left of them is mended at the next start.
+//! Which files are being written or not sealed yet, on the disk: what a power cut may have left of them is mended at the next start.
 //!
-//! Owns: `unfinished.jsonl` in the state directory, one file a line, and the mending of what an earlier engine left in it.
+//! Owns: `unfinished.jsonl` in the state directory, one file a line, and the mending of what an earlier engine left in it; when a file is
+//! to be sealed.
 //! Never: opens a file that this engine writes; shortens a recording; keeps the disk writer waiting: it has a thread of its own, since
 //! an fsync may take seconds.
 //!
@@ -8,9 +9,9 @@
 //!
 //! *List*, when a file has been opened, and before the disk writer has its header count a frame (it waits no longer than its buffer
 //! of 256 KiB: audio goes before): 1. write `unfinished.jsonl.new`, all that is
-//! open, and what was closed less than a minute ago (the disk need not have it yet); 2. fsync; 3. rename; 4. fsync the directory.
+//! open, what was closed less than a minute ago (the disk need not have it yet), and what is not sealed; 2. fsync; 3. rename; 4. fsync the directory.
 //! *Mend*, for each line that an earlier engine left: 1. the header counts what is there; 2. fdatasync; 3. the ledger loses a
-//! torn line and says so; 4. the line goes with the next listing. A crash after any of these finds the line again, and nothing left to mend.
+//! torn line and says so; 4. it is sealed, if it belongs to an archive; 5. the line goes with the next listing. A crash after any of these finds the line again, and nothing left to mend.
 //!
 //! A file whose directory isn't there may be on a volume that comes later: its line stays, and is tried again.
 
@@ -26,11 +27,12 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use audyn_media::beneath::{self, OFlags};
-use audyn_media::{Beneath, MediaError, PcmDepth, WavSpec};
+use audyn_media::{MediaError, PcmDepth, WavSpec};
 use audyn_sys::clock;
 use audyn_units::{ChannelCount, Mono, Nanos, SampleRate, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use crate::chains::{Chains, Job, Sealer};
 use crate::{durable, ledger};
 
 /// The list's name in the state directory.
@@ -56,11 +58,24 @@ struct Line {
     rate: SampleRate,
     channels: ChannelCount,
     bits: u16,
+    /// The recorder's directory whose chain it joins once it is closed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    chain: Option<PathBuf>,
+}
+
+/// A file that is being written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct OpenFile {
+    pub(crate) path: PathBuf,
+    pub(crate) spec: WavSpec,
+    /// The recorder's directory whose chain it joins once it is closed; a file by itself joins none.
+    pub(crate) chain: Option<PathBuf>,
 }
 
 impl Line {
-    fn new(path: &Path, spec: WavSpec) -> Self {
-        Self { path: path.to_owned(), rate: spec.rate, channels: spec.channels, bits: spec.depth.bits() }
+    fn new(file: &OpenFile) -> Self {
+        let OpenFile { path, spec, chain } = file.clone();
+        Self { path, rate: spec.rate, channels: spec.channels, bits: spec.depth.bits(), chain }
     }
 
     fn spec(&self) -> Option<WavSpec> {
@@ -74,18 +89,39 @@ struct Listed {
     line: Line,
     /// When it was closed.
     closed: Option<Timestamp<Mono>>,
+    seal: Seal,
 }
 
-/// A file and its format.
-type Open = (PathBuf, WavSpec);
+/// How far the sealing of a file has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Seal {
+    /// It is to be sealed once it is closed.
+    Wanted,
+    /// The sealer knows.
+    Asked,
+    /// It is sealed, or needn't be.
+    Done,
+}
+
+impl Listed {
+    fn new(line: Line, closed: Option<Timestamp<Mono>>) -> Self {
+        let seal = if line.chain.is_some() { Seal::Wanted } else { Seal::Done };
+        Self { line, closed, seal }
+    }
+
+    /// Whether nothing is left to be done for it.
+    fn is_settled(&self, now: Timestamp<Mono>) -> bool {
+        self.seal == Seal::Done && self.closed.is_some_and(|closed| now - closed >= SETTLED)
+    }
+}
 
 /// The thread that lists and mends, as the disk writer sees it.
 #[derive(Debug)]
 pub(crate) struct Listing {
     /// Dropped to end the thread.
-    sets: Option<Sender<Vec<Open>>>,
+    sets: Option<Sender<Vec<OpenFile>>>,
     /// What it was told last, and how often it was told.
-    last: Vec<Open>,
+    last: Vec<OpenFile>,
     told: u64,
     /// How much of that is on the disk.
     done: Arc<AtomicU64>,
@@ -93,16 +129,18 @@ pub(crate) struct Listing {
 }
 
 impl Listing {
-    /// Starts the thread; it begins with what an earlier engine left.
-    pub(crate) fn start(directory: PathBuf, archive: PathBuf) -> io::Result<Self> {
-        let (sets, inbox) = channel::<Vec<Open>>();
+    /// Starts the thread; it begins with what an earlier engine left. Without a state directory nothing is listed, and what is closed
+    /// is sealed before the end.
+    pub(crate) fn start(directory: Option<PathBuf>, chains: Chains) -> io::Result<Self> {
+        let (sets, inbox) = channel::<Vec<OpenFile>>();
+        let sealer = Sealer::start(chains.clone())?;
         let done = Arc::new(AtomicU64::new(0));
         let listed = Arc::clone(&done);
         let thread = std::thread::Builder::new().name("audyn-list".to_owned()).spawn(move || {
-            let mut list = Unfinished::read(&directory, &archive);
+            let mut list = Unfinished::read(directory, chains, sealer);
             let (mut open, mut heard) = (Vec::new(), 0);
             loop {
-                list.turn(clock::mono_now(), open.iter().map(|(path, spec): &Open| (path.as_path(), *spec)));
+                list.turn(clock::mono_now(), &open);
                 listed.store(heard, Release);
                 match inbox.recv_timeout(LOOK_AGAIN) {
                     Ok(set) => (open, heard) = (set, heard + 1),
@@ -115,10 +153,9 @@ impl Listing {
     }
 
     /// Tells what is open. Waits for nothing; says whether the disk knows.
-    pub(crate) fn tell<'a>(&mut self, open: impl Iterator<Item = (&'a Path, WavSpec)> + Clone) -> bool {
-        let same = |((path, spec), last): ((&Path, WavSpec), &Open)| path == last.0 && spec == last.1;
-        if open.clone().count() != self.last.len() || !open.clone().zip(&self.last).all(same) {
-            self.last = open.map(|(path, spec)| (path.to_owned(), spec)).collect();
+    pub(crate) fn tell(&mut self, open: Vec<OpenFile>) -> bool {
+        if open != self.last {
+            self.last = open;
             self.told += 1;
             if let Some(sets) = &self.sets {
                 let _ = sets.send(self.last.clone()); // a thread that has died has said why
@@ -127,13 +164,11 @@ impl Listing {
         self.done.load(Acquire) == self.told || self.thread.is_finished()
     }
 
-    /// Ends the thread; `safe` says that all files are closed and the disk has them.
+    /// Ends the thread; `safe` says that all files are closed and the disk has them. What is not sealed by then the next engine seals.
     pub(crate) fn end(mut self, safe: bool) {
         self.sets = None;
-        if let Ok(mut list) = self.thread.join()
-            && safe
-        {
-            list.end();
+        if let Ok(mut list) = self.thread.join() {
+            list.end(safe);
         }
     }
 }
@@ -141,9 +176,10 @@ impl Listing {
 /// The list of one engine.
 #[derive(Debug)]
 struct Unfinished {
-    directory: PathBuf,
-    /// The archive's root, below which no link is followed.
-    archive: PathBuf,
+    /// The state directory, if there is one.
+    directory: Option<PathBuf>,
+    chains: Chains,
+    sealer: Sealer,
     /// What an earlier engine was writing, and is not mended yet.
     earlier: Vec<Line>,
     last_try: Option<Timestamp<Mono>>,
@@ -157,14 +193,16 @@ struct Unfinished {
 impl Unfinished {
     /// Reads what an earlier engine left. A line that can't be read is left out: a cut could only have torn a list that was
     /// not renamed yet.
-    fn read(directory: &Path, archive: &Path) -> Self {
-        let text = std::fs::read(directory.join(NAME)).unwrap_or_default();
+    fn read(directory: Option<PathBuf>, chains: Chains, sealer: Sealer) -> Self {
+        let text = directory.as_ref().and_then(|directory| std::fs::read(directory.join(NAME)).ok());
+        let text = text.unwrap_or_default();
         let lines = text.split(|&byte| byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok());
         let earlier: Vec<Line> = lines.take(MOST).collect();
         let changed = !earlier.is_empty();
         Self {
-            directory: directory.to_owned(),
-            archive: archive.to_owned(),
+            directory,
+            chains,
+            sealer,
             earlier,
             last_try: None,
             listed: Vec::new(),
@@ -174,43 +212,75 @@ impl Unfinished {
     }
 
     /// Mends what can be mended, and lists what is open now. Waits for the disk where something changed.
-    fn turn<'a>(&mut self, now: Timestamp<Mono>, open: impl Iterator<Item = (&'a Path, WavSpec)> + Clone) {
+    fn turn(&mut self, now: Timestamp<Mono>, open: &[OpenFile]) {
         if !self.earlier.is_empty() && self.last_try.is_none_or(|last| now - last >= RETRY) {
             self.last_try = Some(now);
             let before = self.earlier.len();
-            self.earlier.retain(|line| !is_done_with(line, &self.archive));
+            for line in std::mem::take(&mut self.earlier) {
+                match is_done_with(&line, &self.chains) {
+                    true if line.chain.is_some() => self.listed.push(Listed::new(line, Some(now))),
+                    true => {}
+                    false => self.earlier.push(line),
+                }
+            }
             self.changed |= self.earlier.len() != before;
         }
         for listed in &mut self.listed {
-            if listed.closed.is_none() && !open.clone().any(|(path, _)| path == listed.line.path) {
+            if listed.closed.is_none() && !open.iter().any(|file| file.path == listed.line.path) {
                 listed.closed = Some(now);
             }
         }
+        self.seal();
         let before = self.listed.len();
-        self.listed.retain(|listed| listed.closed.is_none_or(|closed| now - closed < SETTLED));
+        self.listed.retain(|listed| !listed.is_settled(now));
         self.changed |= self.listed.len() != before;
-        for (path, spec) in open {
-            if !self.listed.iter().any(|listed| listed.closed.is_none() && listed.line.path == path) {
-                self.listed.push(Listed { line: Line::new(path, spec), closed: None });
+        for file in open {
+            if !self.listed.iter().any(|listed| listed.closed.is_none() && listed.line.path == file.path) {
+                self.listed.push(Listed::new(Line::new(file), None));
                 self.changed = true;
             }
         }
         self.save();
     }
 
-    /// All files are closed and the disk has them.
-    fn end(&mut self) {
-        self.changed |= !self.listed.is_empty();
-        self.listed.clear();
-        self.save();
+    /// Asks for what is closed to be sealed, and takes note of what is.
+    fn seal(&mut self) {
+        for listed in &mut self.listed {
+            if let (Some(recorder), Some(_), Seal::Wanted) = (&listed.line.chain, listed.closed, listed.seal)
+            {
+                self.sealer.seal(Job { recorder: recorder.clone(), path: listed.line.path.clone() });
+                listed.seal = Seal::Asked;
+            }
+        }
+        for path in self.sealer.sealed() {
+            for listed in self.listed.iter_mut().filter(|l| l.closed.is_some() && l.line.path == path) {
+                listed.seal = Seal::Done;
+            }
+        }
+    }
+
+    /// The engine ends. With `safe` all files are closed and the disk has them.
+    fn end(&mut self, safe: bool) {
+        if safe || self.directory.is_none() {
+            for listed in &mut self.listed {
+                listed.closed.get_or_insert(clock::mono_now());
+            }
+            self.seal();
+        }
+        self.sealer.end(self.directory.is_none());
+        self.seal();
+        if safe {
+            let before = self.listed.len();
+            self.listed.retain(|listed| listed.seal != Seal::Done);
+            self.changed |= self.listed.len() != before;
+            self.save();
+        }
     }
 
     fn save(&mut self) {
-        if !self.changed {
-            return;
-        }
+        let Some(directory) = self.directory.as_ref().filter(|_| self.changed) else { return };
         let lines = self.earlier.iter().chain(self.listed.iter().map(|listed| &listed.line));
-        let saved = list(&self.directory, lines);
+        let saved = list(directory, lines);
         self.changed = saved.is_err();
         let failed_before = std::mem::replace(&mut self.failing, saved.is_err());
         if let Err(error) = saved
@@ -235,11 +305,12 @@ fn list<'a>(directory: &Path, lines: impl Iterator<Item = &'a Line>) -> io::Resu
 }
 
 /// Mends a file of an earlier engine. False if it is to be tried again.
-fn is_done_with(line: &Line, archive: &Path) -> bool {
+fn is_done_with(line: &Line, chains: &Chains) -> bool {
     let path = line.path.display();
     let Some(spec) = line.spec() else { return true };
     let name = line.path.file_name().unwrap_or_default();
-    let opened = directory_of(&line.path, archive)
+    let opened = chains
+        .directory(line.path.parent().unwrap_or(Path::new("")))
         .and_then(|directory| Ok((directory.file(name, OFlags::RDWR)?, directory)));
     let (file, directory) = match opened {
         Ok(opened) => opened,
@@ -283,15 +354,6 @@ fn is_done_with(line: &Line, archive: &Path) -> bool {
     }
 }
 
-/// The directory of a file that an earlier engine wrote. What lies in another archive than today's is reached without any link.
-fn directory_of(file: &Path, archive: &Path) -> io::Result<Beneath> {
-    let (root, below) = match file.strip_prefix(archive) {
-        Ok(below) => (archive, below),
-        Err(_) => (Path::new("/"), file.strip_prefix("/").unwrap_or(file)),
-    };
-    Beneath::root(root)?.open(below.parent().unwrap_or(Path::new("")))
-}
-
 #[cfg(test)]
 mod tests {
     use std::fs::OpenOptions;
@@ -306,6 +368,15 @@ mod tests {
 
     fn at(seconds: i64) -> Timestamp<Mono> {
         Timestamp::from_nanos(seconds * 1_000_000_000)
+    }
+
+    fn file(path: &Path) -> OpenFile {
+        OpenFile { path: path.to_owned(), spec: SPEC, chain: None }
+    }
+
+    fn list_of(state: &Path, archive: &Path) -> Unfinished {
+        let chains = Chains::below(archive.to_owned());
+        Unfinished::read(Some(state.to_owned()), chains.clone(), Sealer::start(chains).unwrap())
     }
 
     fn lines(state: &Path) -> Vec<String> {
@@ -331,17 +402,17 @@ mod tests {
     #[test]
     fn what_is_open_is_listed_and_what_is_closed_for_another_minute() {
         let state = tempfile::tempdir().unwrap();
-        let mut list = Unfinished::read(state.path(), state.path());
+        let mut list = list_of(state.path(), state.path());
         let (a, b) = (Path::new("/r/a.wav"), Path::new("/r/b.wav"));
-        list.turn(at(0), [(a, SPEC)].into_iter());
+        list.turn(at(0), &[file(a)]);
         assert_eq!(lines(state.path()), ["/r/a.wav"]);
-        list.turn(at(1), [(b, SPEC)].into_iter());
+        list.turn(at(1), &[file(b)]);
         assert_eq!(lines(state.path()), ["/r/a.wav", "/r/b.wav"]);
-        list.turn(at(60), [(b, SPEC)].into_iter());
+        list.turn(at(60), &[file(b)]);
         assert_eq!(lines(state.path()).len(), 2);
-        list.turn(at(61), [(b, SPEC)].into_iter());
+        list.turn(at(61), &[file(b)]);
         assert_eq!(lines(state.path()), ["/r/b.wav"]);
-        list.end();
+        list.end(true);
         assert_eq!(lines(state.path()), [""; 0]);
     }
 
@@ -349,16 +420,19 @@ mod tests {
     fn the_thread_says_when_the_disk_knows() {
         let state = tempfile::tempdir().unwrap();
         let path = Path::new("/r/a.wav");
-        let mut listing = Listing::start(state.path().to_owned(), state.path().to_owned()).unwrap();
+        let mut listing =
+            Listing::start(Some(state.path().to_owned()), Chains::below(state.path().to_owned())).unwrap();
         let deadline = std::time::Instant::now() + Duration::from_secs(60); // only for what never comes
-        while !listing.tell([(path, SPEC)].into_iter()) {
+        while !listing.tell(vec![file(path)]) {
             assert!(std::time::Instant::now() < deadline, "it never says so");
             std::thread::yield_now();
         }
         assert_eq!(lines(state.path()), ["/r/a.wav"]);
         listing.end(false);
         assert_eq!(lines(state.path()), ["/r/a.wav"], "the disk may not have it all");
-        Listing::start(state.path().to_owned(), state.path().to_owned()).unwrap().end(true);
+        Listing::start(Some(state.path().to_owned()), Chains::below(state.path().to_owned()))
+            .unwrap()
+            .end(true);
         assert_eq!(lines(state.path()), ["/r/a.wav"], "an earlier engine's, whose volume is not there");
     }
 
@@ -366,21 +440,21 @@ mod tests {
     fn what_a_cut_has_left_is_mended_once_its_volume_is_there() {
         let state = tempfile::tempdir().unwrap();
         let volume = state.path().join("volume");
-        let mut list = Unfinished::read(state.path(), state.path());
-        list.turn(at(0), [(volume.join("a.wav").as_path(), SPEC)].into_iter());
+        let mut list = list_of(state.path(), state.path());
+        list.turn(at(0), &[file(&volume.join("a.wav"))]);
 
-        let mut list = Unfinished::read(state.path(), state.path());
-        list.turn(at(0), std::iter::empty());
+        let mut list = list_of(state.path(), state.path());
+        list.turn(at(0), &[]);
         assert_eq!(lines(state.path()).len(), 1, "the volume may come");
         std::fs::create_dir(&volume).unwrap();
         let path = cut(&volume);
-        list.turn(at(1), std::iter::empty());
+        list.turn(at(1), &[]);
         assert_eq!(
             WavReader::open(&path).unwrap().info().declared,
             FrameCount(100),
             "not each turn asks the disk"
         );
-        list.turn(at(2), std::iter::empty());
+        list.turn(at(2), &[]);
         assert_eq!(WavReader::open(&path).unwrap().info().declared, FrameCount(60));
         assert_eq!(lines(state.path()), [""; 0]);
         let told = std::fs::read_to_string(ledger::path_of(&path)).unwrap();
@@ -390,6 +464,50 @@ mod tests {
             "{told}"
         );
         assert_eq!(told.lines().count(), 2, "the torn line has gone: {told}");
+    }
+
+    /// Turns until what is closed is sealed.
+    fn await_seal(list: &mut Unfinished, sidecar: &Path) {
+        let deadline = std::time::Instant::now() + Duration::from_secs(60); // only for what never comes
+        while !sidecar.exists() || list.listed.iter().any(|listed| listed.seal != Seal::Done) {
+            assert!(std::time::Instant::now() < deadline, "it is never sealed");
+            list.turn(at(3), &[]);
+            std::thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn what_is_closed_is_listed_until_it_is_sealed_whichever_engine_does() {
+        let state = tempfile::tempdir().unwrap();
+        let recorder = state.path().join("recordings/a");
+        std::fs::create_dir_all(&recorder).unwrap();
+        let path = cut(&recorder);
+        let header = r#"{"audyn_ledger":3,"recorder":"a","file":"a.wav","first_position":1000,"start_utc":"2026-07-02T13:46:03Z","rate":48000,"channels":1,"bits":24,"placed_by":null,"clock":null,"tai_minus_utc":null}"#;
+        std::fs::write(ledger::path_of(&path), format!("{header}\n")).unwrap();
+        let open = OpenFile { path: path.clone(), spec: SPEC, chain: Some(recorder.clone()) };
+        list_of(state.path(), state.path()).turn(at(0), std::slice::from_ref(&open));
+
+        // It ended here; the next one mends and seals.
+        let mut list = list_of(state.path(), state.path());
+        list.turn(at(0), &[]);
+        assert_eq!(lines(state.path()).len(), 1, "it is not sealed");
+        await_seal(&mut list, &recorder.join("a.wav.json"));
+        list.turn(at(100), &[]);
+        assert_eq!(lines(state.path()), [""; 0]);
+        let text = std::fs::read(recorder.join("a.wav.json")).unwrap();
+        let sidecar: audyn_media::chain::Sidecar = serde_json::from_slice(&text).unwrap();
+        assert_eq!((sidecar.frames, sidecar.mended, sidecar.entry), (FrameCount(60), true, 1));
+
+        // Closed by this one.
+        for name in ["json", "gaps.jsonl"] {
+            let _ = std::fs::remove_file(recorder.join(format!("a.{name}")));
+        }
+        std::fs::rename(&path, recorder.join("b.wav")).unwrap();
+        let path = recorder.join("b.wav");
+        std::fs::write(ledger::path_of(&path), format!("{header}\n")).unwrap();
+        list.turn(at(3), &[OpenFile { path, ..open }]);
+        list.turn(at(3), &[]);
+        await_seal(&mut list, &recorder.join("b.wav.json"));
     }
 
     #[test]
@@ -405,10 +523,10 @@ mod tests {
             (archive.path(), archive.path().join("a.wav")),
             (state.path(), archive.path().join("r/a.wav")), // the root was changed since
         ] {
-            let mut list = Unfinished::read(state.path(), root);
-            list.turn(at(0), [(file.as_path(), SPEC)].into_iter());
-            let mut list = Unfinished::read(state.path(), root);
-            list.turn(at(0), std::iter::empty());
+            let mut list = list_of(state.path(), root);
+            list.turn(at(0), &[super::tests::file(&file)]);
+            let mut list = list_of(state.path(), root);
+            list.turn(at(0), &[]);
             assert_eq!(lines(state.path()), [""; 0]);
             assert_eq!(std::fs::read(&path).unwrap(), before.0);
             assert_eq!(std::fs::read(ledger::path_of(&path)).unwrap(), before.1);
@@ -416,9 +534,9 @@ mod tests {
         // The root itself may be one.
         let root = state.path().join("root");
         std::os::unix::fs::symlink(elsewhere.path(), &root).unwrap();
-        let mut list = Unfinished::read(state.path(), &root);
-        list.turn(at(0), [(root.join("a.wav").as_path(), SPEC)].into_iter());
-        Unfinished::read(state.path(), &root).turn(at(0), std::iter::empty());
+        let mut list = list_of(state.path(), &root);
+        list.turn(at(0), &[file(&root.join("a.wav"))]);
+        list_of(state.path(), &root).turn(at(0), &[]);
         assert_eq!(WavReader::open(&path).unwrap().info().declared, FrameCount(60));
     }
 
@@ -427,10 +545,10 @@ mod tests {
         let state = tempfile::tempdir().unwrap();
         let (gone, other) = (state.path().join("gone.wav"), state.path().join("other.wav"));
         std::fs::write(&other, [b'x'; 200]).unwrap();
-        let mut list = Unfinished::read(state.path(), state.path());
-        list.turn(at(0), [(gone.as_path(), SPEC), (other.as_path(), SPEC)].into_iter());
-        let mut list = Unfinished::read(state.path(), state.path());
-        list.turn(at(0), std::iter::empty());
+        let mut list = list_of(state.path(), state.path());
+        list.turn(at(0), &[file(&gone), file(&other)]);
+        let mut list = list_of(state.path(), state.path());
+        list.turn(at(0), &[]);
         assert_eq!(lines(state.path()), [""; 0]);
         assert_eq!(std::fs::read(&other).unwrap(), [b'x'; 200]);
     }

@@ -365,7 +365,7 @@ pub(crate) fn requests() -> Vec<Request> {
         Request::Stop(recorder_id()),
         Request::StartAll,
         Request::StopAll,
-        Request::DeleteRecordings(vec!["studio-1/a.wav".to_owned()]),
+        Request::DeleteRecordings { paths: vec!["studio-1/a.wav".to_owned()], who: "anna".to_owned() },
         Request::Subscribe(Subscription { levels: true, state: false }),
         Request::SelfTest,
     ]
@@ -386,7 +386,7 @@ pub(crate) fn request_name(request: &Request) -> &'static str {
         Request::Stop(_) => "request.stop",
         Request::StartAll => "request.start-all",
         Request::StopAll => "request.stop-all",
-        Request::DeleteRecordings(_) => "request.delete-recordings",
+        Request::DeleteRecordings { .. } => "request.delete-recordings",
         Request::Subscribe(_) => "request.subscribe",
         Request::SelfTest => "request.self-test",
     }

@@ -131,6 +131,7 @@ fn record(
         id: RECORDER.to_owned(),
         source: Some(plan.source.id.clone()),
         enabled: true,
+        studio: None,
         channels: plan.channels.clone(),
         format: plan.format,
         naming: plan.naming.clone(),

@@ -19,6 +19,7 @@ use audyn_sys::{RealtimeRequest, clock, realtime};
 use audyn_units::{Encoding, FrameCount, Nanos, Timestamp, Utc};
 
 use crate::capture::{self, Capture, MAX_FLOWS};
+use crate::chains::Chains;
 use crate::closing::{Closing, OpenFiles};
 use crate::disk::{Disk, MakeSafe};
 use crate::error::EngineError;
@@ -53,6 +54,7 @@ pub struct Engine {
     pub(crate) keeper: Keeper,
     pub(crate) volume: Volume,
     open_files: OpenFiles,
+    chains: Chains,
     pub(crate) options: EngineOptions,
     pub(crate) network: Network,
     clock: Arc<ClockShared>,
@@ -110,8 +112,8 @@ impl Engine {
             .collect();
         let (sender, notices): (SyncSender<Notice>, _) = sync_channel(NOTICES);
         let safe = options.sync_every_second.then(|| Box::new(make_safe) as MakeSafe);
-        let state = options.state.clone().map(|state| (state, options.archive_root.clone()));
-        let disk = Disk::start(sender, safe, state)?;
+        let chains = Chains::below(options.archive_root.clone());
+        let disk = Disk::start(sender, safe, options.state.clone(), chains.clone())?;
         let volume = Volume::watch(options.archive_root.clone())?;
         Ok(Self {
             capture,
@@ -120,6 +122,7 @@ impl Engine {
             keeper,
             volume,
             open_files: OpenFiles::default(),
+            chains,
             options,
             network: Network::watch(),
             clock,
@@ -166,6 +169,7 @@ impl Engine {
             if entry.tapped.is_some() && !(same && entry.taps_like(&spec)) {
                 self.untap(&mut entry);
             }
+            lock(&entry.recording).studio.clone_from(&spec.studio);
             entry.spec = spec;
             self.recorders.push(entry);
         }
@@ -286,6 +290,7 @@ impl Engine {
         entry.recording = Arc::new(Mutex::new(RecordingStatus {
             active: true,
             started: Some(clock::utc_now()),
+            studio: entry.spec.studio.clone(),
             ..RecordingStatus::default()
         }));
         self.open_files.add(&entry.recording);
@@ -320,6 +325,11 @@ impl Engine {
     /// Which files are being written, to be asked from anywhere.
     pub(crate) fn open_files(&self) -> OpenFiles {
         self.open_files.clone()
+    }
+
+    /// The chains of the recorders' directories.
+    pub(crate) fn chains(&self) -> Chains {
+        self.chains.clone()
     }
 
     pub(crate) fn flows(&self) -> &[FlowEntry] {

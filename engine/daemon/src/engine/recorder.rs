@@ -21,6 +21,8 @@ pub struct RecorderSpec {
     pub source: Option<SourceId>,
     /// Whether it receives and meters.
     pub enabled: bool,
+    /// The studio that it is assigned to.
+    pub studio: Option<String>,
     /// Channels of the source, counted from 0; empty takes all.
     pub channels: Vec<u8>,
     /// Format of its files.

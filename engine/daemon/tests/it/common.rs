@@ -32,6 +32,7 @@ pub(crate) fn recorder(id: &str, source: &SourceConfig, root: &Path) -> Recorder
         id: id.to_owned(),
         source: Some(source.id.clone()),
         enabled: true,
+        studio: None,
         channels: Vec::new(),
         format: FormatConfig::Wav,
         naming: Naming::Archive {

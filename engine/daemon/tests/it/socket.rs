@@ -194,9 +194,7 @@ async fn a_recorder_is_made_started_relabelled_and_stopped() {
         change(&mut client, |revision| Request::RemoveRecorder { revision, id: recorder.id.clone() }).await;
     assert_eq!(kind(removed), RefusalKind::Conflict);
 
-    let Reply::Deleted(deleted) =
-        client.request(Request::DeleteRecordings(vec![file.clone()])).await.unwrap()
-    else {
+    let Reply::Deleted(deleted) = client.request(delete(vec![file.clone()])).await.unwrap() else {
         panic!("not an answer to a deletion")
     };
     assert!(deleted[0].refused.as_ref().unwrap().detail.contains("being recorded"), "{deleted:?}");
@@ -204,11 +202,19 @@ async fn a_recorder_is_made_started_relabelled_and_stopped() {
     let path = engine.dir.path().join("archive").join(&file);
     let got = crate::common::samples(&path);
     assert!(!got.is_empty() && got == crate::common::signal(1, common_first(&got), got.len() as u64 / 2));
-    let Reply::Deleted(deleted) = client.request(Request::DeleteRecordings(vec![file])).await.unwrap() else {
+    let Reply::Deleted(deleted) = client.request(delete(vec![file])).await.unwrap() else {
         panic!("not an answer to a deletion")
     };
     assert_eq!(deleted[0].refused, None);
     assert!(!path.exists());
+    let tombstones =
+        engine.dir.path().join("archive").join(recorder.id.as_str()).join(".audyn/tombstones.jsonl");
+    let told = std::fs::read_to_string(tombstones).unwrap();
+    assert!(told.contains("\"who\":\"anna\""), "{told}");
+}
+
+fn delete(paths: Vec<String>) -> Request {
+    Request::DeleteRecordings { paths, who: "anna".to_owned() }
 }
 
 /// The frame that a recording began with: it may have begun after the stream.
@@ -309,9 +315,9 @@ async fn what_is_too_long_is_refused_and_the_socket_still_answers() {
         serde_json::from_value(serde_json::json!({ "id": "a", "name": "x".repeat(600_000) })).unwrap();
     let refused = change(&mut client, |revision| Request::PutRecorder { revision, recorder }).await;
     assert_eq!(kind(refused), RefusalKind::Invalid);
-    let refused = client.request(Request::DeleteRecordings(vec!["a/b.wav".to_owned(); 1_001])).await;
+    let refused = client.request(delete(vec!["a/b.wav".to_owned(); 1_001])).await;
     assert_eq!(kind(refused), RefusalKind::Invalid);
-    let gone = client.request(Request::DeleteRecordings(vec!["a/b.wav".to_owned(); 1_000])).await.unwrap();
+    let gone = client.request(delete(vec!["a/b.wav".to_owned(); 1_000])).await.unwrap();
     assert!(matches!(gone, Reply::Deleted(files) if files.len() == 1_000));
     snapshot(&mut client).await;
 }

@@ -96,8 +96,8 @@ pub struct Tombstone {
     pub when: String,
     /// Why, for people.
     pub why: String,
-    /// The text of the sidecar that went with it, to the byte: its hash stays an entry of the chain.
-    pub sidecar: String,
+    /// The text of the sidecar that went with it, to the byte: its hash stays an entry of the chain. None if it was not sealed yet.
+    pub sidecar: Option<String>,
     /// Place in the recorder's chain.
     pub entry: u64,
     /// Hash of the entry before.

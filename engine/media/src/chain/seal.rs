@@ -130,8 +130,8 @@ impl Chain {
             self.set_head(tombstone.entry, Sha256::of(&line))?;
         }
         // A later recording may have taken the name: only the very one that was buried goes.
-        let file = Path::new(&tombstone.file);
-        match self.sidecar(file)? == Some(tombstone.sidecar.into_bytes()) {
+        let (file, buried) = (Path::new(&tombstone.file), tombstone.sidecar.map(String::into_bytes));
+        match buried.is_some() && self.sidecar(file)? == buried {
             true => self.remove(file),
             false => Ok(()),
         }
@@ -205,8 +205,7 @@ impl Chain {
         Ok(sidecar)
     }
 
-    /// Deletes a recording with all that belongs to it, and enters who did, when and why. One that was never sealed is no entry, and
-    /// leaves no tombstone.
+    /// Deletes a recording with all that belongs to it, and enters who did, when and why.
     ///
     /// # Errors
     /// [`MediaError::Chain`]; what of the procedure's steps is not done then is done when the chain is opened the next time.
@@ -217,23 +216,26 @@ impl Chain {
 
     fn buried(&mut self, file: &str, who: &str, when: &str, why: &str) -> io::Result<()> {
         let path = Path::new(file);
-        if let Some(text) = self.sidecar(path)? {
-            let sidecar = String::from_utf8(text)
-                .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "its sidecar is no text"))?;
-            let tombstone = Tombstone {
-                audyn_tombstone: 1,
-                file: file.to_owned(),
-                who: who.to_owned(),
-                when: when.to_owned(),
-                why: why.to_owned(),
-                sidecar,
-                entry: self.head.entry + 1,
-                previous: self.head.hash,
-            };
-            let line = serde_json::to_vec(&tombstone)?;
-            self.house.append_tombstone(&line)?;
-            self.set_head(tombstone.entry, Sha256::of(&line))?;
+        let (directory, name) = self.place(path)?;
+        if directory.kind_of(name)?.is_none() && directory.kind_of(&sidecar_of(name))?.is_none() {
+            return Err(io::ErrorKind::NotFound.into());
         }
+        let sidecar = self.sidecar(path)?.map(String::from_utf8).transpose();
+        let sidecar =
+            sidecar.map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "its sidecar is no text"))?;
+        let tombstone = Tombstone {
+            audyn_tombstone: 1,
+            file: file.to_owned(),
+            who: who.to_owned(),
+            when: when.to_owned(),
+            why: why.to_owned(),
+            sidecar,
+            entry: self.head.entry + 1,
+            previous: self.head.hash,
+        };
+        let line = serde_json::to_vec(&tombstone)?;
+        self.house.append_tombstone(&line)?;
+        self.set_head(tombstone.entry, Sha256::of(&line))?;
         self.remove(path)
     }
 
@@ -249,16 +251,11 @@ impl Chain {
     /// Removes a file and what belongs to it, its sidecar last.
     fn remove(&self, file: &Path) -> io::Result<()> {
         let (directory, name) = self.place(file)?;
-        let mut found = false;
         for name in [name.to_owned(), ledger_of(name), sidecar_of(name)] {
             match directory.remove(&name) {
-                Ok(()) => found = true,
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => return Err(error),
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
             }
-        }
-        if !found {
-            return Err(io::ErrorKind::NotFound.into());
         }
         directory.sync()
     }

@@ -206,13 +206,26 @@ fn whoever_may_delete_leaves_a_tombstone_and_no_fault() {
 }
 
 #[test]
-fn what_was_never_sealed_goes_without_a_tombstone() {
+fn what_was_not_sealed_yet_leaves_a_tombstone_too() {
     let archive = Archive::of(&["a.wav"]);
     archive.record("b.wav");
     archive.chain().bury("b.wav", "anna", "", "").unwrap();
     assert!(!archive.path("b.wav").exists() && !archive.path("b.gaps.jsonl").exists());
+    // Its name is free again, and what takes it stays.
+    archive.record("b.wav");
+    archive.chain();
+    assert!(archive.path("b.wav").exists());
     let found = archive.verify();
-    assert_eq!((found.faults, found.deleted), (vec![], 0));
+    assert_eq!((found.faults, found.sealed, found.deleted), (vec![], 1, 1));
+}
+
+#[test]
+fn a_directory_with_a_chain_of_its_own_is_another_recorders() {
+    let archive = Archive::of(&["a.wav"]);
+    archive.record("other/b.wav");
+    Chain::open(archive.root().open(Path::new("other")).unwrap()).unwrap();
+    let found = archive.verify();
+    assert_eq!((found.faults, found.unsealed), (vec![], Vec::<String>::new()));
 }
 
 /// The state of a directory.

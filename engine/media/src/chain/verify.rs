@@ -253,12 +253,14 @@ pub(super) fn entries_of(recorder: &Beneath, odd: &mut dyn FnMut(&str, String)) 
             Ok(tombstone) => tombstone,
             Err(error) => return odd("a line of the tombstones", error.to_string()),
         };
-        match sidecar(tombstone.sidecar.as_bytes()) {
-            // Where removing failed it may have been buried twice.
-            Ok(sidecar) => {
-                buried.insert(Sha256::of(tombstone.sidecar.as_bytes()), sidecar);
+        if let Some(text) = tombstone.sidecar {
+            match sidecar(text.as_bytes()) {
+                // Where removing failed it may have been buried twice.
+                Ok(sidecar) => {
+                    buried.insert(Sha256::of(text.as_bytes()), sidecar);
+                }
+                Err(why) => odd(&format!("the tombstone of {}", tombstone.file), why),
             }
-            Err(why) => odd(&format!("the tombstone of {}", tombstone.file), why),
         }
         entries.push(Entry {
             number: tombstone.entry,
@@ -352,7 +354,7 @@ fn look_at(
 }
 
 /// Tells `each` file below a recorder's directory: its path, the directory that it is in, and its name there. No link is followed;
-/// names that are no text, and what begins with a dot, are none of ours.
+/// names that are no text, what begins with a dot, and what lies below a directory with a chain of its own, are none of this chain's.
 fn walk(recorder: &Beneath, each: &mut dyn FnMut(&str, &Beneath, &str) -> io::Result<()>) -> io::Result<()> {
     let mut directories = vec![(recorder.try_clone()?, String::new(), 0)];
     while let Some((directory, path, depth)) = directories.pop() {
@@ -362,7 +364,9 @@ fn walk(recorder: &Beneath, each: &mut dyn FnMut(&str, &Beneath, &str) -> io::Re
             match kind {
                 FileType::Directory if depth < DEEPEST => {
                     let entered = directory.try_clone()?.open(Path::new(name))?;
-                    directories.push((entered, below, depth + 1));
+                    if entered.kind_of(OsStr::new(HOUSE))? != Some(FileType::Directory) {
+                        directories.push((entered, below, depth + 1));
+                    }
                 }
                 FileType::RegularFile => each(&below, &directory, name)?,
                 _ => {}

@@ -279,7 +279,8 @@ async fn one_recording_is_deleted_through_the_engine() {
     let delete = async |path: &str| harness.call(Method::DELETE, &format!("/api/assets/file/{path}")).await;
     let gone = delete("r1/2026-01-10-13.wav").await;
     assert_eq!((gone.status.as_u16(), gone.bytes.len()), (204, 0));
-    assert_eq!(harness.asked(), [Request::DeleteRecordings(vec!["r1/2026-01-10-13.wav".to_owned()])]);
+    let (paths, who) = (vec!["r1/2026-01-10-13.wav".to_owned()], "the web page".to_owned());
+    assert_eq!(harness.asked(), [Request::DeleteRecordings { paths, who }]);
     delete("r1/2026-01-10-13.wav").await.problem(404);
     delete("r1").await.problem(404);
     let problem = delete("r1/now.wav").await.problem(409);

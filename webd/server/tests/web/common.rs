@@ -68,7 +68,7 @@ impl State {
                 let known = config.recorders.iter_mut().find(|known| known.id == recorder.id);
                 *known.unwrap() = recorder;
             }),
-            Request::DeleteRecordings(paths) => {
+            Request::DeleteRecordings { paths, .. } => {
                 Reply::Deleted(paths.into_iter().map(|p| self.delete(p)).collect())
             }
             other => panic!("webd does not ask this: {other:?}"),

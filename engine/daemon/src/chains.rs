@@ -1,0 +1,174 @@
+//! The chains of all recorders, and the thread that seals what was closed.
+//!
+//! Owns: that each chain has one writer in this process, and that a closed recording is sealed at leisure: its hash is read from the
+//! disk, which takes seconds for an hour of audio, and nobody waits for it. Never: decides what is closed; the list of unfinished files
+//! says so, and keeps it until it is sealed.
+
+use std::collections::{HashMap, VecDeque};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::{Acquire, Release};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use audyn_media::chain::{Chain, Hashes, account};
+use audyn_media::{Beneath, MediaError};
+
+use crate::engine::lock;
+
+/// Time between two tries to seal what could not be.
+const RETRY: Duration = Duration::from_secs(2);
+
+/// The chains below an archive's root. Clones are the same.
+#[derive(Debug, Clone)]
+pub(crate) struct Chains {
+    archive: PathBuf,
+    open: Arc<Mutex<HashMap<PathBuf, Chain>>>,
+}
+
+impl Chains {
+    pub(crate) fn below(archive: PathBuf) -> Self {
+        Self { archive, open: Arc::default() }
+    }
+
+    /// Opens a recorder's directory: no link below the archive's root is followed, nor any at all elsewhere.
+    pub(crate) fn directory(&self, recorder: &Path) -> io::Result<Beneath> {
+        let (root, below) = match recorder.strip_prefix(&self.archive) {
+            Ok(below) => (self.archive.as_path(), below),
+            Err(_) => (Path::new("/"), recorder.strip_prefix("/").unwrap_or(recorder)),
+        };
+        Beneath::root(root)?.open(below)
+    }
+
+    /// Does something with the chain of a recorder's directory. After an error the chain is opened anew, which catches up with what was
+    /// left undone.
+    pub(crate) fn with<T>(
+        &self,
+        recorder: &Path,
+        work: impl FnOnce(&mut Chain) -> Result<T, MediaError>,
+    ) -> Result<T, MediaError> {
+        let mut open = lock(&self.open);
+        let mut chain = match open.remove(recorder) {
+            Some(chain) => chain,
+            None => {
+                let directory = self.directory(recorder);
+                let chain = |source| MediaError::Chain { path: recorder.to_owned(), source };
+                Chain::open(directory.map_err(chain)?)?
+            }
+        };
+        let done = work(&mut chain)?;
+        open.insert(recorder.to_owned(), chain);
+        Ok(done)
+    }
+
+    /// Seals a closed file of a recorder's directory.
+    fn seal(&self, job: &Job, go_on: impl FnMut() -> bool) -> Result<(), MediaError> {
+        let of = |source| MediaError::Chain { path: job.path.clone(), source };
+        let directory = self.directory(&job.recorder).map_err(of)?;
+        let file =
+            job.path.strip_prefix(&job.recorder).map_err(|_| of(io::ErrorKind::InvalidInput.into()))?;
+        let sealing = account(&directory, file)?;
+        let hashes = Hashes::of(&directory, file, go_on)?;
+        let sidecar = self.with(&job.recorder, |chain| chain.seal(sealing, hashes))?;
+        tracing::debug!(path = %job.path.display(), entry = sidecar.entry, "sealed");
+        Ok(())
+    }
+}
+
+/// A closed file and the recorder's directory whose chain it joins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Job {
+    pub(crate) recorder: PathBuf,
+    pub(crate) path: PathBuf,
+}
+
+/// The thread that seals, one file after the other.
+#[derive(Debug)]
+pub(crate) struct Sealer {
+    jobs: Option<Sender<Job>>,
+    sealed: Receiver<PathBuf>,
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Sealer {
+    pub(crate) fn start(chains: Chains) -> io::Result<Self> {
+        let (jobs, inbox) = channel();
+        let (tell, sealed) = channel();
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = Arc::clone(&stop);
+        let thread = std::thread::Builder::new()
+            .name("audyn-seal".to_owned())
+            .spawn(move || work(&chains, &inbox, &tell, &stopped))?;
+        Ok(Self { jobs: Some(jobs), sealed, stop, thread: Some(thread) })
+    }
+
+    /// Asks for a closed file to be sealed. Waits for nothing.
+    pub(crate) fn seal(&self, job: Job) {
+        if let Some(jobs) = &self.jobs {
+            let _ = jobs.send(job); // a thread that has died has said why
+        }
+    }
+
+    /// What has been sealed since the last call, or can never be.
+    pub(crate) fn sealed(&self) -> impl Iterator<Item = PathBuf> {
+        self.sealed.try_iter()
+    }
+
+    /// Ends the thread; with `all` when everything that it was asked for is done, or was tried once more.
+    pub(crate) fn end(&mut self, all: bool) {
+        self.jobs = None;
+        self.stop.store(!all, Release);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn work(chains: &Chains, inbox: &Receiver<Job>, tell: &Sender<PathBuf>, stop: &AtomicBool) {
+    let mut again: VecDeque<Job> = VecDeque::new();
+    loop {
+        let (job, last) = match inbox.recv_timeout(RETRY) {
+            Ok(job) => (job, false),
+            Err(error) => match again.pop_front() {
+                Some(job) => (job, error == RecvTimeoutError::Disconnected),
+                None if error == RecvTimeoutError::Disconnected => return,
+                None => continue,
+            },
+        };
+        if stop.load(Acquire) {
+            return;
+        }
+        let path = job.path.display();
+        match chains.seal(&job, || !stop.load(Acquire)) {
+            Ok(()) => {}
+            Err(MediaError::Chain { source, .. }) if source.kind() == io::ErrorKind::Interrupted => return,
+            // Deleted meanwhile, or without a ledger.
+            Err(MediaError::Chain { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+                tracing::debug!(%path, "not sealed: it or its ledger is gone");
+            }
+            Err(error @ MediaError::Chain { .. }) if is_hopeless(&error) => {
+                tracing::warn!(%path, %error, "a recording gets no sidecar");
+            }
+            Err(error) => {
+                tracing::warn!(%path, %error, "a recording is not sealed yet");
+                if !last {
+                    again.push_back(job);
+                }
+                continue;
+            }
+        }
+        let _ = tell.send(job.path); // nobody may be left to hear it
+    }
+}
+
+/// Whether the same would come of it again.
+fn is_hopeless(error: &MediaError) -> bool {
+    let kind = |source: &io::Error| {
+        matches!(source.kind(), io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput)
+    };
+    matches!(error, MediaError::Chain { source, .. } if kind(source))
+}
