@@ -1,4 +1,4 @@
-"""A reader of WAV and RF64 files that trusts only what is written, and makers of test files.
+"""A reader of WAV and RF64 files with their BWF chunk that trusts only what is written, and makers of test files.
 
 Apart from Python's own `wave`, so that the product, this reader and the three judges (ffprobe, soxi, `wave`) are five
 opinions on one file.
@@ -13,7 +13,7 @@ from pathlib import Path
 
 
 class Wav:
-    """`frames` is what the header says; `stored` is how many whole frames lie behind it."""
+    """`frames` is what the header says; `stored` is how many whole frames lie behind it; `time_reference` is what `bext` says, or None."""
 
     def __init__(self, path):
         self.path = Path(path)
@@ -23,7 +23,7 @@ class Wav:
             if magic not in (b"RIFF", b"RF64", b"BW64") or form != b"WAVE":
                 raise ValueError(f"{path}: not a WAV file")
             self.rf64 = magic != b"RIFF"
-            long_size = None
+            long_size = self.time_reference = None
             while True:
                 header = file.read(8)
                 if len(header) < 8:
@@ -34,6 +34,8 @@ class Wav:
                 body = file.read(length + length % 2)
                 if name == b"ds64":
                     long_size = struct.unpack_from("<Q", body, 8)[0]
+                if name == b"bext":
+                    self.time_reference = struct.unpack_from("<Q", body, 338)[0]
                 if name == b"fmt ":
                     self.tag, self.channels, self.rate, _, self.block, self.bits = struct.unpack_from("<HHIIHH", body)
             self.offset = file.tell()
@@ -86,6 +88,24 @@ def judges(path):
     except (wave.Error, EOFError) as error:
         result["wave"] = f"{type(error).__name__} {error}"
     return result
+
+
+def told_times(wav):
+    """Frames from midnight to the first one, by this reader, by others, and by iXML: {name: frames or the complaint}."""
+    times = {"bext": wav.time_reference}
+    probe = subprocess.run(
+        ["ffprobe", "-v", "warning", "-show_entries", "format_tags=time_reference", "-of", "default=nw=1:nk=1", str(wav.path)],
+        stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    text = probe.stdout.strip()
+    times["ffprobe"] = int(text) if re.fullmatch(r"\d+", text) and not probe.stderr.strip() else complaint(probe)
+    info = subprocess.run(["mediainfo", "--Inform=Audio;%Delay%", str(wav.path)], stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    text = info.stdout.strip()
+    times["mediainfo"] = round(float(text) * wav.rate / 1000) if re.fullmatch(r"\d+(\.\d+)?", text) else complaint(info)
+    with open(wav.path, "rb") as file:
+        head = file.read(wav.offset)
+    halves = [re.search(rb"<TIMESTAMP_SAMPLES_SINCE_MIDNIGHT_%b>(\d+)<" % half, head) for half in (b"HI", b"LO")]
+    times["iXML"] = int(halves[0][1]) << 32 | int(halves[1][1]) if all(halves) else "says nothing"
+    return times
 
 
 def complaint(done):

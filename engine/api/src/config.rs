@@ -161,6 +161,9 @@ pub enum FormatConfig {
     Wav16,
     /// 24-bit WAV.
     Wav24,
+    /// WAV of 32-bit floats: what came, bit for bit, for programs that count in floats.
+    #[serde(rename = "wav32f")]
+    Wav32f,
 }
 
 /// Archive layout; the names and their strftime formats are those of the archive policy.

@@ -12,7 +12,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use audyn_core::sender::{Span, Spans, Truth, index_identify, index_position_of, index_sample};
-use audyn_media::{PcmDepth, WavSpec, WavWriter};
+use audyn_media::{Facts, PcmDepth, WavSpec, WavWriter};
 use audyn_units::{ChannelCount, Encoding, FrameCount, FrameIndex, RtpTime, SampleRate, SeqNo, Ssrc};
 use audyn_wire::rtp::{Header, Packet};
 use audyn_wire::{pcm, sdp};
@@ -190,7 +190,7 @@ fn a_file_is_sent_bit_for_bit_and_can_begin_again() {
     let path = scratch.path().join("audio.wav");
     let spec = WavSpec { rate: SampleRate::HZ_44100, channels: ChannelCount::STEREO, depth: PcmDepth::Pcm24 };
     let samples: Vec<i32> = (0..250).map(|n: i32| n.wrapping_mul(0x0765_4300)).collect(); // 125 frames
-    let mut writer = WavWriter::create(&path, spec).unwrap();
+    let mut writer = WavWriter::create(&path, spec, &Facts::default()).unwrap();
     writer.append(&samples).unwrap();
     writer.close().unwrap();
     let file = path.to_str().unwrap();

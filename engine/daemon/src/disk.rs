@@ -208,6 +208,7 @@ mod tests {
     use audyn_units::{ChannelCount, FrameCount, FrameIndex, SampleRate};
 
     use super::*;
+    use crate::facts::About;
     use crate::feed::{self, Feed};
     use crate::ledger;
     use crate::naming::Naming;
@@ -221,7 +222,7 @@ mod tests {
         let rate = SampleRate::HZ_48000;
         let (mut feed, end) = feed::connect(rate, 1, None, None);
         let plan = RecordingPlan {
-            recorder: "a".to_owned(),
+            about: About { recorder: "a".to_owned(), ..About::default() },
             naming: Naming::File(path.to_owned()),
             spec: WavSpec { rate, channels: ChannelCount::MONO, depth: PcmDepth::Pcm24 },
             source_depth: PcmDepth::Pcm24,

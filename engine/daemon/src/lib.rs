@@ -20,6 +20,7 @@ mod door;
 mod durable;
 mod engine;
 mod error;
+mod facts;
 mod feed;
 pub mod journal;
 mod keep;

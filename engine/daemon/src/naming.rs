@@ -7,9 +7,9 @@ use std::ffi::OsStr;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use audyn_core::archive::{ArchivePolicy, tie_break};
+use audyn_core::archive::{ArchiveClock, ArchivePolicy, tie_break};
 use audyn_media::beneath::{self, OFlags};
-use audyn_media::{Beneath, FileStore, MediaError, WavSpec, WavWriter};
+use audyn_media::{Beneath, Facts, FileStore, MediaError, WavSpec, WavWriter};
 use audyn_units::Nanos;
 use jiff::tz::TimeZone;
 
@@ -19,6 +19,8 @@ use crate::ledger;
 
 /// Names tried for one segment before it counts as impossible.
 const TIES: u32 = 10_000;
+
+static UTC: TimeZone = TimeZone::UTC;
 
 /// Where a recording's files go.
 #[derive(Debug, Clone)]
@@ -67,6 +69,14 @@ impl Naming {
         }
     }
 
+    /// The clock that names the files. A file of a name of its own is told in UTC.
+    pub(crate) fn clock(&self) -> (ArchiveClock, &TimeZone) {
+        match self {
+            Self::File(_) => (ArchiveClock::Utc, &UTC),
+            Self::Archive { policy, zone, .. } => (policy.clock(), zone),
+        }
+    }
+
     /// Tries whether a name could be told, with TAI − UTC if it is known, and a file be made, and leaves none. An archive's directory is
     /// made.
     ///
@@ -103,7 +113,7 @@ impl Naming {
         })
     }
 
-    /// Makes the file of a segment, and gives the directory that it is in; the error is a sentence. `first` says whether the
+    /// Makes the file of a segment, which tells `facts` of itself, and gives the directory that it is in; the error is a sentence. `first` says whether the
     /// recording has made none yet: one file is a name of its own, and what must follow it (a flow that is placed anew) is
     /// numbered.
     pub(crate) fn create(
@@ -111,6 +121,7 @@ impl Naming {
         opening: &Opening,
         first: bool,
         spec: WavSpec,
+        facts: &Facts,
     ) -> Result<(WavWriter<FileStore>, Beneath), String> {
         let (root, below, name) = match self {
             Self::File(path) => {
@@ -119,8 +130,9 @@ impl Naming {
                 if first {
                     let directory = Beneath::root(parent)
                         .map_err(|source| MediaError::Create { path: path.clone(), source });
-                    let made = directory
-                        .and_then(|directory| Ok((WavWriter::create_in(&directory, name, spec)?, directory)));
+                    let made = directory.and_then(|directory| {
+                        Ok((WavWriter::create_in(&directory, name, spec, facts)?, directory))
+                    });
                     return made.map_err(|error| error.to_string());
                 }
                 (parent, Path::new(""), name.to_string_lossy().into_owned())
@@ -147,7 +159,7 @@ impl Naming {
             if !matches!(directory.kind_of(ledger.as_os_str()), Ok(None)) {
                 continue;
             }
-            match WavWriter::create_in(&directory, name, spec) {
+            match WavWriter::create_in(&directory, name, spec, facts) {
                 Err(MediaError::Exists { .. }) => {}
                 other => return other.map(|wav| (wav, directory)).map_err(|error| error.to_string()),
             }

@@ -16,9 +16,10 @@ use std::sync::mpsc::SyncSender;
 use std::sync::{MutexGuard, PoisonError};
 
 use audyn_media::{MediaError, PcmDepth, WavSpec};
-use audyn_units::{FrameCount, Mono, Nanos, Timestamp, Utc};
+use audyn_units::{FrameCount, Mono, Nanos, Timestamp};
 
 use crate::disk::NEVER;
+use crate::facts::{About, rfc3339};
 use crate::feed::{DiskCommand, Done, FeedEnd, Opening};
 use crate::ledger::{self, Ledger, LedgerHeader};
 use crate::naming::Naming;
@@ -30,7 +31,7 @@ use crate::unfinished::OpenFile;
 const RETRY: Nanos = Nanos::from_millis(250);
 
 pub(crate) struct Recording {
-    recorder: String,
+    about: About,
     naming: Naming,
     spec: WavSpec,
     source_depth: PcmDepth,
@@ -57,7 +58,7 @@ pub(crate) struct Recording {
 
 /// What a new recording is made of.
 pub(crate) struct RecordingPlan {
-    pub(crate) recorder: String,
+    pub(crate) about: About,
     pub(crate) naming: Naming,
     pub(crate) spec: WavSpec,
     pub(crate) source_depth: PcmDepth,
@@ -65,9 +66,9 @@ pub(crate) struct RecordingPlan {
 
 impl Recording {
     pub(crate) fn new(plan: RecordingPlan, end: FeedEnd, shared: SharedRecording) -> Self {
-        let RecordingPlan { recorder, naming, spec, source_depth } = plan;
+        let RecordingPlan { about, naming, spec, source_depth } = plan;
         Self {
-            recorder,
+            about,
             naming,
             spec,
             source_depth,
@@ -249,7 +250,7 @@ impl Recording {
                     status.file = Some(path.clone());
                     status.error = None;
                 }
-                let (recorder, position) = (self.recorder.clone(), opening.position);
+                let (recorder, position) = (self.about.recorder.clone(), opening.position);
                 let _ = notices.try_send(Notice::Opened { recorder, path, position });
                 true
             }
@@ -265,12 +266,13 @@ impl Recording {
 
     /// The open procedure.
     fn open(&self, opening: &Opening) -> Result<Segment, String> {
-        let (mut wav, directory) = self.naming.create(opening, self.first, self.spec)?;
+        let facts = self.about.facts(opening, self.spec.rate, self.naming.clock());
+        let (mut wav, directory) = self.naming.create(opening, self.first, self.spec, &facts)?;
         wav.set_source_depth(self.source_depth);
         let path = wav.path().to_owned();
         let header = LedgerHeader {
             audyn_ledger: ledger::VERSION,
-            recorder: self.recorder.clone(),
+            recorder: self.about.recorder.clone(),
             studio: self.status().studio.clone(),
             file: path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default(),
             first_position: opening.position,
@@ -319,7 +321,7 @@ impl Recording {
             }
             status.error.clone()
         };
-        let _ = notices.try_send(Notice::Ended { recorder: self.recorder.clone(), error });
+        let _ = notices.try_send(Notice::Ended { recorder: self.about.recorder.clone(), error });
         if let Some(done) = done {
             done();
         }
@@ -343,7 +345,7 @@ impl Recording {
     fn report(&self, gaps: Vec<audyn_core::flow::Gap>, notices: &SyncSender<Notice>) {
         self.status().gaps += gaps.len() as u64;
         for gap in gaps {
-            let _ = notices.try_send(Notice::Gap { recorder: self.recorder.clone(), gap });
+            let _ = notices.try_send(Notice::Gap { recorder: self.about.recorder.clone(), gap });
         }
     }
 
@@ -358,13 +360,6 @@ impl Recording {
     fn status(&self) -> MutexGuard<'_, RecordingStatus> {
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// An instant as RFC 3339 in UTC, to the nanosecond.
-fn rfc3339(utc: Timestamp<Utc>) -> String {
-    jiff::Timestamp::from_nanosecond(i128::from(utc.as_nanos()))
-        .expect("64 bits of nanoseconds lie between the years 1677 and 2262")
-        .to_string()
 }
 
 /// Makes a file, or a directory's names, safe against a power cut. What has been deleted meanwhile needs it no more.
@@ -409,7 +404,11 @@ mod tests {
         let path = dir.path().join("a.wav");
         let (mut feed, end) = feed::connect(RATE, 1, None, None);
         let plan = RecordingPlan {
-            recorder: "a".to_owned(),
+            about: About {
+                recorder: "a".to_owned(),
+                name: "Studio 1".to_owned(),
+                channel_names: vec!["Mono".to_owned()],
+            },
             naming: Naming::File(path.clone()),
             spec: WavSpec { rate: RATE, channels: ChannelCount::MONO, depth: PcmDepth::Pcm24 },
             source_depth: PcmDepth::Pcm24,
@@ -476,5 +475,21 @@ mod tests {
             "this machine's clock stepped by +2.000 s and stood by it; the flow goes on by its media clock, and no frame moves"
         );
         assert_eq!(ledger[0]["file"], "a_002.wav");
+        for (path, position, reading) in [(&path, one.position, 49_563), (&next, two.position, 45_963)] {
+            let mut reader = audyn_media::WavReader::open(path).unwrap();
+            let (bext, facts) = (reader.bext().unwrap().unwrap(), reader.facts().unwrap().unwrap());
+            assert_eq!(bext.time_reference.0, reading * 48_000, "the second of the day in UTC");
+            assert_eq!(
+                (facts.first, facts.start_utc.as_str()),
+                (position, lines(path)[0]["start_utc"].as_str().unwrap())
+            );
+            assert_eq!(facts.placed_by.as_deref(), lines(path)[0]["placed_by"].as_str());
+            assert_eq!((facts.tai_minus_utc, facts.clock.as_deref()), (Some(37), Some("ptp-locked")));
+            assert_eq!(
+                (bext.description.as_str(), facts.channel_names),
+                ("Studio 1", vec!["Mono".to_owned()])
+            );
+            assert!(bext.originator.starts_with("Audyn "), "{}", bext.originator);
+        }
     }
 }

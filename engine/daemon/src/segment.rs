@@ -239,7 +239,7 @@ fn said(result: io::Result<()>) {
 mod tests {
     use std::cell::Cell;
 
-    use audyn_media::{PcmDepth, WavSpec};
+    use audyn_media::{Facts, PcmDepth, WavSpec};
     use audyn_units::{ChannelCount, SampleRate};
 
     use super::*;
@@ -291,7 +291,11 @@ mod tests {
         };
         let ledger =
             Ledger::create(&audyn_media::Beneath::root(dir).unwrap(), &dir.join("a.wav"), &header).unwrap();
-        Segment::new(WavWriter::on_store(Disk { room }, "a.wav", spec).unwrap(), Some(ledger), AT)
+        Segment::new(
+            WavWriter::on_store(Disk { room }, "a.wav", spec, &Facts::default()).unwrap(),
+            Some(ledger),
+            AT,
+        )
     }
 
     /// The lines of the ledger as (position in the file, frames, cause), and its last line.
@@ -391,10 +395,10 @@ mod tests {
         segment.audio(&[1 << 8; 500]).unwrap();
         let (account, _, result) = segment.close();
         assert!(matches!(result, Err(MediaError::Close { .. })));
-        // One block: 4,096 bytes less the header's 80, of 3 bytes a frame.
-        assert_eq!(account.written, FrameCount(1_338));
+        // One block behind the header's, of 3 bytes a frame.
+        assert_eq!(account.written, FrameCount(1_365));
         let text = std::fs::read_to_string(dir.path().join("a.gaps.jsonl")).unwrap();
-        assert!(text.contains("the last 662 frames"), "{text}");
-        assert_eq!(ledger(dir.path()).1["frames_written"].as_u64(), Some(1_338));
+        assert!(text.contains("the last 635 frames"), "{text}");
+        assert_eq!(ledger(dir.path()).1["frames_written"].as_u64(), Some(1_365));
     }
 }

@@ -11,7 +11,7 @@ use audyn_core::flow;
 use audyn_sys::clock;
 
 use crate::diagnosis::Facts;
-use crate::engine::{Engine, FlowEntry, RecorderEntry, lock};
+use crate::engine::{Engine, FlowEntry, RecorderEntry, given_names, lock};
 use crate::legmeter;
 use crate::legs;
 use crate::shared::{FlowStatus, Stamps};
@@ -110,13 +110,9 @@ impl Engine {
 
 /// Names of the chosen channels, in file order; a channel without a name has its number.
 fn channel_names(source: &SourceConfig, picks: &[u8]) -> Vec<String> {
-    let all: Vec<u8> = (0..source.channels.get() as u8).collect();
-    let picks = if picks.is_empty() { &all } else { picks };
-    let name = |&pick: &u8| {
-        let given = source.channel_names.get(usize::from(pick)).filter(|name| !name.is_empty());
-        given.cloned().unwrap_or_else(|| (u16::from(pick) + 1).to_string())
-    };
-    picks.iter().map(name).collect()
+    let number = |n: usize| picks.get(n).map_or(n, |&pick| usize::from(pick)) + 1;
+    let names = given_names(source, picks).into_iter().enumerate();
+    names.map(|(n, name)| if name.is_empty() { number(n).to_string() } else { name }).collect()
 }
 
 fn flow_snapshot(flow: &FlowEntry) -> FlowSnapshot {

@@ -191,6 +191,7 @@ pub fn recorder_specs(document: &ConfigDocument) -> Result<Vec<RecorderSpec>, En
     let spec = |recorder: &RecorderConfig| {
         Ok(RecorderSpec {
             id: recorder.id.to_string(),
+            name: recorder.name.clone(),
             source: recorder.source_id.clone(),
             enabled: recorder.enabled,
             studio: recorder.studio_id.clone(),

@@ -79,7 +79,7 @@ impl Line {
     }
 
     fn spec(&self) -> Option<WavSpec> {
-        let depth = [PcmDepth::Pcm16, PcmDepth::Pcm24].into_iter().find(|d| d.bits() == self.bits)?;
+        let depth = PcmDepth::ALL.into_iter().find(|d| d.bits() == self.bits)?;
         Some(WavSpec { rate: self.rate, channels: self.channels, depth })
     }
 }
@@ -358,7 +358,7 @@ fn is_done_with(line: &Line, chains: &Chains) -> bool {
 mod tests {
     use std::fs::OpenOptions;
 
-    use audyn_media::{WavReader, WavWriter};
+    use audyn_media::{Facts, WavReader, WavWriter};
     use audyn_units::FrameCount;
 
     use super::*;
@@ -390,10 +390,10 @@ mod tests {
     /// A recording of 100 frames of which a cut has left 60, and its ledger with a torn last line.
     fn cut(dir: &Path) -> PathBuf {
         let path = dir.join("a.wav");
-        let mut writer = WavWriter::create(&path, SPEC).unwrap();
+        let mut writer = WavWriter::create(&path, SPEC, &Facts::default()).unwrap();
         writer.append(&[256; 100]).unwrap();
         writer.close().unwrap();
-        OpenOptions::new().write(true).open(&path).unwrap().set_len(80 + 60 * 3).unwrap();
+        OpenOptions::new().write(true).open(&path).unwrap().set_len(4_096 + 60 * 3).unwrap();
         let header = r#"{"audyn_ledger":1,"first_position":1000}"#;
         std::fs::write(ledger::path_of(&path), format!("{header}\n{{\"position\":10")).unwrap();
         path

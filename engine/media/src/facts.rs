@@ -15,13 +15,14 @@ pub struct Facts {
     pub originator: String,
     /// Position of the first frame: frames since the PTP epoch.
     pub first: FrameIndex,
-    /// The same instant in UTC, RFC 3339 with as many digits as it needs: `2026-07-02T13:46:03.5Z`.
+    /// The same instant in UTC, RFC 3339 with as many digits as it needs: `2026-07-02T13:46:03.5Z`. Empty where no instant is known
+    /// (audio out of a capture): `first`, `start_named` and `since_midnight` then say nothing, and no format writes them down.
     pub start_utc: String,
     /// The same instant on the clock that names the file, RFC 3339 with its offset: `2026-07-02T14:46:03.5+01:00`. The clock `ptp`
     /// has no offset from UTC that RFC 3339 could tell; it is told with none: `2026-07-02T13:46:40.5`.
     pub start_named: String,
-    /// Frames from midnight to the first frame on the clock that names the file, counted by its reading: what `bext` calls
-    /// TimeReference (EBU Tech 3285 §2.4).
+    /// Frames from midnight to the first frame on the clock that names the file, counted by its reading, also on a day on which
+    /// that clock is changed: what `bext` calls TimeReference (EBU Tech 3285).
     pub since_midnight: FrameCount,
     /// TAI − UTC in seconds where it was known.
     pub tai_minus_utc: Option<i64>,
@@ -38,7 +39,7 @@ impl Facts {
     /// not known is left out.
     pub fn comments(&self) -> Vec<(String, String)> {
         let title = if self.description.is_empty() { &self.recorder } else { &self.description };
-        let position = if *self == Self::default() { String::new() } else { self.first.0.to_string() };
+        let position = if self.start_utc.is_empty() { String::new() } else { self.first.0.to_string() };
         let mut comments: Vec<(String, String)> = [
             ("TITLE", title.as_str()),
             ("DESCRIPTION", &self.description),

@@ -21,5 +21,5 @@ pub use beneath::Beneath;
 pub use error::MediaError;
 pub use facts::Facts;
 pub use file::AudioFile;
-pub use spec::{PcmDepth, WavSpec};
-pub use wav::{FileStore, Mended, Store, WavInfo, WavReader, WavWriter, mend, mend_file};
+pub use spec::{BigForm, PcmDepth, WavSpec};
+pub use wav::{Bext, FileStore, Mended, Store, WavInfo, WavReader, WavWriter, mend, mend_file};

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use audyn_core::flow::stats::{Arrived, LegStats, Marks, link_offset};
 use audyn_core::flow::{FlowEvent, FlowSink, Gap, Leg, Placed, Receiver};
-use audyn_media::{MediaError, PcmDepth, WavSpec, WavWriter};
+use audyn_media::{Facts, MediaError, PcmDepth, WavSpec, WavWriter};
 use audyn_units::{Encoding, FrameCount, FrameIndex, Mono, SkewClass, Timestamp};
 use audyn_wire::rtp::Packet;
 
@@ -164,23 +164,25 @@ impl Output {
     /// Opens the file of one stream, or of the legs together. Of legs, only a directory gets each by itself.
     fn open(&self, survey: &Survey, flows: &[usize], is_leg: bool) -> Result<Sink, MediaError> {
         let form = &survey.flows[flows[0]].form;
+        let names = flows.iter().map(|flow| {
+            let to = survey.shapes.shapes[survey.flows[*flow].shape].way.destination;
+            format!("{}-{}", to.ip().to_string().replace(':', "_"), to.port())
+        });
+        let name = names.collect::<Vec<_>>().join("+");
         let path = match self {
             Self::File(_) if is_leg => return Ok(Sink::default()),
             Self::File(path) => path.clone(),
-            Self::Directory(directory) => {
-                let names = flows.iter().map(|flow| {
-                    let to = survey.shapes.shapes[survey.flows[*flow].shape].way.destination;
-                    format!("{}-{}", to.ip().to_string().replace(':', "_"), to.port())
-                });
-                directory.join(format!("{}.wav", names.collect::<Vec<_>>().join("+")))
-            }
+            Self::Directory(directory) => directory.join(format!("{name}.wav")),
         };
         let depth = match form.format.encoding {
             Encoding::L16 => PcmDepth::Pcm16,
             Encoding::L24 => PcmDepth::Pcm24,
         };
         let spec = WavSpec { rate: form.format.rate, channels: form.format.channels, depth };
-        let mut writer = WavWriter::create(&path, spec)?;
+        // Of a capture no instant is told: its clock may be UTC, TAI or wrong.
+        let originator = concat!("Audyn ", env!("CARGO_PKG_VERSION")).to_owned();
+        let facts = Facts { description: name, originator, ..Facts::default() };
+        let mut writer = WavWriter::create(&path, spec, &facts)?;
         writer.set_source_depth(depth);
         Ok(Sink { path: Some(path), writer: Some(writer), ..Sink::default() })
     }

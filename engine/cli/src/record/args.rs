@@ -73,7 +73,7 @@ pub(crate) struct RecordArgs {
     /// Format of the files: wav.
     #[arg(long, value_name = "SUFFIX", default_value = "wav", help_heading = "Where to")]
     archive_suffix: String,
-    /// Depth of the file: 16 (a 24-bit stream is dithered) or 24; as the stream unless given.
+    /// Depth of the file: 16 (a 24-bit stream is dithered), 24, or 32 for floats; as the stream unless given.
     #[arg(long, value_name = "BITS", help_heading = "Where to")]
     bits: Option<u16>,
     /// End after so much audio, in seconds or as 500ms.
@@ -233,6 +233,7 @@ impl RecordArgs {
             ("wav", None) => FormatConfig::Wav,
             ("wav", Some(16)) => FormatConfig::Wav16,
             ("wav", Some(24)) => FormatConfig::Wav24,
+            ("wav", Some(32)) => FormatConfig::Wav32f,
             ("wav", Some(bits)) => return Err(RecordError::Bits(bits)),
             (other, _) => return Err(RecordError::Suffix(other.to_owned())),
         };

@@ -35,7 +35,7 @@ pub(crate) enum RecordError {
     SuffixNotYet(String),
     #[error("--archive-suffix \"{0}\" is not known; use wav")]
     Suffix(String),
-    #[error("--bits {0} is not a depth that is written; use 16 or 24")]
+    #[error("--bits {0} is not a depth that is written; use 16, 24, or 32 for floats")]
     Bits(u16),
     #[error("--duration 0 records nothing; give a time above 0, as 60 or 500ms")]
     NoDuration,
@@ -129,6 +129,7 @@ fn record(
     })?;
     let recorder = RecorderSpec {
         id: RECORDER.to_owned(),
+        name: plan.source.name.clone(),
         source: Some(plan.source.id.clone()),
         enabled: true,
         studio: None,

@@ -147,6 +147,11 @@ fn audio(
     let own = match spec.depth {
         PcmDepth::Pcm16 => Encoding::L16,
         PcmDepth::Pcm24 => Encoding::L24,
+        PcmDepth::Float32 => {
+            let sentence =
+                "the file has 32-bit floats, of which L24 would cut bits off; convert it to 24 bit first";
+            return Err(SendError::Usage(sentence.into()));
+        }
     };
     if (own, args.encoding) == (Encoding::L24, Some(Encoding::L16)) {
         let sentence =

@@ -23,6 +23,7 @@ use crate::chains::Chains;
 use crate::closing::{Closing, OpenFiles};
 use crate::disk::{Disk, MakeSafe};
 use crate::error::EngineError;
+use crate::facts::About;
 use crate::feed::{self, Cutting, Done};
 use crate::keep::KeptSockets;
 use crate::keeper::Keeper;
@@ -425,6 +426,7 @@ impl Engine {
             FormatConfig::Wav => source_depth,
             FormatConfig::Wav16 => PcmDepth::Pcm16,
             FormatConfig::Wav24 => PcmDepth::Pcm24,
+            FormatConfig::Wav32f => PcmDepth::Float32,
         };
         let naming = entry.spec.naming.clone();
         let cutting = match &naming {
@@ -435,7 +437,11 @@ impl Engine {
         };
         let (feed, end) = feed::connect(source.rate, map.output().get(), cutting, entry.limit);
         let plan = RecordingPlan {
-            recorder: entry.spec.id.clone(),
+            about: About {
+                recorder: entry.spec.id.clone(),
+                name: entry.spec.name.clone(),
+                channel_names: given_names(&source, &entry.spec.channels),
+            },
             naming,
             spec: WavSpec { rate: source.rate, channels: map.output(), depth },
             source_depth,
@@ -444,6 +450,15 @@ impl Engine {
         let recorder = entry.spec.id.clone();
         self.order(flow, Order::Record { flow, recorder, feed: Box::new(feed) });
         self.recorders[at].feeding = true;
+    }
+}
+
+/// Names that the source gives the chosen channels, in file order; a channel without one has an empty one.
+pub(crate) fn given_names(source: &SourceConfig, picks: &[u8]) -> Vec<String> {
+    let name = |channel: usize| source.channel_names.get(channel).cloned().unwrap_or_default();
+    match picks {
+        [] => (0..source.channels.get()).map(name).collect(),
+        picks => picks.iter().map(|&pick| name(usize::from(pick))).collect(),
     }
 }
 

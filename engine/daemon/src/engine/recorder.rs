@@ -17,6 +17,8 @@ use crate::shared::{SharedLevels, SharedRecording};
 pub struct RecorderSpec {
     /// Its identifier.
     pub id: String,
+    /// Its name for people, which its files tell; may be empty. A running recording keeps the one that it began with.
+    pub name: String,
     /// What it records.
     pub source: Option<SourceId>,
     /// Whether it receives and meters.

@@ -30,6 +30,7 @@ pub(crate) fn source(id: &str, address: SocketAddr) -> SourceConfig {
 pub(crate) fn recorder(id: &str, source: &SourceConfig, root: &Path) -> RecorderSpec {
     RecorderSpec {
         id: id.to_owned(),
+        name: String::new(),
         source: Some(source.id.clone()),
         enabled: true,
         studio: None,

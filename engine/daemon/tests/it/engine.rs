@@ -56,7 +56,7 @@ fn what_a_power_cut_left_of_a_recording_is_mended_by_the_next_engine() {
 
     // What the disk had: the header, and not all that it counts.
     let file = std::fs::OpenOptions::new().write(true).open(&path).unwrap();
-    file.set_len(80 + 1_000 * 6 + 1).unwrap();
+    file.set_len(4_096 + 1_000 * 6 + 1).unwrap();
     let _engine = start();
     until("a header that counts what is there", || {
         audyn_media::WavInfo::open(&path).is_ok_and(|info| info.declared == FrameCount(1_000))

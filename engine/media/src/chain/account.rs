@@ -99,7 +99,7 @@ mod tests {
         let spec =
             WavSpec { rate: SampleRate::HZ_48000, channels: ChannelCount::MONO, depth: PcmDepth::Pcm24 };
         let path: PathBuf = dir.join("a.wav");
-        let mut wav = WavWriter::create(&path, spec).unwrap();
+        let mut wav = WavWriter::create(&path, spec, &crate::Facts::default()).unwrap();
         wav.append(&[256; 48_000]).unwrap();
         wav.close().unwrap();
         std::fs::write(dir.join("a.gaps.jsonl"), format!("{header}\n{lines}")).unwrap();

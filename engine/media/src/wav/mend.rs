@@ -10,8 +10,8 @@ use std::path::Path;
 use audyn_units::FrameCount;
 
 use super::WavInfo;
-use super::header;
-use crate::{MediaError, WavSpec};
+use super::header::{self, Head};
+use crate::{Facts, MediaError, WavSpec};
 
 /// A header that was put right.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,8 +22,8 @@ pub struct Mended {
     pub frames: FrameCount,
 }
 
-/// Makes the header of `path`, which a [`WavWriter`](super::WavWriter) made in format `spec`, count what is there. Returns
-/// when the disk has confirmed it; none if there was nothing to mend.
+/// Makes the header of `path`, which a [`WavWriter`](super::WavWriter) of this version or one before made in format `spec`, count
+/// what is there; what else it tells is kept. Returns when the disk has confirmed it; none if there was nothing to mend.
 ///
 /// A file that ends inside its header, since the disk got its name and nothing else, becomes a file of no frames.
 ///
@@ -44,22 +44,27 @@ pub fn mend_file(mut file: File, path: &Path, spec: WavSpec) -> Result<Option<Me
     let what = path.display().to_string();
     let read = |source| MediaError::Read { what: what.clone(), source };
     let length = file.metadata().map_err(read)?.len();
-    let mended = if length < header::LEN as u64 {
-        Mended { declared: FrameCount::ZERO, frames: FrameCount::ZERO }
+    let (mended, mut head) = if ends_in_header(&mut file, length).map_err(read)? {
+        let nothing = Mended { declared: FrameCount::ZERO, frames: FrameCount::ZERO };
+        (nothing, Head::new(spec, &Facts::default()))
     } else {
         let info = WavInfo::read(&mut file)?;
-        if info.spec != spec || info.data_offset != header::LEN as u64 {
+        let mut before = vec![0; info.data_offset.min(header::LEN as u64) as usize];
+        file.read_exact_at(&mut before, 0).map_err(read)?;
+        let ours = Head::found(before.clone(), spec).filter(|_| info.spec == spec);
+        let Some(mut head) = ours.filter(|head| head.len() == info.data_offset) else {
             let reason = "it is not the recording that was being written under this name".to_owned();
             return Err(MediaError::NotWav { what, reason });
-        }
+        };
         let data = info.declared.0 * spec.frame_bytes() as u64;
-        if info.declared == info.frames && length >= header::LEN as u64 + data + (data & 1) {
+        // The sizes may also contradict one another, where a sector of the header came and another did not.
+        if head.counting(info.frames) == before && length >= head.len() + data + (data & 1) {
             return Ok(None);
         }
-        Mended { declared: info.declared, frames: info.frames }
+        (Mended { declared: info.declared, frames: info.frames }, head)
     };
     let valid = mended.frames;
-    write(&file, length, spec, valid).map_err(|source| MediaError::Write {
+    write(&file, length, &mut head, spec, valid).map_err(|source| MediaError::Write {
         path: path.to_owned(),
         valid,
         source,
@@ -68,14 +73,26 @@ pub fn mend_file(mut file: File, path: &Path, spec: WavSpec) -> Result<Option<Me
     Ok(Some(mended))
 }
 
+/// Whether a file of ours has not even its header: neither today's nor the short one of versions before.
+fn ends_in_header(file: &mut File, length: u64) -> io::Result<bool> {
+    if length < header::EARLIER as u64 || length >= header::LEN as u64 {
+        return Ok(length < header::EARLIER as u64);
+    }
+    let mut start = [0; 20];
+    file.read_exact_at(&mut start, 0)?;
+    let ours = matches!(&start[..4], b"RIFF" | b"RF64" | b"BW64")
+        && matches!(&start[8..], b"WAVEJUNK\x1C\0\0\0" | b"WAVEds64\x1C\0\0\0");
+    Ok(ours && matches!(WavInfo::read(file), Err(MediaError::NotWav { .. })))
+}
+
 /// The pad byte, if odd data end the file without it; then the header, whole.
-fn write(file: &File, length: u64, spec: WavSpec, frames: FrameCount) -> io::Result<()> {
+fn write(file: &File, length: u64, head: &mut Head, spec: WavSpec, frames: FrameCount) -> io::Result<()> {
     let data = frames.0 * spec.frame_bytes() as u64;
-    let end = header::LEN as u64 + data;
+    let end = head.len() + data;
     if data & 1 == 1 && length == end {
         file.write_all_at(&[0], end)?;
     }
-    file.write_all_at(&header::encode(spec, frames), 0)
+    file.write_all_at(head.counting(frames), 0)
 }
 
 #[cfg(test)]
@@ -89,47 +106,107 @@ mod tests {
         WavSpec { rate: SampleRate::HZ_48000, channels: ChannelCount::MONO, depth: PcmDepth::Pcm24 }
     }
 
+    fn facts() -> Facts {
+        Facts {
+            recorder: "studio-1".to_owned(),
+            start_utc: "2026-07-02T13:46:03Z".to_owned(),
+            ..Facts::default()
+        }
+    }
+
     /// A file of 1,000 frames, each its own number, cut to `length` bytes.
     fn cut(dir: &Path, length: u64) -> std::path::PathBuf {
         let path = dir.join(format!("{length}.wav"));
-        let mut writer = WavWriter::create(&path, spec()).unwrap();
+        let mut writer = WavWriter::create(&path, spec(), &facts()).unwrap();
         writer.append(&(0..1_000).map(|n| n << 8).collect::<Vec<i32>>()).unwrap();
         writer.close().unwrap();
         OpenOptions::new().write(true).open(&path).unwrap().set_len(length).unwrap();
         path
     }
 
+    /// The same as the versions before made it, with a header of 80 bytes.
+    fn earlier(dir: &Path, length: u64) -> std::path::PathBuf {
+        let path = dir.join(format!("{length}-earlier.wav"));
+        let today = cut(dir, 7_096);
+        let bytes = std::fs::read(&today).unwrap();
+        std::fs::remove_file(today).unwrap();
+        let mut bytes = [&bytes[..72], &bytes[4_088..]].concat();
+        bytes[4..8].copy_from_slice(&3_072_u32.to_le_bytes());
+        std::fs::write(&path, &bytes[..length as usize]).unwrap();
+        path
+    }
+
+    /// Mends `path`, of whose samples `frames` are there, and says what it declared; the samples begin at `head`.
+    fn mends(path: &Path, head: u64, frames: u64) -> FrameCount {
+        let mended = mend(path, spec()).unwrap().unwrap();
+        assert_eq!(mended.frames.0, frames, "{}", path.display());
+        let bytes = std::fs::read(path).unwrap();
+        let riff = u32::from_le_bytes(bytes[4..8].try_into().unwrap());
+        let data = frames * 3;
+        assert_eq!(u64::from(riff), head - 8 + data + (data & 1));
+        assert!(bytes.len() as u64 >= head + data + (data & 1), "the pad byte is there");
+        let mut samples = vec![0; frames as usize];
+        let mut reader = WavReader::open(path).unwrap();
+        assert_eq!((reader.info().data_offset, reader.info().declared.0), (head, frames));
+        reader.read(&mut samples).unwrap();
+        assert!(samples.iter().zip(0..).all(|(&sample, n)| sample == n << 8));
+        assert_eq!(mend(path, spec()).unwrap(), None, "once");
+        mended.declared
+    }
+
     #[test]
     fn a_file_cut_anywhere_counts_what_is_there_and_keeps_it() {
         let dir = tempfile::tempdir().unwrap();
-        for length in [0, 1, 79, 80, 82, 83, 84, 85, 86, 1_580, 1_581, 3_079] {
+        for length in
+            [0, 1, 79, 80, 500, 4_095, 4_096, 4_098, 4_099, 4_100, 4_101, 4_102, 5_596, 5_597, 7_095]
+        {
             let path = cut(dir.path(), length);
-            let frames = length.saturating_sub(80) / 3;
-            let mended = mend(&path, spec()).unwrap().unwrap();
-            assert_eq!(mended.frames.0, frames, "{length}");
-            let riff = u32::from_le_bytes(std::fs::read(&path).unwrap()[4..8].try_into().unwrap());
-            let data = frames * 3;
-            assert_eq!(u64::from(riff), 72 + data + (data & 1));
-            assert!(
-                std::fs::metadata(&path).unwrap().len() >= 80 + data + (data & 1),
-                "the pad byte is there"
-            );
-            let mut samples = vec![0; frames as usize];
-            WavReader::open(&path).unwrap().read(&mut samples).unwrap();
-            assert!(samples.iter().zip(0..).all(|(&sample, n)| sample == n << 8));
-            assert_eq!(mend(&path, spec()).unwrap(), None, "once");
+            mends(&path, 4_096, length.saturating_sub(4_096) / 3);
+            let facts = WavReader::open(&path).unwrap().facts().unwrap();
+            assert_eq!(facts.is_some(), length >= 4_096, "what it tells is kept");
+        }
+    }
+
+    #[test]
+    fn a_file_of_an_earlier_version_is_mended_with_its_short_header() {
+        let dir = tempfile::tempdir().unwrap();
+        for length in [80, 82, 83, 84, 85, 86, 1_580, 1_581, 3_079] {
+            let path = earlier(dir.path(), length);
+            assert_eq!(mends(&path, 80, (length - 80) / 3), FrameCount(1_000));
+        }
+        assert_eq!(mend(&earlier(dir.path(), 3_080), spec()).unwrap(), None);
+    }
+
+    #[test]
+    fn a_header_of_which_only_the_first_sector_came_is_put_right() {
+        let dir = tempfile::tempdir().unwrap();
+        for (at, size) in [(4, 4_088 + 3_600_u32), (4_092, 2_700)] {
+            let path = cut(dir.path(), 7_096);
+            let file = OpenOptions::new().write(true).open(&path).unwrap();
+            file.write_all_at(&size.to_le_bytes(), at).unwrap();
+            let frames = if at == 4 { 1_000 } else { 900 };
+            assert_eq!(mends(&path, 4_096, frames).0, frames);
+            std::fs::remove_file(path).unwrap();
         }
     }
 
     #[test]
     fn a_file_that_is_whole_or_anothers_is_left_alone() {
         let dir = tempfile::tempdir().unwrap();
-        let path = cut(dir.path(), 3_080);
+        let path = cut(dir.path(), 7_096);
         let before = std::fs::read(&path).unwrap();
         assert_eq!(mend(&path, spec()).unwrap(), None);
         let other = WavSpec { depth: PcmDepth::Pcm16, ..spec() };
         assert!(matches!(mend(&path, other), Err(MediaError::NotWav { .. })));
         assert_eq!(std::fs::read(&path).unwrap(), before);
         assert!(matches!(mend(&dir.path().join("none"), spec()), Err(MediaError::Read { .. })));
+        // Shorter than a header of ours, and whole.
+        let mut plain =
+            b"RIFF\x2C\0\0\0WAVEfmt \x10\0\0\0\x01\0\x01\0\x80\xBB\0\0\x80\x32\x02\0\x03\0\x18\0".to_vec();
+        plain.extend(b"data\x30\0\0\0");
+        plain.extend([1; 48]);
+        std::fs::write(&path, &plain).unwrap();
+        assert!(matches!(mend(&path, spec()), Err(MediaError::NotWav { .. })));
+        assert_eq!(std::fs::read(&path).unwrap(), plain);
     }
 }

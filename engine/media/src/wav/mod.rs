@@ -1,4 +1,4 @@
-//! WAV and RF64: writing a file whose header is right at every instant, and reading it back.
+//! WAV, RF64 and BW64 with the chunks of Broadcast Wave: writing a file whose header is right at every instant, and reading it back.
 //!
 //! # Goals
 //! A kill at any moment leaves a file that ordinary tools read with the length of the last flush, whether the
@@ -7,8 +7,8 @@
 //! # Invariants
 //! 1. A name appears in its directory together with a whole header of length 0; a name that exists is refused.
 //! 2. The header never counts a frame whose bytes were not written before it.
-//! 3. All fields that change lie in one write of [`header::LEN`] bytes, inside the first page of the file, so a
-//!    killed process leaves the old header or the new one.
+//! 3. The header is written whole, by one write of [`header::LEN`] bytes, the first page of the file, so a killed process leaves
+//!    the old one or the new one. Only its sizes ever change.
 //! 4. A frame's place in the file follows from its number alone, so a write that fails, or succeeds by half, is
 //!    done again at the same place and nothing after it moves.
 //! 5. Bytes behind the counted length (a flush cut before its header) belong to no chunk: readers skip them.
@@ -26,21 +26,27 @@
 //!   not there. [`WavInfo`] takes the smaller of the two, and [`mend`] makes the header say so, which the engine has done at its
 //!   start to each file that was open.
 //! - The size vouches for a block's end that is zeros on the disk: the block had been written when it was half full, and what was
-//!   appended to it is no newly allocated data that the journal would wait for. So a block is written only once it is full, but the
-//!   first, where header and samples reach the disk together, and the last of a file that is closed.
+//!   appended to it is no newly allocated data that the journal would wait for. So a block of samples is written only once it is full,
+//!   but the last of a file that is closed. The first block holds the header and no sample.
+//!
+//! A disk that writes sectors of 512 bytes may, besides, take the first sector of a header and not the last: the sizes of RIFF and of
+//! the data then differ by one flush. Readers go by the data's, and [`mend`] finds it.
 //!
 //! # Rejected designs
 //! *Rewriting the size fields one by one*: a kill between two leaves a header that contradicts itself.
 //! *Temporary name and rename*: a recording would be invisible until closed, and rename overwrites.
 //! *WAVE_FORMAT_EXTENSIBLE*: see [`header`].
 
+mod bext;
 mod convert;
 pub mod header;
+mod ixml;
 mod mend;
 mod reader;
 mod store;
 mod writer;
 
+pub use bext::Bext;
 pub use mend::{Mended, mend, mend_file};
 pub use reader::{WavInfo, WavReader};
 pub use store::{FileStore, Store};

@@ -1,6 +1,6 @@
 //! Reads WAV and RF64: what a file holds, and its frames from any place.
 //!
-//! Takes what others write: chunks in any number before the data, plain PCM or extensible, BW64 for RF64, and
+//! Takes what others write: chunks in any number before the data, PCM or float, plain or extensible, BW64 for RF64, and
 //! sizes that promise more than there is (a recording that is still growing or was cut).
 
 use std::fs::File;
@@ -9,12 +9,15 @@ use std::path::Path;
 
 use audyn_units::{ChannelCount, FrameCount, SampleRate};
 
+use super::bext::{self, Bext};
 use super::convert::decode;
-use crate::{MediaError, PcmDepth, WavSpec};
+use super::ixml;
+use crate::{Facts, MediaError, PcmDepth, WavSpec};
 
 const TAG_PCM: u16 = 1;
+const TAG_FLOAT: u16 = 3;
 const TAG_EXTENSIBLE: u16 = 0xFFFE;
-/// The GUID that means PCM in an extensible format, behind its first two bytes, which hold the tag.
+/// The GUID that means PCM or float in an extensible format, behind its first two bytes, which hold the tag.
 const GUID_TAIL: [u8; 14] = [0, 0, 0, 0, 0x10, 0, 0x80, 0, 0, 0xAA, 0, 0x38, 0x9B, 0x71];
 
 /// What a WAV file holds.
@@ -61,8 +64,8 @@ impl WavInfo {
     /// Reads the header of the file `path`.
     ///
     /// # Errors
-    /// [`MediaError::Read`] if the file cannot be read, [`MediaError::NotWav`] if it is no PCM WAV of 16 or 24
-    /// bit at a rate of AES67.
+    /// [`MediaError::Read`] if the file cannot be read, [`MediaError::NotWav`] if it is no WAV of 16 or 24 bit
+    /// or 32-bit floats at a rate of AES67.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, MediaError> {
         WavReader::open(path).map(|reader| reader.info)
     }
@@ -72,11 +75,21 @@ impl WavInfo {
     /// # Errors
     /// As [`open`](Self::open).
     pub fn read(source: &mut (impl Read + Seek)) -> Result<Self, MediaError> {
-        parse(source).map_err(|e| e.named("the stream"))
+        parse(source).map(|(info, _)| info).map_err(|e| e.named("the stream"))
     }
 }
 
-fn parse(source: &mut (impl Read + Seek)) -> Result<WavInfo, Refusal> {
+/// Bytes of a describing chunk that are read at most; a longer one is not read.
+const DESCRIPTION_MOST: u32 = 256 * 1024;
+
+/// Where the chunks lie that describe a file, and how long they are.
+#[derive(Debug, Clone, Copy, Default)]
+struct Described {
+    bext: Option<(u64, u32)>,
+    ixml: Option<(u64, u32)>,
+}
+
+fn parse(source: &mut (impl Read + Seek)) -> Result<(WavInfo, Described), Refusal> {
     let file_len = source.seek(SeekFrom::End(0))?;
     source.rewind()?;
     if file_len == 0 {
@@ -90,6 +103,7 @@ fn parse(source: &mut (impl Read + Seek)) -> Result<WavInfo, Refusal> {
     let mut at = 12;
     let mut format = None;
     let mut long_data = None;
+    let mut described = Described::default();
     loop {
         source.seek(SeekFrom::Start(at))?;
         let chunk: [u8; 8] = take(source).map_err(|e| {
@@ -103,6 +117,8 @@ fn parse(source: &mut (impl Read + Seek)) -> Result<WavInfo, Refusal> {
                 long_data = Some(u64_at(&sizes, 8));
             }
             b"fmt " => format = Some(parse_format(source, size)?),
+            b"bext" => described.bext = Some((body, size)),
+            b"iXML" => described.ixml = Some((body, size)),
             b"data" => {
                 let Some(spec) = format else {
                     return Err(Refusal::NotWav("its data come before its format".to_owned()));
@@ -114,13 +130,14 @@ fn parse(source: &mut (impl Read + Seek)) -> Result<WavInfo, Refusal> {
                 };
                 let frame_bytes = spec.frame_bytes() as u64;
                 let there = file_len - body;
-                return Ok(WavInfo {
+                let info = WavInfo {
                     spec,
                     data_offset: body,
                     frames: FrameCount(declared.min(there) / frame_bytes),
                     declared: FrameCount(declared / frame_bytes),
                     rf64,
-                });
+                };
+                return Ok((info, described));
             }
             _ if size == u32::MAX => {
                 return Err(Refusal::NotWav("a chunk before its data is longer than 4 GiB".to_owned()));
@@ -144,13 +161,13 @@ fn parse_format(source: &mut impl Read, size: u32) -> Result<WavSpec, Refusal> {
         }
         tag => tag,
     };
-    if tag != TAG_PCM {
-        return no(format!("its format is {tag:#06x} instead of PCM"));
-    }
-    let depth = match u16_at(&base, 14) {
-        16 => PcmDepth::Pcm16,
-        24 => PcmDepth::Pcm24,
-        bits => return no(format!("its samples have {bits} bits instead of 16 or 24")),
+    let depth = match (tag, u16_at(&base, 14)) {
+        (TAG_PCM, 16) => PcmDepth::Pcm16,
+        (TAG_PCM, 24) => PcmDepth::Pcm24,
+        (TAG_FLOAT, 32) => PcmDepth::Float32,
+        (TAG_PCM, bits) => return no(format!("its samples have {bits} bits instead of 16 or 24")),
+        (TAG_FLOAT, bits) => return no(format!("its floats have {bits} bits instead of 32")),
+        _ => return no(format!("its format is {tag:#06x} instead of PCM or float")),
     };
     let rate = match SampleRate::new(u32_at(&base, 4)) {
         Ok(rate) => rate,
@@ -198,6 +215,7 @@ pub struct WavReader<R: Read + Seek = BufReader<File>> {
     source: R,
     what: String,
     info: WavInfo,
+    described: Described,
     /// The next frame.
     next: FrameCount,
     bytes: Vec<u8>,
@@ -225,8 +243,9 @@ impl<R: Read + Seek> WavReader<R> {
     pub fn from_source(mut source: R, what: impl Into<String>) -> Result<Self, MediaError> {
         let what = what.into();
         match parse(&mut source) {
-            Ok(info) => {
-                let mut reader = Self { source, what, info, next: FrameCount::ZERO, bytes: Vec::new() };
+            Ok((info, described)) => {
+                let (next, bytes) = (FrameCount::ZERO, Vec::new());
+                let mut reader = Self { source, what, info, described, next, bytes };
                 reader.seek(FrameCount::ZERO)?;
                 Ok(reader)
             }
@@ -237,6 +256,31 @@ impl<R: Read + Seek> WavReader<R> {
     /// What the file held when it was opened.
     pub fn info(&self) -> WavInfo {
         self.info
+    }
+
+    /// What the file tells of itself in `bext`, whoever wrote it; none if it tells nothing.
+    ///
+    /// # Errors
+    /// [`MediaError::Read`].
+    pub fn bext(&mut self) -> Result<Option<Bext>, MediaError> {
+        Ok(self.chunk(self.described.bext)?.as_deref().and_then(bext::decode))
+    }
+
+    /// The facts that this program wrote into the file; none if another wrote it, a version before, or no instant was known.
+    ///
+    /// # Errors
+    /// [`MediaError::Read`].
+    pub fn facts(&mut self) -> Result<Option<Facts>, MediaError> {
+        Ok(self.chunk(self.described.ixml)?.as_deref().and_then(ixml::decode))
+    }
+
+    fn chunk(&mut self, place: Option<(u64, u32)>) -> Result<Option<Vec<u8>>, MediaError> {
+        let Some((at, size)) = place.filter(|(_, size)| *size <= DESCRIPTION_MOST) else { return Ok(None) };
+        let mut body = vec![0; size as usize];
+        let read = self.source.seek(SeekFrom::Start(at)).and_then(|_| self.source.read_exact(&mut body));
+        read.map_err(|source| MediaError::Read { what: self.what.clone(), source })?;
+        self.seek(self.next)?;
+        Ok(Some(body))
     }
 
     /// Goes to the frame that lies `frames` behind the first, or to the end if there are fewer.

@@ -15,9 +15,9 @@ use std::path::{Path, PathBuf};
 use audyn_units::FrameCount;
 
 use super::convert::Converter;
-use super::header;
+use super::header::{self, Head};
 use super::store::{FileStore, Store};
-use crate::{Beneath, MediaError, PcmDepth, WavSpec};
+use crate::{Beneath, BigForm, Facts, MediaError, PcmDepth, WavSpec};
 
 /// Bytes that a whole buffer holds: an append which reaches them flushes by itself.
 const FLUSH_BYTES: usize = 256 * 1024;
@@ -45,6 +45,7 @@ pub struct WavWriter<S: Store = FileStore> {
     store: S,
     path: PathBuf,
     spec: WavSpec,
+    head: Head,
     converter: Converter,
     /// Bytes not yet written, in the order of `extents`; those before `sent` are written.
     buffer: Vec<u8>,
@@ -59,30 +60,35 @@ pub struct WavWriter<S: Store = FileStore> {
 }
 
 impl WavWriter<FileStore> {
-    /// Makes the file `path`: a valid WAV of length 0 as soon as the name exists.
+    /// Makes the file `path`: a valid WAV of length 0 as soon as the name exists, which tells `facts` of itself.
     ///
-    /// Samples are taken for 24 bit deep until [`set_source_depth`](Self::set_source_depth) says less.
+    /// Samples are taken for 24 bit deep until [`set_source_depth`](Self::set_source_depth) says otherwise.
     ///
     /// # Errors
     /// [`MediaError::Exists`] if the name is taken: what exists is never opened, truncated or overwritten.
     /// [`MediaError::Create`] for anything else; nothing is left behind.
-    pub fn create(path: impl AsRef<Path>, spec: WavSpec) -> Result<Self, MediaError> {
+    pub fn create(path: impl AsRef<Path>, spec: WavSpec, facts: &Facts) -> Result<Self, MediaError> {
         let path = path.as_ref();
-        Self::created(FileStore::create(path, &header::encode(spec, FrameCount::ZERO)), path, spec)
+        Self::created(path, spec, facts, |head| FileStore::create(path, head))
     }
 
     /// [`WavWriter::create`] in a directory that is open, so that no link leads elsewhere.
     ///
     /// # Errors
     /// As [`WavWriter::create`].
-    pub fn create_in(dir: &Beneath, name: &OsStr, spec: WavSpec) -> Result<Self, MediaError> {
-        let store = FileStore::create_in(dir, name, &header::encode(spec, FrameCount::ZERO));
-        Self::created(store, &dir.path_of(name), spec)
+    pub fn create_in(dir: &Beneath, name: &OsStr, spec: WavSpec, facts: &Facts) -> Result<Self, MediaError> {
+        Self::created(&dir.path_of(name), spec, facts, |head| FileStore::create_in(dir, name, head))
     }
 
-    fn created(store: io::Result<FileStore>, path: &Path, spec: WavSpec) -> Result<Self, MediaError> {
-        match store {
-            Ok(store) => Ok(Self::new(store, path.to_owned(), spec)),
+    fn created(
+        path: &Path,
+        spec: WavSpec,
+        facts: &Facts,
+        create: impl FnOnce(&[u8]) -> io::Result<FileStore>,
+    ) -> Result<Self, MediaError> {
+        let mut head = Head::new(spec, facts);
+        match create(head.counting(FrameCount::ZERO)) {
+            Ok(store) => Ok(Self::new(store, path.to_owned(), spec, head)),
             Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
                 Err(MediaError::Exists { path: path.to_owned() })
             }
@@ -96,19 +102,25 @@ impl<S: Store> WavWriter<S> {
     ///
     /// # Errors
     /// [`MediaError::Create`] if the header cannot be written.
-    pub fn on_store(mut store: S, path: impl Into<PathBuf>, spec: WavSpec) -> Result<Self, MediaError> {
-        let path = path.into();
-        match write_header(&mut store, spec, FrameCount::ZERO) {
-            Ok(()) => Ok(Self::new(store, path, spec)),
+    pub fn on_store(
+        mut store: S,
+        path: impl Into<PathBuf>,
+        spec: WavSpec,
+        facts: &Facts,
+    ) -> Result<Self, MediaError> {
+        let (path, mut head) = (path.into(), Head::new(spec, facts));
+        match write_header(&mut store, head.counting(FrameCount::ZERO)) {
+            Ok(()) => Ok(Self::new(store, path, spec, head)),
             Err(source) => Err(MediaError::Create { path, source }),
         }
     }
 
-    fn new(store: S, path: PathBuf, spec: WavSpec) -> Self {
+    fn new(store: S, path: PathBuf, spec: WavSpec, head: Head) -> Self {
         Self {
             store,
             path,
             spec,
+            head,
             converter: Converter::new(spec.depth),
             buffer: Vec::with_capacity(FLUSH_BYTES + FLUSH_BYTES / 4),
             sent: 0,
@@ -119,8 +131,14 @@ impl<S: Store> WavWriter<S> {
         }
     }
 
+    /// Says what the file becomes when it outgrows 4 GiB; RF64 unless this says otherwise. Before, it is RIFF in any case.
+    pub fn set_big_form(&mut self, big: BigForm) {
+        self.head.set_big(big);
+    }
+
     /// Says how deep the samples of the following appends are. From a 16-bit source (low 16 bits zero) a 16-bit
-    /// file is bit exact; from a deeper one it is dithered. A 24-bit file is bit exact from either.
+    /// file is bit exact; from a deeper one it is dithered. A file of 24 bits or of floats is bit exact from either; from floats, 24 bits
+    /// are dithered too.
     pub fn set_source_depth(&mut self, source: PcmDepth) {
         self.converter.set_source(source);
     }
@@ -175,8 +193,8 @@ impl<S: Store> WavWriter<S> {
     }
 
     /// Writes what is buffered up to the last whole block of 4 KiB, then the header that counts the whole frames of it. For a
-    /// recording that goes on: no block but the first, which holds the header, is ever written twice, and so none that the
-    /// file's size vouches for after a power cut can lack its end (see the module's page).
+    /// recording that goes on: no block of samples is ever written twice, and so none that the file's size vouches for after a power
+    /// cut can lack its end (see the module's page).
     ///
     /// # Errors
     /// As [`flush`](Self::flush).
@@ -305,7 +323,7 @@ impl<S: Store> WavWriter<S> {
         }
         let counted = self.whole_frames(to);
         let frames = self.to_frames(counted);
-        write_header(&mut self.store, self.spec, frames)?;
+        write_header(&mut self.store, self.head.counting(frames))?;
         self.counted = counted;
         Ok(())
     }
@@ -355,10 +373,9 @@ impl<S: Store> Drop for WavWriter<S> {
 }
 
 /// Writes the whole header at once. A header written by half counts as an error and is written again whole.
-fn write_header<S: Store>(store: &mut S, spec: WavSpec, frames: FrameCount) -> io::Result<()> {
-    let bytes = header::encode(spec, frames);
+fn write_header<S: Store>(store: &mut S, bytes: &[u8]) -> io::Result<()> {
     loop {
-        match store.write_at(&bytes, 0) {
+        match store.write_at(bytes, 0) {
             Ok(n) if n == bytes.len() => return Ok(()),
             Ok(_) => return Err(io::ErrorKind::WriteZero.into()),
             Err(e) if e.kind() == io::ErrorKind::Interrupted => {}

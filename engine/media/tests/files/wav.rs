@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::Cursor;
 use std::os::unix::fs::MetadataExt;
 
-use crate::support::{by_hound, index_signal, spec, strict};
+use crate::support::{by_hound, facts, index_signal, spec, strict};
 use audyn_media::{MediaError, PcmDepth, WavInfo, WavReader, WavWriter};
 use audyn_units::FrameCount;
 use proptest::prelude::*;
@@ -14,10 +14,10 @@ fn a_new_file_is_valid_and_empty_before_anything_is_written() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("new.wav");
     let spec = spec(2, PcmDepth::Pcm24);
-    let writer = WavWriter::create(&path, spec).unwrap();
+    let writer = WavWriter::create(&path, spec, &facts()).unwrap();
     assert_eq!(strict(&mut File::open(&path).unwrap(), spec).frames, 0);
     assert!(by_hound(&path, spec).is_empty());
-    assert_eq!((writer.bytes(), writer.needs_flush()), (80, false));
+    assert_eq!((writer.bytes(), writer.needs_flush()), (4_096, false));
     assert_eq!(writer.path(), path);
 }
 
@@ -27,7 +27,7 @@ fn an_existing_file_is_left_as_it_is() {
     let path = dir.path().join("taken.wav");
     std::fs::write(&path, b"an hour of radio").unwrap();
     let before = std::fs::metadata(&path).unwrap();
-    let error = WavWriter::create(&path, spec(2, PcmDepth::Pcm24)).unwrap_err();
+    let error = WavWriter::create(&path, spec(2, PcmDepth::Pcm24), &facts()).unwrap_err();
     assert!(matches!(&error, MediaError::Exists { path: p } if *p == path));
     assert!(error.to_string().contains("taken.wav exists already"));
     assert_eq!(std::fs::read(&path).unwrap(), b"an hour of radio");
@@ -39,7 +39,8 @@ fn an_existing_file_is_left_as_it_is() {
 #[test]
 fn a_directory_that_is_missing_is_told() {
     let dir = tempfile::tempdir().unwrap();
-    let error = WavWriter::create(dir.path().join("no/a.wav"), spec(1, PcmDepth::Pcm16)).unwrap_err();
+    let error =
+        WavWriter::create(dir.path().join("no/a.wav"), spec(1, PcmDepth::Pcm16), &facts()).unwrap_err();
     assert!(matches!(error, MediaError::Create { .. }));
     assert!(error.to_string().contains("check that the directory exists"));
 }
@@ -49,15 +50,15 @@ fn appends_wait_in_memory_until_the_threshold() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("lazy.wav");
     let spec = spec(2, PcmDepth::Pcm24);
-    let mut writer = WavWriter::create(&path, spec).unwrap();
+    let mut writer = WavWriter::create(&path, spec, &facts()).unwrap();
     let below = 256 * 1024 / 6;
     writer.append(&index_signal(spec.depth, 0, below * 2)).unwrap();
-    assert_eq!(std::fs::metadata(&path).unwrap().len(), 80);
+    assert_eq!(std::fs::metadata(&path).unwrap().len(), 4_096);
     assert_eq!(writer.buffered_frames(), FrameCount(below as u64));
     writer.append(&index_signal(spec.depth, below * 2, 2)).unwrap();
-    // 80 bytes of header and 64 blocks of 4 KiB less those: the end of the last frame waits for the next block.
-    assert_eq!(std::fs::metadata(&path).unwrap().len(), 256 * 1024);
-    let whole = (256 * 1024 - 80) / 6;
+    // The block of the header and 64 more: the end of the last frame waits for the next block.
+    assert_eq!(std::fs::metadata(&path).unwrap().len(), 4_096 + 256 * 1024);
+    let whole = 256 * 1024 / 6;
     assert_eq!(strict(&mut File::open(&path).unwrap(), spec).frames, whole);
     assert_eq!(writer.buffered_frames(), FrameCount(below as u64 + 1 - whole));
 }
@@ -67,7 +68,7 @@ fn odd_data_are_padded_at_every_flush() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("odd.wav");
     let spec = spec(1, PcmDepth::Pcm24);
-    let mut writer = WavWriter::create(&path, spec).unwrap();
+    let mut writer = WavWriter::create(&path, spec, &facts()).unwrap();
     for n in 0..9usize {
         writer.append(&index_signal(spec.depth, n, 1)).unwrap();
         writer.flush().unwrap();
@@ -84,7 +85,7 @@ fn an_hour_of_silence_takes_no_disk() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("silence.wav");
     let spec = spec(2, PcmDepth::Pcm24);
-    let mut writer = WavWriter::create(&path, spec).unwrap();
+    let mut writer = WavWriter::create(&path, spec, &facts()).unwrap();
     writer.append(&index_signal(spec.depth, 1, 2)).unwrap();
     writer.append_silence(FrameCount(3_600 * 48_000)).unwrap();
     writer.append(&index_signal(spec.depth, 3, 2)).unwrap();
@@ -109,7 +110,7 @@ fn a_recording_goes_on_past_4_gib() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("long.wav");
     let spec = spec(2, PcmDepth::Pcm24);
-    let mut writer = WavWriter::create(&path, spec).unwrap();
+    let mut writer = WavWriter::create(&path, spec, &facts()).unwrap();
     let near = (1u64 << 32) / 6 - 1_000;
     writer.append_silence(FrameCount(near)).unwrap();
     writer.flush().unwrap();
@@ -135,7 +136,7 @@ fn dropping_a_writer_keeps_what_it_held() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("dropped.wav");
     let spec = spec(1, PcmDepth::Pcm24);
-    let mut writer = WavWriter::create(&path, spec).unwrap();
+    let mut writer = WavWriter::create(&path, spec, &facts()).unwrap();
     writer.append(&index_signal(spec.depth, 0, 11)).unwrap();
     drop(writer);
     assert_eq!(by_hound(&path, spec), index_signal(spec.depth, 0, 11));
@@ -144,7 +145,7 @@ fn dropping_a_writer_keeps_what_it_held() {
 #[test]
 fn half_a_frame_is_refused_and_not_taken() {
     let dir = tempfile::tempdir().unwrap();
-    let mut writer = WavWriter::create(dir.path().join("a.wav"), spec(2, PcmDepth::Pcm24)).unwrap();
+    let mut writer = WavWriter::create(dir.path().join("a.wav"), spec(2, PcmDepth::Pcm24), &facts()).unwrap();
     let error = writer.append(&[0; 3]).unwrap_err();
     assert!(matches!(error, MediaError::PartialFrame { samples: 3, channels: 2 }));
     assert_eq!(writer.frames(), FrameCount::ZERO);
@@ -155,10 +156,10 @@ fn a_cut_file_has_the_whole_frames_that_are_there() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("cut.wav");
     let spec = spec(2, PcmDepth::Pcm24);
-    let mut writer = WavWriter::create(&path, spec).unwrap();
+    let mut writer = WavWriter::create(&path, spec, &facts()).unwrap();
     writer.append(&index_signal(spec.depth, 0, 200)).unwrap();
     writer.close().unwrap();
-    File::options().write(true).open(&path).unwrap().set_len(80 + 6 * 40 + 5).unwrap();
+    File::options().write(true).open(&path).unwrap().set_len(4_096 + 6 * 40 + 5).unwrap();
     let info = WavInfo::open(&path).unwrap();
     assert_eq!((info.frames, info.declared), (FrameCount(40), FrameCount(100)));
 }
@@ -225,7 +226,7 @@ proptest! {
     #[test]
     fn the_split_into_blocks_changes_no_byte(
         channels in 1u8..4,
-        depth in prop_oneof![Just(PcmDepth::Pcm16), Just(PcmDepth::Pcm24)],
+        depth in prop::sample::select(PcmDepth::ALL.to_vec()),
         source in prop_oneof![Just(PcmDepth::Pcm16), Just(PcmDepth::Pcm24)],
         cuts in prop::collection::vec((0usize..700, any::<bool>()), 0..12),
     ) {
@@ -234,7 +235,7 @@ proptest! {
         let samples = index_signal(source, 0, 4_000 * spec.channels.get());
         let write = |name: &str, cuts: &[(usize, bool)]| {
             let path = dir.path().join(name);
-            let mut writer = WavWriter::create(&path, spec).unwrap();
+            let mut writer = WavWriter::create(&path, spec, &facts()).unwrap();
             writer.set_source_depth(source);
             writer.seed_dither(5);
             let mut rest = &samples[..];
