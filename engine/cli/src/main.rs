@@ -15,6 +15,7 @@ mod send;
 mod status;
 mod stop;
 mod values;
+mod verify;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -45,6 +46,8 @@ enum Command {
     /// Let a running engine hear a signal of its own.
     #[command(name = "selftest")]
     SelfTest(selftest::SelfTestArgs),
+    /// Look whether recordings are what they were when they were closed: hashes, lengths, ledgers, the chain.
+    Verify(verify::VerifyArgs),
     /// Send a tone, a file or an index signal as an AES67 stream, with faults if wanted.
     Send(Box<send::SendArgs>),
 }
@@ -75,6 +78,9 @@ fn main() -> ExitCode {
         }
         Command::SelfTest(args) => {
             selftest::run(&args, json).map_err(|error| (error.exit_code(), error.to_string()))
+        }
+        Command::Verify(args) => {
+            verify::run(&args, json).map_err(|error| (error.exit_code(), error.to_string()))
         }
         Command::Send(args) => send::run(*args, json).map_err(|error| (error.exit_code(), error.to_string())),
     };

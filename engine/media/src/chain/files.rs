@@ -1,6 +1,7 @@
 //! Where sidecars, tombstones and the head lie, and how they reach the disk.
 
 use std::ffi::{OsStr, OsString};
+use std::fs::{File, TryLockError};
 use std::io::{self, BufRead as _, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::Path;
 
@@ -18,6 +19,7 @@ pub const SIDECAR_SUFFIX: &str = ".json";
 
 const HEAD: &str = "head.json";
 const TOMBSTONES: &str = "tombstones.jsonl";
+const LOCK: &str = "lock";
 
 /// A head or tombstone is never longer: a sidecar of [`super::MOST_GAPS`] gaps has some 130 KiB.
 pub(super) const MOST_BYTES: u64 = 4 * 1024 * 1024;
@@ -106,18 +108,35 @@ pub struct Tombstone {
 
 /// The house of the chain in a recorder's directory.
 #[derive(Debug)]
-pub(super) struct House(Beneath);
+pub(super) struct House {
+    dir: Beneath,
+    /// Held by whoever writes; the kernel lets go of it with the process.
+    _lock: Option<File>,
+}
 
 impl House {
-    /// Opens it, and makes it if it is not there.
+    /// Opens it for its one writer, and makes it if it is not there.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::ResourceBusy`] if another program writes into it.
     pub(super) fn make(recorder: &Beneath) -> io::Result<Self> {
-        recorder.try_clone()?.make(Path::new(HOUSE)).map(Self)
+        let dir = recorder.try_clone()?.make(Path::new(HOUSE))?;
+        let lock = dir.file(OsStr::new(LOCK), OFlags::RDWR | OFlags::CREATE)?;
+        match lock.try_lock() {
+            Ok(()) => Ok(Self { dir, _lock: Some(lock) }),
+            Err(TryLockError::WouldBlock) => {
+                let busy =
+                    "another program keeps this chain: an engine that runs seals and deletes by itself";
+                Err(io::Error::new(io::ErrorKind::ResourceBusy, busy))
+            }
+            Err(TryLockError::Error(error)) => Err(error),
+        }
     }
 
-    /// Opens it; none if it is not there.
+    /// Opens it to read; none if it is not there.
     pub(super) fn open(recorder: &Beneath) -> io::Result<Option<Self>> {
         match recorder.try_clone()?.open(Path::new(HOUSE)) {
-            Ok(house) => Ok(Some(Self(house))),
+            Ok(dir) => Ok(Some(Self { dir, _lock: None })),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
         }
@@ -125,19 +144,19 @@ impl House {
 
     /// The head; none if there is none, or what is there is no head.
     pub(super) fn head(&self) -> io::Result<Option<Head>> {
-        let text = read(&self.0, OsStr::new(HEAD))?.unwrap_or_default();
+        let text = read(&self.dir, OsStr::new(HEAD))?.unwrap_or_default();
         Ok(serde_json::from_slice(&text).ok().filter(|head: &Head| head.audyn_head == 1))
     }
 
     pub(super) fn set_head(&self, head: &Head) -> io::Result<()> {
         let mut text = serde_json::to_vec(head)?;
         text.push(b'\n');
-        replace(&self.0, OsStr::new(HEAD), &text)
+        replace(&self.dir, OsStr::new(HEAD), &text)
     }
 
     /// The whole lines of the tombstones, in their order, to `each`; in constant memory. What follows the last one is torn.
     pub(super) fn tombstones(&self, mut each: impl FnMut(&[u8])) -> io::Result<()> {
-        let Some(file) = existing(self.0.file(OsStr::new(TOMBSTONES), OFlags::RDONLY))? else {
+        let Some(file) = existing(self.dir.file(OsStr::new(TOMBSTONES), OFlags::RDONLY))? else {
             return Ok(());
         };
         let mut reader = io::BufReader::new(file);
@@ -155,7 +174,7 @@ impl House {
 
     /// Takes a torn last line away.
     pub(super) fn mend_tombstones(&self) -> io::Result<()> {
-        let Some(mut file) = existing(self.0.file(OsStr::new(TOMBSTONES), OFlags::RDWR))? else {
+        let Some(mut file) = existing(self.dir.file(OsStr::new(TOMBSTONES), OFlags::RDWR))? else {
             return Ok(());
         };
         let length = file.metadata()?.len();
@@ -174,14 +193,14 @@ impl House {
     /// Appends a tombstone by one write. One that a full disk has torn is taken back.
     pub(super) fn append_tombstone(&self, line: &[u8]) -> io::Result<()> {
         let how = OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE;
-        let mut file = self.0.file(OsStr::new(TOMBSTONES), how)?;
+        let mut file = self.dir.file(OsStr::new(TOMBSTONES), how)?;
         let before = file.metadata()?.len();
         let written = file.write_all(&[line, b"\n"].concat()).and_then(|()| file.sync_data());
         if written.is_err() {
             let _ = file.set_len(before); // what stays of it is taken away when the chain is opened
         }
         written?;
-        self.0.sync()
+        self.dir.sync()
     }
 }
 

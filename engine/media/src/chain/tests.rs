@@ -180,12 +180,10 @@ fn every_hand_that_was_laid_on_a_recording_is_seen() {
 #[test]
 fn whoever_may_delete_leaves_a_tombstone_and_no_fault() {
     let archive = Archive::of(&["a.wav", "2026/b.wav", "c.wav"]);
-    let mut chain = archive.chain();
-    chain.bury("2026/b.wav", "retention", "2026-08-01T00:00:00Z", "older than 30 days").unwrap();
+    archive.chain().bury("2026/b.wav", "retention", "2026-08-01T00:00:00Z", "older than 30 days").unwrap();
     archive.record("d.wav");
     archive.seal("d.wav").unwrap();
-    let mut chain = archive.chain();
-    chain.bury("a.wav", "anna", "2026-08-02T00:00:00Z", "asked for").unwrap();
+    archive.chain().bury("a.wav", "anna", "2026-08-02T00:00:00Z", "asked for").unwrap();
     let found = archive.verify();
     assert_eq!((found.faults, found.sealed, found.deleted), (vec![], 2, 2));
     for gone in ["2026/b.wav", "2026/b.gaps.jsonl", "2026/b.wav.json", "a.wav"] {
@@ -199,7 +197,7 @@ fn whoever_may_delete_leaves_a_tombstone_and_no_fault() {
     assert!(archive.faults()[0].contains("the head is entry 6"), "{:?}", archive.faults());
     std::fs::write(archive.path(".audyn/tombstones.jsonl"), text.replace("retention", "nobody")).unwrap();
     assert!(archive.faults()[0].contains("entry 5 of the chain (d.wav) does not follow"));
-    let error = chain.bury("none.wav", "anna", "", "").unwrap_err();
+    let error = archive.chain().bury("none.wav", "anna", "", "").unwrap_err();
     assert!(
         matches!(error, MediaError::Chain { source, .. } if source.kind() == std::io::ErrorKind::NotFound)
     );
@@ -342,6 +340,19 @@ fn an_end_that_is_asked_for_leaves_the_file_to_be_sealed_later() {
     assert_eq!(archive.verify().unsealed, ["a.wav"]);
     archive.seal("a.wav").unwrap();
     assert_eq!(archive.faults(), [""; 0]);
+}
+
+#[test]
+fn a_chain_has_one_writer() {
+    let archive = Archive::of(&["a.wav"]);
+    let chain = archive.chain();
+    let MediaError::Chain { source, .. } = Chain::open(archive.root()).unwrap_err() else {
+        panic!("another error")
+    };
+    assert_eq!(source.kind(), std::io::ErrorKind::ResourceBusy);
+    assert_eq!(archive.faults(), [""; 0], "readers may look");
+    drop(chain);
+    archive.chain();
 }
 
 #[test]
