@@ -60,11 +60,11 @@ def ledger(wav):
 
 
 def write_state(state, archive, flows):
-    """The engine's configuration: a source and a recorder for each flow {id, group, port}, named after it; `source` of a flow
-    holds what else its source says."""
+    """The engine's configuration: a source and a recorder for each flow {id, group, port}, named after it; `source` and `recorder` of a
+    flow hold what else these say."""
     sources = [{"id": flow["id"], "name": flow["id"], "address": flow["group"], "port": flow["port"], "interface": "lo",
                 **flow.get("source", {})} for flow in flows]
-    recorders = [{"id": flow["id"], "name": flow["id"], "source_id": flow["id"]} for flow in flows]
+    recorders = [{"id": flow["id"], "name": flow["id"], "source_id": flow["id"], **flow.get("recorder", {})} for flow in flows]
     documents = {"global": {"archive_root": str(archive), "active_recorders": max(6, len(flows))}, "sources": sources,
                  "recorders": recorders}
     for name, document in documents.items():
@@ -79,8 +79,13 @@ class Engine:
         self.state.mkdir()
         self.archive.mkdir()
         write_state(self.state, self.archive, flows)
-        self.process = procs.spawn("engine", [binary("audyn-engine"), "--state", self.state, "--socket", self.socket,
-                                              "--archive-root", self.archive])
+        self.procs = procs
+        self.start()
+
+    def start(self):
+        """Starts it, once more after it has ended."""
+        self.process = self.procs.spawn("engine", [binary("audyn-engine"), "--state", self.state, "--socket", self.socket,
+                                                   "--archive-root", self.archive])
         wait_until(self.status, "the engine to answer", alive=[self.process])
 
     def status(self):

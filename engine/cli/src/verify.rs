@@ -70,7 +70,7 @@ pub(crate) fn run(args: &VerifyArgs, json: bool) -> Result<(), VerifyError> {
     for path in &args.directories {
         let directory = |source| VerifyError::Directory { path: path.clone(), source };
         let before = chains.len();
-        find(Beneath::root(path).map_err(directory)?, 0, &mut chains).map_err(directory)?;
+        find(&Beneath::root(path).map_err(directory)?, 0, &mut chains).map_err(directory)?;
         if chains.len() == before {
             return Err(VerifyError::NoChain(path.clone()));
         }
@@ -106,7 +106,7 @@ pub(crate) fn run(args: &VerifyArgs, json: bool) -> Result<(), VerifyError> {
 }
 
 /// The directories with a chain at or below this one.
-fn find(directory: Beneath, depth: usize, chains: &mut Vec<Beneath>) -> std::io::Result<()> {
+fn find(directory: &Beneath, depth: usize, chains: &mut Vec<Beneath>) -> std::io::Result<()> {
     if directory.kind_of(HOUSE.as_ref())? == Some(FileType::Directory) {
         chains.push(directory.try_clone()?);
     }
@@ -115,7 +115,7 @@ fn find(directory: Beneath, depth: usize, chains: &mut Vec<Beneath>) -> std::io:
     }
     for (name, kind) in directory.entries()? {
         if kind == FileType::Directory && !name.as_encoded_bytes().starts_with(b".") {
-            find(directory.try_clone()?.open(Path::new(&name))?, depth + 1, chains)?;
+            find(&directory.try_clone()?.open(Path::new(&name))?, depth + 1, chains)?;
         }
     }
     Ok(())
