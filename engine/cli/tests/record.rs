@@ -11,7 +11,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use audyn_core::sender::{Config, Format, Impairments, Index, Sender};
-use audyn_media::WavReader;
+use audyn_media::{PcmDepth, WavReader};
 use audyn_units::{ChannelCount, Encoding, PayloadType, RtpTime, SampleRate, SeqNo, Ssrc};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -130,6 +130,23 @@ fn nobody_reads_the_levels_and_the_recording_is_whole() {
     let mut child = record(stream.port, &file, &["-vv", "--duration", "500ms"], stdout, stderr);
     assert!(child.ended(&mut stream).success());
     assert_eq!(frames(&file), LIMIT);
+}
+
+#[test]
+fn floats_are_written_where_32_bits_are_asked_for_and_the_file_tells_who_wrote_it() {
+    let scratch = tempfile::tempdir().unwrap();
+    let file = scratch.path().join("floats.wav");
+    let mut stream = Stream::new();
+    let more = ["--duration", "500ms", "--bits", "32"];
+    let mut child = record(stream.port, &file, &more, Stdio::null(), Stdio::null());
+    assert!(child.ended(&mut stream).success());
+    let mut reader = WavReader::open(&file).unwrap();
+    assert_eq!((reader.info().spec.depth, frames(&file)), (PcmDepth::Float32, LIMIT));
+    let facts = reader.facts().unwrap().unwrap();
+    assert_eq!(facts.originator, concat!("Audyn ", env!("CARGO_PKG_VERSION")));
+    let ledger = std::fs::read_to_string(file.with_extension("gaps.jsonl")).unwrap();
+    let header: serde_json::Value = serde_json::from_str(ledger.lines().next().unwrap()).unwrap();
+    assert_eq!((Some(facts.first.0), &header["bits"]), (header["first_position"].as_u64(), &32.into()));
 }
 
 #[test]

@@ -297,6 +297,20 @@ fn what_cannot_be_meant_is_one_sentence_and_exit_code_2() {
 }
 
 #[test]
+fn a_file_of_floats_is_refused_since_no_encoding_would_keep_it() {
+    let scratch = tempfile::tempdir().unwrap();
+    let path = scratch.path().join("floats.wav");
+    let spec =
+        WavSpec { rate: SampleRate::HZ_48000, channels: ChannelCount::STEREO, depth: PcmDepth::Float32 };
+    let mut writer = WavWriter::create(&path, spec, &Facts::default()).unwrap();
+    writer.append(&[1; 96]).unwrap();
+    writer.close().unwrap();
+    let (code, said) = refused(&["send", "-m", "239.1.2.3", "--file", path.to_str().unwrap()]);
+    assert_eq!(code, 2, "{said}");
+    assert!(said.contains("32-bit floats, of which L24 would cut bits off"), "{said}");
+}
+
+#[test]
 fn what_fails_on_the_machine_is_one_sentence_and_exit_code_1() {
     let scratch = tempfile::tempdir().unwrap();
     let rubbish = scratch.path().join("rubbish.wav");

@@ -35,6 +35,8 @@
 //! # Rejected designs
 //! *Rewriting the size fields one by one*: a kill between two leaves a header that contradicts itself.
 //! *Temporary name and rename*: a recording would be invisible until closed, and rename overwrites.
+//! *A longer header for many channels*: its sizes would lie in two pages, and a kill between them leave a contradiction.
+//! *What a file tells behind its samples*: it would be lost with a kill, and have to be moved with each flush.
 //! *WAVE_FORMAT_EXTENSIBLE*: see [`header`].
 
 mod bext;
