@@ -1,10 +1,10 @@
 //! From a worker to the disk writer: one recording's samples and what is to be done with them.
 //!
-//! Owns: the two rings of a recording, the cut of its segments, and what happens when the disk is too slow: frames that
-//! find no room become silence of the same length, whose cause says so. Never: waits.
+//! Owns: the two rings of a recording, the cut of its segments, what is left out at its begin since the engine before has it, and what
+//! happens when the disk is too slow: frames that find no room become silence of the same length, whose cause says so. Never: waits.
 //!
 //! ```text
-//!            first audio                     the cut's frame, or the flow is placed anew
+//!         first kept frame                   the cut's frame, or the flow is placed anew
 //!  [waiting] ───────────► [segment is open] ────────────────────────────────────────► [next segment is open] …
 //!                           │        ▲ a quarter of the ring is free again
 //!                  no room  └► [stalled: silence in place of audio]
@@ -15,7 +15,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::{Acquire, Release};
 
 use audyn_core::archive::ArchivePolicy;
-use audyn_core::flow::{FlowEvent, GapCause, Placed};
+use audyn_core::flow::{FlowEvent, GapCause, Placed, Placement};
 use audyn_core::segment::{Cut, TimeAnchor};
 use audyn_units::{FrameCount, FrameIndex, Nanos, SampleRate, Timestamp, Utc};
 use jiff::tz::TimeZone;
@@ -36,6 +36,10 @@ const RESERVE: usize = 64;
 /// second is less.
 const STEP: Nanos = Nanos::from_millis(1_500);
 
+/// A recording that is to go on at some frame does so if the flow begins no more than this before it. Legs are less apart (ST 2022-7: 450 ms
+/// at most); what lies further back is another time, by a clock that was set back, and is recorded.
+pub(crate) const NEAR: Nanos = Nanos::from_secs(1);
+
 /// Called when a recording's last file is closed.
 pub(crate) type Done = Box<dyn FnOnce() + Send>;
 
@@ -55,6 +59,8 @@ pub(crate) enum DiskCommand {
     Joint(GapCause),
     /// Enter an event.
     Event(FlowEvent),
+    /// Close what is open, since the engine ends: all before this frame is recorded.
+    Leaves(FrameIndex),
     /// Close what is open; the recording has ended.
     Close(Option<Done>),
 }
@@ -96,6 +102,8 @@ pub(crate) struct Feed {
     pending_silence: Option<(FrameCount, GapCause)>,
     /// The disk is too slow: audio becomes silence until there is room again.
     stalled: bool,
+    /// Frames before this one are left out: the engine before has recorded them.
+    floor: Option<FrameIndex>,
     /// Frames still to be recorded, if there is a limit.
     left: Option<FrameCount>,
     done: Option<Done>,
@@ -139,6 +147,7 @@ pub(crate) fn connect(
         pending: FrameCount::ZERO,
         pending_silence: None,
         stalled: false,
+        floor: None,
         left: limit,
         done: None,
         ending: Arc::clone(&ending),
@@ -163,7 +172,8 @@ impl Feed {
 
     /// Takes audio: interleaved, left-justified, whole frames.
     pub(crate) fn audio(&mut self, at: FrameIndex, samples: &[i32], anchor: &TimeAnchor) {
-        let (mut at, mut samples) = (at, samples);
+        let out = self.left_out(at, FrameCount((samples.len() / self.width) as u64), anchor);
+        let (mut at, mut samples) = (at + out, &samples[out.0 as usize * self.width..]);
         while !samples.is_empty() {
             let frames = FrameCount((samples.len() / self.width) as u64);
             let Some(part) = self.admit(at, frames, anchor) else { return };
@@ -189,7 +199,8 @@ impl Feed {
         cause: GapCause,
         anchor: &TimeAnchor,
     ) {
-        let (mut at, mut left) = (at, frames);
+        let out = self.left_out(at, frames, anchor);
+        let (mut at, mut left) = (at + out, frames.saturating_sub(out));
         while left > FrameCount::ZERO {
             let Some(part) = self.admit(at, left, anchor) else { return };
             self.add_silence(part, cause);
@@ -208,7 +219,9 @@ impl Feed {
 
     /// Takes note that what follows stands elsewhere: the file that is open ends.
     pub(crate) fn placed(&mut self, placed: &Placed) {
-        self.placed = Some(*placed);
+        if self.placed.replace(*placed).is_some() {
+            self.floor = None;
+        }
         if self.open && !self.has_ended() {
             self.tell_pending();
             self.tell_silence();
@@ -245,6 +258,25 @@ impl Feed {
         }
     }
 
+    /// Leaves out what lies before `floor`, if the flow is placed by its media clock and begins [`NEAR`] it.
+    pub(crate) fn begin_at(&mut self, floor: FrameIndex) {
+        self.floor = Some(floor);
+    }
+
+    /// The engine ends: what follows `position` is the next one's. Says so of a recording that runs and can be found again by its media
+    /// clock. Nothing may follow.
+    pub(crate) fn leave(&mut self, position: FrameIndex) {
+        let position = match self.floor {
+            // It has not come so far yet, and has no file.
+            Some(floor) => floor,
+            None if self.open && self.is_exact() => position,
+            None => return,
+        };
+        if !self.has_ended() {
+            self.tell(DiskCommand::Leaves(position));
+        }
+    }
+
     /// Ends a turn of the worker: tells of what was taken, and follows the clock.
     pub(crate) fn turn(&mut self, head: FrameIndex, anchor: Option<&TimeAnchor>) {
         self.tell_pending();
@@ -269,6 +301,24 @@ impl Feed {
             // No boundary could be told before: the archive clock was not known.
             None => self.cut = self.next_cut(head, anchor.utc_of(head), anchor),
         }
+    }
+
+    fn is_exact(&self) -> bool {
+        self.placed.is_some_and(|placed| placed.placement == Placement::MediaClock)
+    }
+
+    /// How many of `frames` from `at` lie before the floor. Where it is reached, or lies elsewhere, there is none from here on.
+    fn left_out(&mut self, at: FrameIndex, frames: FrameCount, anchor: &TimeAnchor) -> FrameCount {
+        let Some(floor) = self.floor else { return FrameCount::ZERO };
+        let ahead = floor.since(at);
+        if ahead == FrameCount::ZERO || ahead > anchor.rate.frames_in(NEAR) || !self.is_exact() {
+            self.floor = None;
+            return FrameCount::ZERO;
+        }
+        if ahead < frames {
+            self.floor = None;
+        }
+        ahead.min(frames)
     }
 
     /// How many of `frames` from `at` go into the segment that is open, after opening one if it is time to.
@@ -389,6 +439,8 @@ impl Feed {
 
 #[cfg(test)]
 mod tests {
+    use audyn_core::flow::Why;
+
     use super::*;
 
     const RATE: SampleRate = SampleRate::HZ_48000;
@@ -421,6 +473,7 @@ mod tests {
                 DiskCommand::Silence(n, cause) => format!("silence {} {cause:?}", n.0),
                 DiskCommand::Joint(cause) => format!("joint {cause:?}"),
                 DiskCommand::Event(event) => format!("event {event:?}"),
+                DiskCommand::Leaves(position) => format!("leaves {}", position.0),
                 DiskCommand::Close(_) => "close".to_owned(),
             });
         }
@@ -514,10 +567,10 @@ mod tests {
         Placed {
             position: FrameIndex(position),
             moved,
-            placement: audyn_core::flow::Placement::Arrival,
+            placement: Placement::Arrival,
             quality: audyn_units::ClockQuality::Ntp,
             tai_offset: anchor.tai_offset,
-            why: audyn_core::flow::Why::ClockStepped(Nanos::from_secs(1)),
+            why: Why::ClockStepped(Nanos::from_secs(1)),
             anchor,
         }
     }
@@ -586,5 +639,90 @@ mod tests {
             told.extend(drain(&mut end).into_iter().filter(|line| !line.starts_with("audio")));
         }
         assert_eq!(told, ["open 0 1767225597000", "open 192000 1767225600000"], "four seconds, not three");
+    }
+
+    /// A flow that begins at `first`, by its media clock or not, and gives four packets of 48 frames, the third of them lost.
+    fn begins(feed: &mut Feed, first: u64, placement: Placement) {
+        let anchor = TimeAnchor { exact: true, ..anchor() };
+        feed.placed(&Placed { placement, why: Why::First, ..placed(first, 0, anchor) });
+        feed.audio(FrameIndex(first), &[1; 96], &anchor);
+        feed.silence(FrameIndex(first + 96), FrameCount(48), GapCause::Loss, &anchor);
+        feed.audio(FrameIndex(first + 144), &[1; 48], &anchor);
+        feed.turn(FrameIndex(first + 192), Some(&anchor));
+    }
+
+    #[test]
+    fn what_the_engine_before_has_is_left_out_to_the_frame_and_the_file_begins_behind_it() {
+        let first = 10 * 48_000u64;
+        let millis = |frame: u64| 1_767_225_597_000 + frame as i64 / 48;
+        let all = ["audio 96", "silence 48 Loss", "audio 48"];
+        for (ahead, begins_at, told) in [
+            (0, 0, all.as_slice()),
+            (1, 1, &["audio 95", "silence 48 Loss", "audio 48"]),
+            (96, 96, &["silence 48 Loss", "audio 48"]),
+            (100, 100, &["silence 44 Loss", "audio 48"]),
+            (144, 144, &["audio 48"]),
+            (191, 191, &["audio 1"]),
+            // Behind the place where the other engine ended, or more than a second before it: it is another time.
+            (-1, 0, &all),
+            (48_001, 0, &all),
+            (i64::MAX, 0, &all),
+        ] {
+            let (mut feed, mut end) = connect(RATE, 1, None, None);
+            feed.begin_at(FrameIndex(first.saturating_add_signed(ahead)));
+            begins(&mut feed, first, Placement::MediaClock);
+            feed.leave(FrameIndex(first + 144));
+            let at = first + begins_at;
+            let mut expected = vec![format!("open {at} {}", millis(at))];
+            expected.extend(told.iter().map(|&line| line.to_owned()));
+            expected.push(format!("leaves {}", first + 144));
+            assert_eq!(drain(&mut end), expected, "{ahead}");
+        }
+    }
+
+    #[test]
+    fn a_place_that_is_not_reached_stands_for_the_next_engine() {
+        let (mut feed, mut end) = connect(RATE, 1, None, None);
+        feed.begin_at(FrameIndex(48_192));
+        begins(&mut feed, 192, Placement::MediaClock);
+        feed.leave(FrameIndex(384));
+        assert_eq!(drain(&mut end), ["leaves 48192"]);
+        // A flow from which nothing has come yet.
+        let (mut feed, mut end) = connect(RATE, 1, None, None);
+        feed.begin_at(FrameIndex(7));
+        feed.leave(FrameIndex(0));
+        assert_eq!(drain(&mut end), ["leaves 7"]);
+    }
+
+    #[test]
+    fn nothing_is_left_out_of_a_flow_that_no_media_clock_places_nor_noted_of_it() {
+        let (mut feed, mut end) = connect(RATE, 1, None, None);
+        feed.begin_at(FrameIndex(48));
+        begins(&mut feed, 0, Placement::Arrival);
+        feed.leave(FrameIndex(192));
+        assert_eq!(drain(&mut end), ["open 0 1767225597000", "audio 96", "silence 48 Loss", "audio 48"]);
+    }
+
+    #[test]
+    fn a_flow_that_is_placed_anew_is_recorded_from_there() {
+        let (mut feed, mut end) = connect(RATE, 1, None, None);
+        feed.begin_at(FrameIndex(1_000));
+        begins(&mut feed, 0, Placement::MediaClock);
+        begins(&mut feed, 600, Placement::MediaClock);
+        assert_eq!(drain(&mut end)[..2], ["open 600 1767225597012", "audio 96"]);
+    }
+
+    #[test]
+    fn a_recording_that_a_person_ended_or_that_has_no_file_is_not_noted() {
+        let (mut feed, mut end) = connect(RATE, 1, None, None);
+        begins(&mut feed, 0, Placement::MediaClock);
+        feed.end(None);
+        feed.leave(FrameIndex(192));
+        feed.turn(FrameIndex(192), None);
+        assert_eq!(drain(&mut end).last().unwrap(), "close");
+        let (mut feed, mut end) = connect(RATE, 1, None, None);
+        feed.placed(&placed(0, 0, anchor()));
+        feed.leave(FrameIndex(0));
+        assert!(drain(&mut end).is_empty());
     }
 }

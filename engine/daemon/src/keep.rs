@@ -11,10 +11,16 @@
 //!    thread only when all recordings that begin with the engine have begun ([`crate::Engine::release`]).
 //! 4. What no flow has claimed by then is closed, and the manager told to forget it, as for each flow that ends.
 //!
+//! # Where the next file begins
+//! Of two legs, the later one's copies of the last recorded packets may come after the capture thread has ended, and wait for the next
+//! engine. Of a flow that is placed by its media clock it knows by the note of the one before (`resume`) that they are recorded, and
+//! leaves them out.
+//!
 //! # What it does not do
-//! Of two legs, the later one's copies of the last recorded packets may come after the capture thread has ended. The next engine does not
-//! know that they are recorded and begins with them: its file repeats as many frames as that leg lags. Nothing is missing, and both
-//! ledgers tell the true positions.
+//! - A flow that is placed by its arrival has no positions that another engine could know: its file repeats as many frames as the later leg
+//!   lags. So does any flow's after a crash. Nothing is missing.
+//! - A packet that the earlier leg lost just before the end stands in the later one's copies only. Then the next file begins with it, and
+//!   repeats what the first file has behind the hole; the positions tell which frames are the same.
 //!
 //! # Rejected
 //! - *Storing at the end only*: a crash would leave nothing.

@@ -35,6 +35,7 @@ mod outbox;
 mod policy;
 mod printer;
 mod recording;
+mod resume;
 mod segment;
 mod selftest;
 pub mod server;

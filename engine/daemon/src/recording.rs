@@ -16,13 +16,14 @@ use std::sync::mpsc::SyncSender;
 use std::sync::{MutexGuard, PoisonError};
 
 use audyn_media::{MediaError, PcmDepth, WavSpec};
-use audyn_units::{FrameCount, Mono, Nanos, Timestamp};
+use audyn_units::{FrameCount, FrameIndex, Mono, Nanos, Timestamp};
 
 use crate::disk::NEVER;
 use crate::facts::{About, rfc3339};
 use crate::feed::{DiskCommand, Done, FeedEnd, Opening};
 use crate::ledger::{self, Ledger, LedgerHeader};
 use crate::naming::Naming;
+use crate::resume::Leaving;
 use crate::segment::{Account, Segment};
 use crate::shared::{Notice, RecordingStatus, SharedRecording};
 use crate::unfinished::OpenFile;
@@ -41,6 +42,10 @@ pub(crate) struct Recording {
     closed: Account,
     /// A file is wanted that begins with this frame at this instant.
     wants_file: Option<Opening>,
+    /// What the last file began with.
+    began: Option<Opening>,
+    /// Whom to tell where it stands when the engine ends.
+    leaving: Option<Leaving>,
     /// No file has been made yet.
     first: bool,
     /// Frames that found no file before the recording ended.
@@ -76,6 +81,8 @@ impl Recording {
             segment: None,
             closed: Account::default(),
             wants_file: None,
+            began: None,
+            leaving: None,
             first: true,
             unwritten: FrameCount::ZERO,
             last_try: NEVER,
@@ -86,6 +93,11 @@ impl Recording {
             finished: false,
             shared,
         }
+    }
+
+    /// Has it noted where it stands when the engine ends.
+    pub(crate) fn noted_by(self, leaving: Leaving) -> Self {
+        Self { leaving: Some(leaving), ..self }
     }
 
     /// Whether it has ended and nothing of it is left to do.
@@ -203,7 +215,24 @@ impl Recording {
                     segment.event(event);
                 }
             }
+            DiskCommand::Leaves(position) => self.leave(position, notices),
             DiskCommand::Close(done) => self.end(done, notices),
+        }
+    }
+
+    /// The engine ends: tells how far the recording has come, if it has come there well. `position` may lie before the file's end.
+    fn leave(&mut self, position: FrameIndex, notices: &SyncSender<Notice>) {
+        let before = self.closed.written + self.closed.filled;
+        let open = self.segment.is_some();
+        self.close_segment(notices);
+        let whole = self.unwritten == FrameCount::ZERO && self.status().error.is_none();
+        let (Some(leaving), true) = (&self.leaving, whole) else { return };
+        let held = (self.closed.written + self.closed.filled).saturating_sub(before);
+        match self.began {
+            Some(began) if open => leaving.at(position.min(began.position + held)),
+            Some(_) => {}
+            // What it was to leave out has not all come yet.
+            None => leaving.at(position),
         }
     }
 
@@ -243,6 +272,7 @@ impl Recording {
                 self.segment = Some(segment);
                 self.unlisted = true;
                 self.wants_file = None;
+                self.began = Some(opening);
                 self.first = false;
                 self.last_flush = now;
                 {
@@ -377,7 +407,7 @@ pub(crate) fn make_safe(path: &Path) -> std::io::Result<()> {
 mod tests {
     use audyn_core::flow::{FlowEvent, GapCause, Placed, Placement, Why};
     use audyn_core::segment::TimeAnchor;
-    use audyn_units::{ChannelCount, ClockQuality, FrameIndex, SampleRate};
+    use audyn_units::{ChannelCount, ClockQuality, SampleRate};
 
     use super::*;
     use crate::feed;

@@ -355,6 +355,7 @@ impl Comparison {
                 | DiskCommand::Ending(_)
                 | DiskCommand::Joint(_)
                 | DiskCommand::Event(_)
+                | DiskCommand::Leaves(_)
                 | DiskCommand::Close(_) => {}
             }
         }

@@ -257,6 +257,8 @@ impl FlowWorker {
             self.ports.give_back(leg, filled);
         }
         receiver.on_time(captured, &mut sink);
+        // What a hole holds up may still come, by the other leg, to the next engine.
+        let whole = receiver.position();
         if last {
             receiver.flush(&mut sink);
         }
@@ -269,6 +271,9 @@ impl FlowWorker {
         }
         for tap in &mut self.taps {
             tap.turn(now, receiving, head, Some(&anchor), drift);
+            if let Some(feed) = tap.feed.as_mut().filter(|_| last) {
+                feed.leave(whole);
+            }
         }
         for feed in &mut self.ending {
             feed.turn(head, None);

@@ -30,6 +30,7 @@ use crate::keeper::Keeper;
 use crate::naming::Naming;
 use crate::network::Network;
 use crate::recording::{Recording, RecordingPlan, make_safe};
+use crate::resume::{Resume, Timeline};
 use crate::selftest::Testing;
 use crate::shared::{CaptureShared, ClockShared, Notice, RecordingStatus};
 use crate::tap::Tap;
@@ -52,6 +53,8 @@ pub struct Engine {
     pub(crate) capture: Capture,
     workers: Vec<Worker>,
     disk: Disk,
+    /// Notes where the files end.
+    resume: Resume,
     pub(crate) keeper: Keeper,
     pub(crate) volume: Volume,
     open_files: OpenFiles,
@@ -115,11 +118,13 @@ impl Engine {
         let safe = options.sync_every_second.then(|| Box::new(make_safe) as MakeSafe);
         let chains = Chains::below(options.archive_root.clone());
         let disk = Disk::start(sender, safe, options.state.clone(), chains.clone())?;
+        let resume = Resume::take(options.state.clone());
         let volume = Volume::watch(options.archive_root.clone())?;
         Ok(Self {
             capture,
             workers: workers?,
             disk,
+            resume,
             keeper,
             volume,
             open_files: OpenFiles::default(),
@@ -435,7 +440,17 @@ impl Engine {
                 Some(Cutting { policy: policy.clone(), zone: zone.clone() })
             }
         };
-        let (feed, end) = feed::connect(source.rate, map.output().get(), cutting, entry.limit);
+        let (mut feed, end) = feed::connect(source.rate, map.output().get(), cutting, entry.limit);
+        let timeline = Timeline::new(&entry.spec, &source);
+        // Only what begins with the engine goes on where the one before ended.
+        if let Some(floor) = self.held.as_ref().and_then(|_| self.resume.end_of(&timeline)) {
+            tracing::info!(
+                recorder = entry.spec.id,
+                position = floor.0,
+                "the engine before has recorded up to here"
+            );
+            feed.begin_at(floor);
+        }
         let plan = RecordingPlan {
             about: About {
                 recorder: entry.spec.id.clone(),
@@ -446,7 +461,8 @@ impl Engine {
             spec: WavSpec { rate: source.rate, channels: map.output(), depth },
             source_depth,
         };
-        self.disk.add(Recording::new(plan, end, Arc::clone(&entry.recording)));
+        let recording = Recording::new(plan, end, Arc::clone(&entry.recording));
+        self.disk.add(recording.noted_by(self.resume.leaving(timeline)));
         let recorder = entry.spec.id.clone();
         self.order(flow, Order::Record { flow, recorder, feed: Box::new(feed) });
         self.recorders[at].feeding = true;

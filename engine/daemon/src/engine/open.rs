@@ -36,6 +36,7 @@ impl Engine {
     /// Reads the flows from here on, and closes the kept sockets that none of them has claimed.
     pub fn release(&mut self) {
         self.kept.drop_rest();
+        self.resume.forget();
         let Some(Held { orders, ports }) = self.held.take() else { return };
         let mut together: Vec<Vec<Order>> = self.workers.iter().map(|_| Vec::new()).collect();
         for (worker, order) in orders {

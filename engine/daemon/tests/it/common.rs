@@ -76,6 +76,11 @@ pub(crate) struct Stream {
 
 impl Stream {
     pub(crate) fn new(stream: u32, to: SocketAddr) -> Self {
+        Self::from(stream, to, RtpTime(u32::MAX - 1_000))
+    }
+
+    /// One whose timestamps begin here.
+    pub(crate) fn from(stream: u32, to: SocketAddr, first_timestamp: RtpTime) -> Self {
         let format = Format {
             encoding: Encoding::L24,
             rate: SampleRate::HZ_48000,
@@ -87,7 +92,7 @@ impl Stream {
             payload_type: PayloadType::DYNAMIC,
             ssrc: Ssrc(0x1000 + stream),
             first_sequence: SeqNo(65_500),
-            first_timestamp: RtpTime(u32::MAX - 1_000),
+            first_timestamp,
             packets: None,
             seed: 1,
             impairments: Impairments::default(),

@@ -4,6 +4,7 @@
 mod common;
 mod engine;
 mod legs;
+mod resume;
 mod rights;
 mod selftest;
 mod socket;
