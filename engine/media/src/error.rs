@@ -102,6 +102,28 @@ pub enum MediaError {
         /// What was found.
         reason: String,
     },
+    /// The file is no Opus file that this can read.
+    #[error("{what} cannot be read as Opus: {reason}")]
+    NotOpus {
+        /// The file's name, or what else was read.
+        what: String,
+        /// What was found.
+        reason: String,
+    },
+    /// What a file is to hold cannot be encoded. Nothing was made.
+    #[error("{reason}")]
+    Spec {
+        /// What is out of range, and the range.
+        reason: String,
+    },
+    /// The encoder failed, which it never should. What was written so far is valid; begin a new file.
+    #[error("cannot encode {}: {reason}; what was written so far is valid: go on in a new file", path.display())]
+    Codec {
+        /// The file.
+        path: PathBuf,
+        /// What the library said.
+        reason: String,
+    },
     /// A chain, or a file that belongs into it, could not be read or written. Audio is never touched by it.
     #[error("cannot keep the record of {}: {source}; the recording itself is as it was, check the disk", path.display())]
     Chain {

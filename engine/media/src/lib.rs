@@ -13,6 +13,7 @@ mod error;
 mod facts;
 mod file;
 pub mod ledger;
+pub mod opus;
 mod spec;
 mod tail;
 pub mod wav;
