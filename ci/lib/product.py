@@ -49,7 +49,7 @@ def ledger(wav):
     A gap that was still open has another line for the same position behind it, which holds; events (a new SSRC, say)
     and the closing line are no gaps.
     """
-    path = Path(wav).with_suffix(".gaps.jsonl")
+    path = Path(wav).with_suffix(".wav.gaps.jsonl")
     if not path.exists():
         die(f"{path} does not exist")
     header, *lines = [json.loads(line) for line in path.read_text().splitlines() if line]

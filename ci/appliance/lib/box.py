@@ -256,9 +256,9 @@ class Box(Vm):
         if status != 200:
             raise Failed(f"GET /api/assets/download/{path}: {status}: {body[:300]!r}")
         target.write_bytes(body)
-        ledger = path.removesuffix(".wav") + ".gaps.jsonl"
+        ledger = path + ".gaps.jsonl"
         text = self.sh(f"base64 '{RECORDINGS}/{ledger}'").text
-        target.with_suffix(".gaps.jsonl").write_bytes(base64.b64decode(text))
+        target.with_suffix(".wav.gaps.jsonl").write_bytes(base64.b64decode(text))
         return target
 
 
@@ -315,7 +315,7 @@ class Recording:
 
     def ledger(self):
         """[(first frame in the file, frames)]; a last line that was cut short by a crash does not count."""
-        path = self.path.with_suffix(".gaps.jsonl")
+        path = self.path.with_suffix(".wav.gaps.jsonl")
         if not path.exists():
             self.problems.append("has no ledger")
             return []

@@ -282,4 +282,4 @@ def recordings_of(box, flow):
 
 
 def lines_of(recording):
-    return [json.loads(line) for line in recording.path.with_suffix(".gaps.jsonl").read_text().splitlines()]
+    return [json.loads(line) for line in recording.path.with_suffix(".wav.gaps.jsonl").read_text().splitlines()]

@@ -188,7 +188,7 @@ fn a_wish_to_end_that_is_said_twice_closes_the_file_all_the_same() {
         kill(Pid::from_raw(child.0.id() as i32), signal).unwrap();
     }
     assert!(child.ended(&mut stream).success());
-    let ledger = std::fs::read_to_string(file.with_extension("gaps.jsonl")).unwrap();
+    let ledger = std::fs::read_to_string(file.with_extension("wav.gaps.jsonl")).unwrap();
     assert!(ledger.lines().last().unwrap().contains(r#""closed":true"#), "{ledger}");
 }
 

@@ -131,7 +131,7 @@ mod tests {
         let outside = dir.path().join("outside");
         std::fs::create_dir_all(root.join("a")).unwrap();
         std::fs::create_dir_all(&outside).unwrap();
-        for name in ["a/one.wav", "a/one.gaps.jsonl", "a/open.wav", "a/notes.txt"] {
+        for name in ["a/one.wav", "a/one.wav.gaps.jsonl", "a/open.wav", "a/notes.txt"] {
             std::fs::write(root.join(name), "x").unwrap();
         }
         std::fs::write(outside.join("secret.wav"), "x").unwrap();
@@ -157,7 +157,7 @@ mod tests {
             "a",
             "a/open.wav",
             "a/none.wav",
-            "a/one.gaps.jsonl",
+            "a/one.wav.gaps.jsonl",
             "a/\0.wav",
         ] {
             assert!(ask(bad).is_some(), "{bad:?}");
@@ -165,7 +165,7 @@ mod tests {
         assert!(ask("inside/one.wav").unwrap().detail.contains("is a link"));
         assert!(outside.join("secret.wav").exists() && open.exists() && root.join("a/notes.txt").exists());
         assert_eq!(ask("a/one.wav"), None);
-        assert!(!root.join("a/one.wav").exists() && !root.join("a/one.gaps.jsonl").exists());
+        assert!(!root.join("a/one.wav").exists() && !root.join("a/one.wav.gaps.jsonl").exists());
         let told = std::fs::read_to_string(root.join("a/.audyn/tombstones.jsonl")).unwrap();
         assert!(told.contains("one.wav") && told.contains("anna") && told.lines().count() == 1, "{told}");
     }

@@ -1,4 +1,4 @@
-//! The gap ledger: beside each recording `NAME.wav` lies `NAME.gaps.jsonl`, one JSON object a line.
+//! The gap ledger: beside each recording `NAME.wav` lies `NAME.wav.gaps.jsonl`, one JSON object a line.
 //!
 //! Owns: the lines and their order. The first is the header (`LedgerHeader`), then come gaps, events, and at the end
 //! `{"closed":true,…}`. Positions are frames since the PTP epoch, exact if the header says `"placed_by":"media-clock"`; the frames of

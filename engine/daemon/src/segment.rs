@@ -300,7 +300,7 @@ mod tests {
 
     /// The lines of the ledger as (position in the file, frames, cause), and its last line.
     fn ledger(dir: &Path) -> (Vec<(u64, u64, String)>, serde_json::Value) {
-        let text = std::fs::read_to_string(dir.join("a.gaps.jsonl")).unwrap();
+        let text = std::fs::read_to_string(dir.join("a.wav.gaps.jsonl")).unwrap();
         let lines: Vec<serde_json::Value> =
             text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         let gaps = lines.iter().filter(|line| line.get("cause").is_some() && line.get("open").is_none());
@@ -352,7 +352,7 @@ mod tests {
         segment.audio(&[1 << 8; 100]).unwrap();
         segment.silence(FrameCount(5_000), GapCause::Loss).unwrap();
         segment.flush().unwrap();
-        let text = std::fs::read_to_string(dir.path().join("a.gaps.jsonl")).unwrap();
+        let text = std::fs::read_to_string(dir.path().join("a.wav.gaps.jsonl")).unwrap();
         let facts = audyn_media::ledger::LedgerFacts::read(text.as_bytes(), segment.counted()).unwrap();
         assert!(segment.counted() > FrameCount(100));
         assert_eq!(facts.filled + FrameCount(100), segment.counted(), "{text}");
@@ -397,7 +397,7 @@ mod tests {
         assert!(matches!(result, Err(MediaError::Close { .. })));
         // One block behind the header's, of 3 bytes a frame.
         assert_eq!(account.written, FrameCount(1_365));
-        let text = std::fs::read_to_string(dir.path().join("a.gaps.jsonl")).unwrap();
+        let text = std::fs::read_to_string(dir.path().join("a.wav.gaps.jsonl")).unwrap();
         assert!(text.contains("the last 635 frames"), "{text}");
         assert_eq!(ledger(dir.path()).1["frames_written"].as_u64(), Some(1_365));
     }

@@ -499,7 +499,7 @@ mod tests {
         assert_eq!((sidecar.frames, sidecar.mended, sidecar.entry), (FrameCount(60), true, 1));
 
         // Closed by this one.
-        for name in ["json", "gaps.jsonl"] {
+        for name in ["wav.json", "wav.gaps.jsonl"] {
             let _ = std::fs::remove_file(recorder.join(format!("a.{name}")));
         }
         std::fs::rename(&path, recorder.join("b.wav")).unwrap();

@@ -1,4 +1,4 @@
-//! Reading a gap ledger: what `NAME.gaps.jsonl` says of `NAME.wav`.
+//! Reading a gap ledger: what `NAME.wav.gaps.jsonl` says of `NAME.wav`.
 //!
 //! Owns: what the lines mean to a reader. The engine writes them (`audyn-daemon`, module `ledger`) and says what each is. Must never:
 //! take up more memory than [`MOST_GAPS`] gaps need, however long the ledger.

@@ -194,8 +194,8 @@ fn walk(
 }
 
 impl Folder {
-    /// What it holds: directories first, each kind with the latest name first. Hidden names, ledger sidecars
-    /// (`*.gaps.jsonl`), ext4's `lost+found`, links, devices and names that aren't UTF-8 are left out.
+    /// What it holds: directories first, each kind with the latest name first. Hidden names, what belongs to a recording
+    /// (`NAME.wav.gaps.jsonl`, `NAME.wav.json`), ext4's `lost+found`, links, devices and names that aren't UTF-8 are left out.
     pub fn items(&mut self) -> nix::Result<Vec<Item>> {
         let names: Vec<String> = self
             .0
@@ -256,8 +256,14 @@ fn is_shown(name: &str) -> bool {
     // On a box the archive is a file system of its own, with ext4's own directory in it.
     name != "lost+found"
         && !name.starts_with('.')
-        && !name.ends_with(".gaps.jsonl")
+        && !is_companion(name)
         && !name.chars().any(char::is_control)
+}
+
+/// Whether a name is that of a recording's gap ledger or sidecar.
+fn is_companion(name: &str) -> bool {
+    let file = name.strip_suffix(".gaps.jsonl").or_else(|| name.strip_suffix(".json"));
+    file.is_some_and(|file| [".wav", ".flac", ".opus"].iter().any(|suffix| file.ends_with(suffix)))
 }
 
 /// What the kernel's refusal means to somebody who asked for `path`. A link is treated as nothing at all.
@@ -352,7 +358,7 @@ mod tests {
     #[test]
     fn only_recordings_are_shown_and_only_files_are_opened() {
         let dir = tempfile::tempdir().unwrap();
-        for name in ["b.wav", "a.wav", ".hidden.wav", "a.wav.gaps.jsonl"] {
+        for name in ["b.wav", "a.wav", ".hidden.wav", "a.wav.gaps.jsonl", "a.wav.json", "notes.json"] {
             std::fs::write(dir.path().join(name), name).unwrap();
         }
         for name in ["d", "lost+found"] {
@@ -362,7 +368,7 @@ mod tests {
         let archive = Archive::new(dir.path());
         let items = archive.folder(&path("")).unwrap().items().unwrap();
         let names: Vec<_> = items.iter().map(|item| item.name.as_str()).collect();
-        assert_eq!(names, ["d", "b.wav", "a.wav"]);
+        assert_eq!(names, ["d", "notes.json", "b.wav", "a.wav"]);
         for file in [".hidden.wav", "a.wav.gaps.jsonl"] {
             assert!(archive.file(&path(file)).is_ok(), "{file}");
         }

@@ -136,7 +136,7 @@ fn stopped_recorders_meter_and_a_dropped_engine_closes_its_files() {
     until_written(&mut engine, "busy", 480);
     drop(engine);
     let file = recordings(&dir.path().join("busy")).remove(0);
-    let ledger = std::fs::read_to_string(file.with_extension("gaps.jsonl")).unwrap();
+    let ledger = std::fs::read_to_string(file.with_extension("wav.gaps.jsonl")).unwrap();
     assert!(ledger.lines().last().unwrap().contains(r#""closed":true"#), "{ledger}");
     let got = samples(&file);
     assert!(got == signal(3, 0, got.len() as u64 / 2));
@@ -263,7 +263,7 @@ fn a_loss_is_told_once_and_stands_in_the_ledger() {
     let mut expected = signal(1, 0, 125 * 48);
     expected[20 * 48 * 2..25 * 48 * 2].fill(0);
     assert!(samples(&file) == expected, "nothing after the loss moved");
-    let ledger = std::fs::read_to_string(file.with_extension("gaps.jsonl")).unwrap();
+    let ledger = std::fs::read_to_string(file.with_extension("wav.gaps.jsonl")).unwrap();
     let lines: Vec<serde_json::Value> =
         ledger.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let at = lines[1]["position"].as_u64().unwrap() - lines[0]["first_position"].as_u64().unwrap();
@@ -315,7 +315,7 @@ fn a_recording_that_begins_in_an_outage_has_it_in_its_ledger() {
     let recorder = &engine.snapshot().recorders[0];
     assert_eq!((recorder.frames_written.0, recorder.gaps), (0, 1));
     let file = recordings(&dir.path().join("a")).remove(0);
-    let ledger = std::fs::read_to_string(file.with_extension("gaps.jsonl")).unwrap();
+    let ledger = std::fs::read_to_string(file.with_extension("wav.gaps.jsonl")).unwrap();
     let lines: Vec<serde_json::Value> =
         ledger.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let gap = lines.iter().rfind(|line| line.get("cause").is_some()).unwrap();

@@ -18,7 +18,7 @@ fn media_clock() -> RtpTime {
 
 /// The first line of a recording's ledger.
 fn header(recording: &Path) -> serde_json::Value {
-    let ledger = std::fs::read_to_string(recording.with_extension("gaps.jsonl")).unwrap();
+    let ledger = std::fs::read_to_string(recording.with_extension("wav.gaps.jsonl")).unwrap();
     serde_json::from_str(ledger.lines().next().unwrap()).unwrap()
 }
 
@@ -81,7 +81,7 @@ fn next_begins_at(n: u8, by_hand: bool) -> Option<(u64, u64)> {
         got == signal(1, begins, 70 * 48 - begins),
         "it begins with frame {begins}, and is not what was sent"
     );
-    let ledger = std::fs::read_to_string(second.with_extension("gaps.jsonl")).unwrap();
+    let ledger = std::fs::read_to_string(second.with_extension("wav.gaps.jsonl")).unwrap();
     assert_eq!(ledger.lines().count(), 2, "{ledger}");
     let position = |header: &serde_json::Value| header["first_position"].as_u64().unwrap();
     Some((begins, position(&other) - position(&one)))

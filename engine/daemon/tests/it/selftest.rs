@@ -86,7 +86,7 @@ async fn the_engine_hears_itself_beside_a_recording_that_goes_on() {
     assert_eq!(client.request(Request::Config).await.unwrap(), before);
     client.request(Request::Stop(id("a"))).await.unwrap();
     let recorder = snapshot(&mut client).await.recorders.remove(0);
-    let ledger = engine.dir.path().join("archive").join(&file).with_extension("gaps.jsonl");
+    let ledger = engine.dir.path().join("archive").join(&file).with_extension("wav.gaps.jsonl");
     if silent >= Duration::from_millis(900) {
         // On a machine that gave the stream no time for so long, its silence is an outage, and rightly in the ledger.
         println!("path: the stream itself was silent for {silent:?}; its gaps are not judged");

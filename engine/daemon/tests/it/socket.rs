@@ -378,7 +378,7 @@ async fn each_who_stops_waits_for_the_same_close() {
     let (mut first, mut second) = (engine.client().await, engine.client().await);
     first.request(Request::Start(id("a"))).await.unwrap();
     let file = until_written(&mut first, &mut crate::common::Stream::new(1, to), "a").await;
-    let ledger = engine.dir.path().join("archive").join(&file).with_extension("gaps.jsonl");
+    let ledger = engine.dir.path().join("archive").join(&file).with_extension("wav.gaps.jsonl");
     let closed = || std::fs::read_to_string(&ledger).unwrap().contains(r#""closed":true"#);
     let stop = async |client: &mut Client| {
         client.request(Request::Stop(id("a"))).await.unwrap();

@@ -102,7 +102,7 @@ mod tests {
         let mut wav = WavWriter::create(&path, spec, &crate::Facts::default()).unwrap();
         wav.append(&[256; 48_000]).unwrap();
         wav.close().unwrap();
-        std::fs::write(dir.join("a.gaps.jsonl"), format!("{header}\n{lines}")).unwrap();
+        std::fs::write(dir.join("a.wav.gaps.jsonl"), format!("{header}\n{lines}")).unwrap();
         Beneath::root(dir).unwrap()
     }
 
@@ -155,7 +155,7 @@ mod tests {
     fn without_a_ledger_nothing_is_told() {
         let dir = tempfile::tempdir().unwrap();
         let root = recording(dir.path(), HEADER, "");
-        std::fs::remove_file(dir.path().join("a.gaps.jsonl")).unwrap();
+        std::fs::remove_file(dir.path().join("a.wav.gaps.jsonl")).unwrap();
         let MediaError::Chain { source, .. } = account(&root, Path::new("a.wav")).unwrap_err() else {
             panic!("another error")
         };

@@ -38,7 +38,9 @@ pub fn sidecar_of(file: &OsStr) -> OsString {
 /// The name of a file's gap ledger.
 #[must_use]
 pub fn ledger_of(file: &OsStr) -> OsString {
-    Path::new(file).with_extension("gaps.jsonl").into_os_string()
+    let mut name = file.to_owned();
+    name.push(".gaps.jsonl");
+    name
 }
 
 /// Whether a name is that of an audio file's sidecar.
@@ -223,7 +225,7 @@ fn existing<T>(opened: io::Result<T>) -> io::Result<Option<T>> {
     }
 }
 
-/// Makes a file that was not there: 1. write `NAME.new`; 2. fsync; 3. rename, which fails if the name is taken; 4. fsync the directory.
+/// Makes a file that was not there: 1. write `.NAME.new`; 2. fsync; 3. rename, which fails if the name is taken; 4. fsync the directory.
 pub(super) fn create(directory: &Beneath, name: &OsStr, bytes: &[u8]) -> io::Result<()> {
     let new = write_new(directory, name, bytes)?;
     let renamed = directory.rename_to_free(&new, name);
@@ -242,7 +244,8 @@ fn replace(directory: &Beneath, name: &OsStr, bytes: &[u8]) -> io::Result<()> {
 }
 
 fn write_new(directory: &Beneath, name: &OsStr, bytes: &[u8]) -> io::Result<OsString> {
-    let mut new = name.to_owned();
+    let mut new = OsString::from(".");
+    new.push(name);
     new.push(".new");
     let mut file = directory.file(&new, OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC)?;
     file.write_all(bytes)?;

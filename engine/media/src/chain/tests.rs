@@ -69,7 +69,7 @@ impl Archive {
         let path = self.path(file);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(&path, format!("audio of {file}")).unwrap();
-        std::fs::write(path.with_extension("gaps.jsonl"), "{}\n").unwrap();
+        std::fs::write(path.with_file_name(ledger_of(path.file_name().unwrap())), "{}\n").unwrap();
     }
 
     fn root(&self) -> Beneath {
@@ -138,7 +138,7 @@ fn every_hand_that_was_laid_on_a_recording_is_seen() {
     let files = ["a.wav", "b.wav", "c.wav", "d.wav"];
     let whole = |file: &'static str| {
         move |a: &Archive| {
-            for end in ["wav", "gaps.jsonl", "wav.json"] {
+            for end in ["wav", "wav.gaps.jsonl", "wav.json"] {
                 a.remove(&format!("{file}.{end}"));
             }
         }
@@ -148,8 +148,8 @@ fn every_hand_that_was_laid_on_a_recording_is_seen() {
         (&|a| a.alter("b.wav"), "b.wav was changed since it was closed"),
         (&|a| std::fs::write(a.path("b.wav"), "short").unwrap(), "b.wav has 5 bytes and had 14"),
         (&|a| a.remove("b.wav"), "b.wav is gone"),
-        (&|a| a.remove("b.gaps.jsonl"), "the gap ledger of b.wav"),
-        (&|a| std::fs::write(a.path("b.gaps.jsonl"), "[]\n").unwrap(), "the gap ledger of b.wav"),
+        (&|a| a.remove("b.wav.gaps.jsonl"), "the gap ledger of b.wav"),
+        (&|a| std::fs::write(a.path("b.wav.gaps.jsonl"), "[]\n").unwrap(), "the gap ledger of b.wav"),
         (&|a| a.alter("b.wav.json"), "(c.wav) does not follow"),
         (&|a| std::fs::write(a.path("b.wav.json"), "{}").unwrap(), "b.wav.json was not written by Audyn"),
         (
@@ -186,7 +186,7 @@ fn whoever_may_delete_leaves_a_tombstone_and_no_fault() {
     archive.chain().bury("a.wav", "anna", "2026-08-02T00:00:00Z", "asked for").unwrap();
     let found = archive.verify();
     assert_eq!((found.faults, found.sealed, found.deleted), (vec![], 2, 2));
-    for gone in ["2026/b.wav", "2026/b.gaps.jsonl", "2026/b.wav.json", "a.wav"] {
+    for gone in ["2026/b.wav", "2026/b.wav.gaps.jsonl", "2026/b.wav.json", "a.wav"] {
         assert!(!archive.path(gone).exists(), "{gone}");
     }
     let text = std::fs::read_to_string(archive.path(".audyn/tombstones.jsonl")).unwrap();
@@ -208,7 +208,7 @@ fn what_was_not_sealed_yet_leaves_a_tombstone_too() {
     let archive = Archive::of(&["a.wav"]);
     archive.record("b.wav");
     archive.chain().bury("b.wav", "anna", "", "").unwrap();
-    assert!(!archive.path("b.wav").exists() && !archive.path("b.gaps.jsonl").exists());
+    assert!(!archive.path("b.wav").exists() && !archive.path("b.wav.gaps.jsonl").exists());
     // Its name is free again, and what takes it stays.
     archive.record("b.wav");
     archive.chain();
@@ -263,7 +263,7 @@ fn a_crash_after_any_step_is_caught_up_with() {
             true => std::fs::write(archive.path("b.wav.json"), &sidecar).unwrap(),
             false => archive.remove("b.wav.json"),
         }
-        std::fs::write(archive.path("b.wav.json.new"), "torn").unwrap();
+        std::fs::write(archive.path(".b.wav.json.new"), "torn").unwrap();
         assert_eq!(archive.faults(), [""; 0], "verify sees no fault in it");
         assert_eq!(archive.chain().head().entry, if there { 2 } else { 1 });
         // Another file may come first.
@@ -272,7 +272,7 @@ fn a_crash_after_any_step_is_caught_up_with() {
         archive.seal("b.wav").unwrap();
         assert_eq!(archive.faults(), [""; 0]);
         assert_eq!(archive.chain().head().entry, 3);
-        for file in ["c.wav", "c.gaps.jsonl", "c.wav.json"] {
+        for file in ["c.wav", "c.wav.gaps.jsonl", "c.wav.json"] {
             archive.remove(file);
         }
         std::fs::write(archive.path("b.wav.json"), &sidecar).unwrap();
@@ -297,7 +297,7 @@ fn a_crash_after_any_step_is_caught_up_with() {
             archive.remove("a.wav");
         }
         if step >= 4 {
-            archive.remove("a.gaps.jsonl");
+            archive.remove("a.wav.gaps.jsonl");
         }
         let head = archive.chain().head().entry;
         assert_eq!(archive.faults(), [""; 0], "step {step}");
