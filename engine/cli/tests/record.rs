@@ -144,7 +144,7 @@ fn floats_are_written_where_32_bits_are_asked_for_and_the_file_tells_who_wrote_i
     assert_eq!((reader.info().spec.depth, frames(&file)), (PcmDepth::Float32, LIMIT));
     let facts = reader.facts().unwrap().unwrap();
     assert_eq!(facts.originator, concat!("Audyn ", env!("CARGO_PKG_VERSION")));
-    let ledger = std::fs::read_to_string(file.with_extension("gaps.jsonl")).unwrap();
+    let ledger = std::fs::read_to_string(file.with_extension("wav.gaps.jsonl")).unwrap();
     let header: serde_json::Value = serde_json::from_str(ledger.lines().next().unwrap()).unwrap();
     assert_eq!((Some(facts.first.0), &header["bits"]), (header["first_position"].as_u64(), &32.into()));
 }
