@@ -8,11 +8,17 @@
 AUDYN_SOURCE_DIR = $(abspath $(BR2_EXTERNAL_AUDYN_PATH)/..)
 AUDYN_SOURCE_VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' $(AUDYN_SOURCE_DIR)/Cargo.toml | head -n 1)
 
+# libFLAC and libopus are compiled by CMake within the crates that bind them,
+# so they take Buildroot's CMake and what that knows of the target.
+AUDYN_CARGO_DEPENDENCIES = $(BR2_CMAKE_HOST_DEPENDENCY)
+
 # Buildroot sets CARGO_PROFILE_RELEASE_*, which beats [profile.release] in
 # Cargo.toml. These come later and say what Cargo.toml says; ci/external-check
 # compares the two. The directory of the build isn't in the programs, so that
 # two builds in two places are the same; backtraces say /audyn/… instead.
 AUDYN_CARGO_ENV = \
+	CMAKE="$(BR2_CMAKE)" \
+	CMAKE_TOOLCHAIN_FILE="$(HOST_DIR)/share/buildroot/toolchainfile.cmake" \
 	CARGO_PROFILE_RELEASE_LTO="thin" \
 	CARGO_PROFILE_RELEASE_CODEGEN_UNITS="4" \
 	CARGO_PROFILE_RELEASE_DEBUG="line-tables-only" \

@@ -142,7 +142,8 @@ need_rust() {
     *) PATH="$HOME/.cargo/bin:$PATH" ;; # where rustup puts it; a shell opened before that does not know
   esac
   need_command cc gcc
-  need_command cmake cmake # the crate of Opus builds libopus with it
+  need_command c++ g++ # CMake looks for one, though libFLAC is plain C
+  need_command cmake cmake # the crates of Opus and FLAC build their libraries with it
   need_command make make
   if command -v cargo >/dev/null; then
     have=$(rustc --version | cut -d' ' -f2)

@@ -102,6 +102,14 @@ pub enum MediaError {
         /// What was found.
         reason: String,
     },
+    /// The file is not a FLAC file that this can read.
+    #[error("{what} cannot be read as FLAC: {reason}")]
+    NotFlac {
+        /// The file's name, or what else was read.
+        what: String,
+        /// What was found.
+        reason: String,
+    },
     /// The file is no Opus file that this can read.
     #[error("{what} cannot be read as Opus: {reason}")]
     NotOpus {

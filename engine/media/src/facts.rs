@@ -61,6 +61,37 @@ impl Facts {
         comments.retain(|(_, value)| !value.is_empty());
         comments
     }
+
+    /// What [`comments`](Self::comments) told, and the frames since midnight if `TIMEREFERENCE` tells them. What is not there, or
+    /// cannot be read, is left as by default.
+    pub fn from_comments(comments: &[(String, String)]) -> Self {
+        let find = |name: &str| {
+            comments.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+        };
+        let told = |name: &str| find(name).unwrap_or_default().to_owned();
+        let number = |name: &str| find(name).and_then(|value| value.parse().ok());
+        let channel =
+            |name: &str| name.to_ascii_uppercase().strip_prefix("AUDYN_CHANNEL_")?.parse::<u8>().ok();
+        let named = comments.iter().filter_map(|(name, value)| Some((usize::from(channel(name)?), value)));
+        let mut channel_names = Vec::new();
+        for (n, name) in named.filter(|&(n, _)| n > 0) {
+            channel_names.resize(channel_names.len().max(n), String::new());
+            channel_names[n - 1].clone_from(name);
+        }
+        Self {
+            recorder: told("AUDYN_RECORDER"),
+            description: told("DESCRIPTION"),
+            originator: told("ENCODER"),
+            first: FrameIndex(number("AUDYN_POSITION").unwrap_or_default()),
+            start_utc: told("AUDYN_START_UTC"),
+            start_named: told("AUDYN_START"),
+            since_midnight: FrameCount(number("TIMEREFERENCE").unwrap_or_default()),
+            tai_minus_utc: find("TAI_MINUS_UTC").and_then(|value| value.parse().ok()),
+            placed_by: find("AUDYN_PLACED_BY").map(str::to_owned),
+            clock: find("AUDYN_CLOCK").map(str::to_owned),
+            channel_names,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -99,6 +130,10 @@ mod tests {
             "AUDYN_CHANNEL_3=talkback",
         ];
         assert_eq!(told, expected);
+        assert_eq!(Facts::from_comments(&facts.comments()), facts, "and are understood again");
+        let odd =
+            [("audyn_channel_0".to_owned(), "x".to_owned()), ("AUDYN_POSITION".to_owned(), "-".to_owned())];
+        assert_eq!(Facts::from_comments(&odd), Facts::default());
         assert_eq!(Facts { description: String::new(), ..facts }.comments()[0].1, "studio-1");
     }
 }

@@ -40,7 +40,7 @@
 //! *WAVE_FORMAT_EXTENSIBLE*: see [`header`].
 
 mod bext;
-mod convert;
+pub(crate) mod convert;
 pub mod header;
 mod ixml;
 mod mend;

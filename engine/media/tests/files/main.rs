@@ -6,6 +6,12 @@ mod bwf;
 #[cfg(test)]
 mod crash;
 #[cfg(test)]
+mod flac;
+#[cfg(test)]
+mod flac_crash;
+#[cfg(test)]
+mod flac_mend;
+#[cfg(test)]
 mod support;
 #[cfg(test)]
 mod wav;

@@ -1,0 +1,141 @@
+//! Puts a file right that a kill or a power cut left: counts the whole frames that are there, and cuts off what is none.
+//!
+//! Owns: the head and the torn end of a file that nobody writes. Never: touches a whole frame of audio.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufReader};
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+use audyn_units::FrameCount;
+use md5::{Digest as _, Md5};
+
+use super::frames::{Frame, Frames};
+use super::head::{Head, INFO_AT, POINT_LEN, Point, StreamInfo};
+use crate::{MediaError, Mended};
+
+/// Files up to this long are decoded whole, for their MD5 and the sizes of their frames: a few seconds of work. Of longer ones only
+/// what lies behind the last seek point is, 20 s of audio, and both stay unknown; who waits for a recorder to start would not wait.
+const WHOLE_BYTES: u64 = 64 * 1024 * 1024;
+
+/// Makes the head of `path`, a FLAC file that nobody writes, count the whole frames that are there, and cuts off what lies behind
+/// the last of them. Returns when the disk has confirmed it; none if there was nothing to mend.
+///
+/// In a file of up to 64 MiB the sizes of its frames and the MD5 sum become what a close would have written, unless a stretch in
+/// it is broken; in a longer one they stay unknown, and tools then check each frame by its own sum only.
+///
+/// # Errors
+/// [`MediaError::NotFlac`] if it is no FLAC file, or its head is cut: then it holds no audio; [`MediaError::Read`],
+/// [`MediaError::Write`] and [`MediaError::Sync`] as they say. The file is as it was then, but after the last two.
+pub fn mend(path: &Path) -> Result<Option<Mended>, MediaError> {
+    let file = OpenOptions::new().read(true).write(true).open(path);
+    let file = file.map_err(|source| MediaError::Read { what: path.display().to_string(), source })?;
+    mend_file(&file, path)
+}
+
+/// [`mend`] for a file that is open already, for reading and writing; `path` is its name in messages.
+///
+/// # Errors
+/// As [`mend`].
+pub fn mend_file(file: &File, path: &Path) -> Result<Option<Mended>, MediaError> {
+    let what = path.display().to_string();
+    let head = Head::read(&mut BufReader::new(file), &what)?;
+    let read = |source| MediaError::Read { what: what.clone(), source };
+    let length = file.metadata().map_err(read)?.len();
+    let found = Found::in_file(file, &head, length).map_err(read)?;
+    let closed = head.info.md5 != [0; 16];
+    if closed && found.info.frames == head.info.frames {
+        return Ok(None); // and what another program may have written behind the frames is not ours
+    }
+    let points = head.points.iter().take_while(|point| found.holds(point, &head)).count();
+    if found.info == head.info && found.end == length && points == head.points_used {
+        return Ok(None);
+    }
+    let write = || -> io::Result<()> {
+        file.set_len(found.end)?;
+        if let Some((at, count)) = head.table {
+            let unused = Point::PLACEHOLDER.encode().repeat(count - points);
+            file.write_all_at(&unused, at + (points * POINT_LEN) as u64)?;
+        }
+        file.write_all_at(&found.info.encode(), INFO_AT)
+    };
+    let valid = FrameCount(found.info.frames);
+    write().map_err(|source| MediaError::Write { path: path.to_owned(), valid, source })?;
+    file.sync_data().map_err(|source| MediaError::Sync { path: path.to_owned(), source })?;
+    Ok(Some(Mended { declared: FrameCount(head.info.frames), frames: valid }))
+}
+
+/// What is there.
+struct Found {
+    /// STREAMINFO as it should be.
+    info: StreamInfo,
+    /// Where the last whole frame ends.
+    end: u64,
+}
+
+impl Found {
+    fn in_file(file: &File, head: &Head, length: u64) -> io::Result<Self> {
+        let mut frames = Frames::new(BufReader::new(file), head.info);
+        if length - head.frames_at > WHOLE_BYTES {
+            // From the last point behind which there is a frame. The points may be what is wrong, so all are tried.
+            for point in head.points.iter().skip(1).rev() {
+                frames.go_to(head.frames_at + point.offset)?;
+                if let Some(frame) = frames.next()? {
+                    let (end, frames) = last(&mut frames, frame, |_| {})?;
+                    let same = frames == head.info.frames;
+                    let sizes = if same { head.info.sizes } else { [0; 2] };
+                    return Ok(Self { info: StreamInfo { frames, sizes, md5: [0; 16], ..head.info }, end });
+                }
+            }
+        }
+        frames.go_to(head.frames_at)?;
+        let Some(first) = frames.next()? else {
+            let info = StreamInfo { frames: 0, sizes: [0; 2], md5: [0; 16], ..head.info };
+            return Ok(Self { info, end: head.frames_at });
+        };
+        let (mut sum, mut sizes, mut expected, mut unbroken) = (Md5::new(), [u32::MAX, 0], 0, true);
+        let mut bytes = Vec::new();
+        let (end, frames) = last(&mut frames, first, |frame| {
+            unbroken &= frame.first == expected;
+            expected = frame.next();
+            sizes = [sizes[0].min(frame.bytes), sizes[1].max(frame.bytes)];
+            bytes.clear();
+            interleave(frame, head.info.bits, &mut bytes);
+            sum.update(&bytes);
+        })?;
+        let md5 = if unbroken { sum.finalize().into() } else { [0; 16] };
+        Ok(Self { info: StreamInfo { frames, sizes, md5, ..head.info }, end })
+    }
+
+    /// Whether a seek point leads to something that is there.
+    fn holds(&self, point: &Point, head: &Head) -> bool {
+        point.first < self.info.frames && head.frames_at + point.offset < self.end
+    }
+}
+
+/// Goes to the last whole frame from `frame` on, and says where it ends in the file and in audio.
+fn last(
+    frames: &mut Frames<BufReader<&File>>,
+    mut frame: Frame,
+    mut each: impl FnMut(&Frame),
+) -> io::Result<(u64, u64)> {
+    loop {
+        each(&frame);
+        let here = (frame.end(), frame.next());
+        frames.recycle(frame);
+        match frames.next()? {
+            Some(next) => frame = next,
+            None => return Ok(here),
+        }
+    }
+}
+
+/// The samples as FLAC's MD5 takes them: interleaved, little-endian, in whole bytes (RFC 9639 §8.2).
+fn interleave(frame: &Frame, bits: u8, out: &mut Vec<u8>) {
+    let width = usize::from(bits.div_ceil(8));
+    for n in 0..frame.block.duration() {
+        for channel in 0..frame.block.channels() {
+            out.extend_from_slice(&frame.block.sample(channel, n).to_le_bytes()[..width]);
+        }
+    }
+}
