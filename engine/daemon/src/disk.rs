@@ -120,7 +120,7 @@ fn turn(
     for recording in open.iter_mut() {
         recording.work(clock::mono_now(), notices);
     }
-    let listed = list.is_none_or(|list| list.tell(open.iter().filter_map(Recording::file).collect()));
+    let listed = list.is_none_or(|list| list.tell(open.iter().flat_map(Recording::files).collect()));
     for recording in open.iter_mut() {
         let now = clock::mono_now();
         if listed {
@@ -204,7 +204,7 @@ mod tests {
     use std::sync::mpsc::sync_channel;
 
     use audyn_core::segment::TimeAnchor;
-    use audyn_media::{PcmDepth, WavSpec};
+    use audyn_media::{FileFormat, PcmDepth, WavSpec};
     use audyn_units::{ChannelCount, FrameCount, FrameIndex, SampleRate};
 
     use super::*;
@@ -224,7 +224,11 @@ mod tests {
         let plan = RecordingPlan {
             about: About { recorder: "a".to_owned(), ..About::default() },
             naming: Naming::File(path.to_owned()),
-            spec: WavSpec { rate, channels: ChannelCount::MONO, depth: PcmDepth::Pcm24 },
+            formats: vec![FileFormat::Wav(WavSpec {
+                rate,
+                channels: ChannelCount::MONO,
+                depth: PcmDepth::Pcm24,
+            })],
             source_depth: PcmDepth::Pcm24,
         };
         let anchor = TimeAnchor {

@@ -37,7 +37,8 @@ pub(crate) struct LedgerHeader {
     pub(crate) zone: Option<String>,
     pub(crate) rate: u32,
     pub(crate) channels: u8,
-    pub(crate) bits: u16,
+    /// Bits of a sample; none where there are none.
+    pub(crate) bits: Option<u16>,
     /// How the position was found; none if the machine's clock was not known.
     pub(crate) placed_by: Option<Placement>,
     /// How good the machine's clock was then.

@@ -1,15 +1,15 @@
-//! Where a recording's files go, and the making of a new one.
+//! Where a recording's files go, and what they are called.
 //!
-//! Owns: that a file which exists is never opened: a taken name gets the next tie-break; and that no link below the archive's root
+//! Owns: that a taken name is passed over for the next tie-break, whatever of a recording has it; and that no link below the archive's root
 //! leads a recording elsewhere.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::{Path, PathBuf};
 
 use audyn_core::archive::{ArchiveClock, ArchivePolicy, tie_break};
 use audyn_media::beneath::{self, OFlags};
-use audyn_media::{Beneath, Facts, FileStore, MediaError, WavSpec, WavWriter};
+use audyn_media::{Beneath, MediaError, chain};
 use audyn_units::Nanos;
 use jiff::tz::TimeZone;
 
@@ -113,38 +113,32 @@ impl Naming {
         })
     }
 
-    /// Makes the file of a segment, which tells `facts` of itself, and gives the directory that it is in; the error is a sentence. `first` says whether the
-    /// recording has made none yet: one file is a name of its own, and what must follow it (a flow that is placed anew) is
-    /// numbered.
-    pub(crate) fn create(
-        &self,
-        opening: &Opening,
-        first: bool,
-        spec: WavSpec,
-        facts: &Facts,
-    ) -> Result<(WavWriter<FileStore>, Beneath), String> {
-        let (root, below, name) = match self {
+    /// Finds the names of a segment's files, one for each suffix, that nothing has yet, and makes their directory; the error is a
+    /// sentence. `first` says whether the recording has made none yet: one file is a name of its own, and what must follow it (a flow
+    /// that is placed anew) is numbered.
+    pub(crate) fn place(&self, opening: &Opening, first: bool, suffixes: &[&str]) -> Result<Place, String> {
+        let (root, below, names) = match self {
             Self::File(path) => {
                 let parent = path.parent().unwrap_or(Path::new(""));
-                let name = path.file_name().unwrap_or_default();
+                let names = own_names(path, suffixes);
                 if first {
                     let directory = Beneath::root(parent)
                         .map_err(|source| MediaError::Create { path: path.clone(), source });
-                    let made = directory.and_then(|directory| {
-                        Ok((WavWriter::create_in(&directory, name, spec, facts)?, directory))
-                    });
-                    return made.map_err(|error| error.to_string());
+                    let directory = directory.map_err(|error| error.to_string())?;
+                    return Ok(Place { directory, names });
                 }
-                (parent, Path::new(""), name.to_string_lossy().into_owned())
+                let names = names.iter().map(|name| name.to_string_lossy().into_owned()).collect();
+                (parent, Path::new(""), names)
             }
             Self::Archive { root, below, policy, zone } => {
-                let name = policy.name(opening.utc, zone, opening.tai_offset, "wav");
-                (root.as_path(), below.as_path(), name.map_err(|error| error.to_string())?)
+                let name = |suffix: &&str| policy.name(opening.utc, zone, opening.tai_offset, suffix);
+                let names: Result<Vec<String>, _> = suffixes.iter().map(name).collect();
+                (root.as_path(), below.as_path(), names.map_err(|error| error.to_string())?)
             }
         };
         for n in 1..=TIES {
-            let path = below.join(tie_break(&name, n));
-            let parent = path.parent().unwrap_or(Path::new(""));
+            let paths: Vec<PathBuf> = names.iter().map(|name| below.join(tie_break(name, n))).collect();
+            let parent = paths.first().and_then(|path| path.parent()).unwrap_or(Path::new(""));
             let made = std::fs::create_dir_all(root).and_then(|()| Beneath::root(root)?.make(parent));
             let directory = made.map_err(|error| match beneath::is_link(&error) {
                 true => error.to_string(),
@@ -153,20 +147,37 @@ impl Naming {
                     root.join(parent).display()
                 ),
             })?;
-            let name = path.file_name().unwrap_or_default();
-            // The ledger of a recording that somebody moved away is as little overwritten as the recording.
-            let ledger = ledger::path_of(Path::new(name));
-            if !matches!(directory.kind_of(ledger.as_os_str()), Ok(None)) {
-                continue;
-            }
-            match WavWriter::create_in(&directory, name, spec, facts) {
-                Err(MediaError::Exists { .. }) => {}
-                other => return other.map(|wav| (wav, directory)).map_err(|error| error.to_string()),
+            let names: Vec<OsString> =
+                paths.iter().filter_map(|path| path.file_name()).map(OsStr::to_owned).collect();
+            if names.iter().all(|name| is_free(&directory, name)) {
+                return Ok(Place { directory, names });
             }
         }
         Err(format!(
-            "{TIES} files called {name} exist below {}; choose a layout with minutes",
+            "{TIES} files called {} exist below {}; choose a layout with minutes",
+            names.first().map_or("", String::as_str),
             root.join(below).display()
         ))
     }
+}
+
+/// Where the files of a segment are to be made.
+#[derive(Debug)]
+pub(crate) struct Place {
+    pub(crate) directory: Beneath,
+    /// A name for each format.
+    pub(crate) names: Vec<OsString>,
+}
+
+/// The names of a recording that somebody has named: the first format has it, the others have their own suffix.
+fn own_names(path: &Path, suffixes: &[&str]) -> Vec<OsString> {
+    let name = Path::new(path.file_name().unwrap_or_default());
+    let others = suffixes.iter().skip(1).map(|suffix| name.with_extension(suffix).into_os_string());
+    std::iter::once(name.as_os_str().to_owned()).chain(others).collect()
+}
+
+/// Whether neither a recording has this name, nor one that somebody moved away has left what belonged to it.
+fn is_free(directory: &Beneath, name: &OsStr) -> bool {
+    let free = |name: &OsStr| matches!(directory.kind_of(name), Ok(None));
+    free(name) && free(&chain::ledger_of(name)) && free(&chain::sidecar_of(name))
 }

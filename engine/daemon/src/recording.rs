@@ -1,30 +1,33 @@
-//! One recording on its way to the disk: its files, one after the other.
+//! One recording on its way to the disk: its files, one after the other, in one format or several at once.
 //!
 //! Owns: when a file is opened and closed, and what is told of it. An error of the disk ends nothing: while no file can be
 //! opened the rings keep what comes, and what finds no room there is ledgered as a stall.
 //!
 //! ```text
 //!            Open                       error on open
-//!  [waiting] ────► [file is open] ◄───────────────────► [no file: tried again, nothing is taken from the rings]
-//!                     │ Open: close, next file              │ the recording ends: given up, and said
+//!  [waiting] ────► [files are open] ◄──────────────────► [one is missing: tried again, nothing is taken from the rings]
+//!                     │ Open: close or succeed, next files  │ the recording ends: given up, and said
 //!                     └ Close ► [finished] ◄────────────────┘
 //! ```
+//!
+//! Each format has a file and a ledger of its own, under one name. What is told of the recording is what the first of them holds. Where one
+//! encoder runs over all files (Opus), the ended one stays open until its last frame has come out.
 
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::SyncSender;
 use std::sync::{MutexGuard, PoisonError};
 
-use audyn_media::{MediaError, PcmDepth, WavSpec};
+use audyn_media::{FileFormat, MediaError, PcmDepth};
 use audyn_units::{FrameCount, FrameIndex, Mono, Nanos, Timestamp};
 
 use crate::disk::NEVER;
 use crate::facts::{About, rfc3339};
 use crate::feed::{DiskCommand, Done, FeedEnd, Opening};
 use crate::ledger::{self, Ledger, LedgerHeader};
-use crate::naming::Naming;
+use crate::naming::{Naming, Place};
 use crate::resume::Leaving;
-use crate::segment::{Account, Segment};
+use crate::segment::{Account, Book, Closed, Segment};
 use crate::shared::{Notice, RecordingStatus, SharedRecording};
 use crate::unfinished::OpenFile;
 
@@ -34,15 +37,19 @@ const RETRY: Nanos = Nanos::from_millis(250);
 pub(crate) struct Recording {
     about: About,
     naming: Naming,
-    spec: WavSpec,
+    /// One for each format; never empty.
+    tracks: Vec<Track>,
     source_depth: PcmDepth,
     end: FeedEnd,
-    segment: Option<Segment>,
-    /// All files that are closed.
+    /// All files of the first format that are closed.
     closed: Account,
-    /// A file is wanted that begins with this frame at this instant.
-    wants_file: Option<Opening>,
-    /// What the last file began with.
+    /// Bytes of all files that are closed.
+    closed_bytes: u64,
+    /// Files are wanted that begin with this frame at this instant.
+    wants_files: Option<Opening>,
+    /// Where they are to be made, once that is known.
+    place: Option<Place>,
+    /// What the last files began with.
     began: Option<Opening>,
     /// Whom to tell where it stands when the engine ends.
     leaving: Option<Leaving>,
@@ -53,7 +60,7 @@ pub(crate) struct Recording {
     last_try: Timestamp<Mono>,
     last_flush: Timestamp<Mono>,
     last_sync: Timestamp<Mono>,
-    /// The open file is in no list yet by which it would be mended after a power cut: it isn't flushed before.
+    /// An open file is in no list yet by which it would be mended after a power cut: none is flushed before.
     unlisted: bool,
     /// Closed files and their directories, which shall survive a power cut.
     to_sync: Vec<PathBuf>,
@@ -61,26 +68,39 @@ pub(crate) struct Recording {
     shared: SharedRecording,
 }
 
+/// The files of one format.
+struct Track {
+    format: FileFormat,
+    segment: Option<Segment<'static>>,
+    /// Files whose last frames are still in the encoder, oldest first.
+    ended: Vec<Book>,
+    /// The next file is not made yet.
+    wants: bool,
+}
+
 /// What a new recording is made of.
 pub(crate) struct RecordingPlan {
     pub(crate) about: About,
     pub(crate) naming: Naming,
-    pub(crate) spec: WavSpec,
+    /// Formats of its files, at least one.
+    pub(crate) formats: Vec<FileFormat>,
     pub(crate) source_depth: PcmDepth,
 }
 
 impl Recording {
     pub(crate) fn new(plan: RecordingPlan, end: FeedEnd, shared: SharedRecording) -> Self {
-        let RecordingPlan { about, naming, spec, source_depth } = plan;
+        let RecordingPlan { about, naming, formats, source_depth } = plan;
+        let track = |format| Track { format, segment: None, ended: Vec::new(), wants: false };
         Self {
             about,
             naming,
-            spec,
+            tracks: formats.into_iter().map(track).collect(),
             source_depth,
             end,
-            segment: None,
             closed: Account::default(),
-            wants_file: None,
+            closed_bytes: 0,
+            wants_files: None,
+            place: None,
             began: None,
             leaving: None,
             first: true,
@@ -113,7 +133,7 @@ impl Recording {
         // Asked before the ring is emptied, or the last commands could be missed.
         let gone = self.end.commands.is_abandoned();
         loop {
-            if self.wants_file.is_some() && !self.try_open(now, notices) {
+            if self.wants_files.is_some() && !self.try_open(now, notices) {
                 break;
             }
             let Ok(command) = self.end.commands.pop() else {
@@ -127,16 +147,24 @@ impl Recording {
                 break;
             }
         }
+        self.take_finished(notices);
         self.tell(notices);
     }
 
-    /// The file that is being written.
-    pub(crate) fn file(&self) -> Option<OpenFile> {
-        let path = self.segment.as_ref()?.path().to_owned();
-        Some(OpenFile { path, spec: self.spec, chain: self.naming.chain() })
+    /// The files that are being written.
+    pub(crate) fn files(&self) -> impl Iterator<Item = OpenFile> {
+        self.tracks.iter().flat_map(|track| {
+            let open = track.segment.iter().map(Segment::path);
+            let file = |path: &Path| OpenFile {
+                path: path.to_owned(),
+                format: track.format,
+                chain: self.naming.chain(),
+            };
+            track.ended.iter().map(Book::path).chain(open).map(file)
+        })
     }
 
-    /// Takes note that the open file is listed, or that nobody lists.
+    /// Takes note that the open files are listed, or that nobody lists.
     pub(crate) fn listed(&mut self) {
         self.unlisted = false;
     }
@@ -147,21 +175,23 @@ impl Recording {
             return;
         }
         self.last_flush = now;
-        if let Some(segment) = &mut self.segment {
-            let flushed = segment.flush();
-            self.result(flushed);
+        if self.is_open() {
+            self.each(Segment::flush);
+            self.take_finished(notices);
             self.tell(notices);
         }
     }
 
-    /// What shall be made safe against a power cut now: closed files at once, the open one when `after` has passed.
+    /// What shall be made safe against a power cut now: closed files at once, the open ones when `after` has passed.
     pub(crate) fn due_to_sync(&mut self, now: Timestamp<Mono>, after: Nanos) -> Vec<PathBuf> {
         let mut due = std::mem::take(&mut self.to_sync);
-        if let Some(segment) = self.segment.as_ref().filter(|_| now - self.last_sync >= after) {
+        if self.is_open() && now - self.last_sync >= after {
             self.last_sync = now;
-            // The ledger first: silence in the file that no ledger names would pass for audio.
-            due.push(ledger::path_of(segment.path()));
-            due.push(segment.path().to_owned());
+            for segment in self.tracks.iter().filter_map(|track| track.segment.as_ref()) {
+                // The ledger first: silence in the file that no ledger names would pass for audio.
+                due.push(ledger::path_of(segment.path()));
+                due.push(segment.path().to_owned());
+            }
         }
         due
     }
@@ -182,39 +212,26 @@ impl Recording {
     fn obey(&mut self, command: DiskCommand, notices: &SyncSender<Notice>) {
         match command {
             DiskCommand::Open(opening) => {
-                self.close_segment(notices);
+                self.close_segments(notices, |track| !track.format.goes_on());
                 self.last_try = NEVER;
-                self.wants_file = Some(opening);
+                self.place = None;
+                self.tracks.iter_mut().for_each(|track| track.wants = true);
+                self.wants_files = Some(opening);
             }
             DiskCommand::Ends(placed) => {
-                if let Some(segment) = &mut self.segment {
-                    segment.ends(&placed);
-                }
-                self.close_segment(notices);
+                self.segments().for_each(|segment| segment.ends(&placed));
+                self.close_segments(notices, |_| true);
             }
-            DiskCommand::Ending(ending) => {
-                if let Some(segment) = &mut self.segment {
-                    segment.ending(ending);
-                }
-            }
+            DiskCommand::Ending(ending) => self.segments().for_each(|segment| segment.ending(ending)),
             DiskCommand::Audio(frames) => self.audio(frames),
-            DiskCommand::Silence(frames, cause) => match &mut self.segment {
-                Some(segment) => {
-                    let result = segment.silence(frames, cause);
-                    self.result(result);
+            DiskCommand::Silence(frames, cause) => {
+                if !self.is_open() {
+                    self.unwritten += frames;
                 }
-                None => self.unwritten += frames,
-            },
-            DiskCommand::Joint(cause) => {
-                if let Some(segment) = &mut self.segment {
-                    segment.joint(cause);
-                }
+                self.each(|segment| segment.silence(frames, cause));
             }
-            DiskCommand::Event(event) => {
-                if let Some(segment) = &mut self.segment {
-                    segment.event(event);
-                }
-            }
+            DiskCommand::Joint(cause) => self.segments().for_each(|segment| segment.joint(cause)),
+            DiskCommand::Event(event) => self.segments().for_each(|segment| segment.event(event)),
             DiskCommand::Leaves(position) => self.leave(position, notices),
             DiskCommand::Close(done) => self.end(done, notices),
         }
@@ -222,12 +239,12 @@ impl Recording {
 
     /// The engine ends: tells how far the recording has come, if it has come there well. `position` may lie before the file's end.
     fn leave(&mut self, position: FrameIndex, notices: &SyncSender<Notice>) {
-        let before = self.closed.written + self.closed.filled;
-        let open = self.segment.is_some();
-        self.close_segment(notices);
+        let before = self.closed.frames();
+        let open = self.is_open();
+        self.close_segments(notices, |_| true);
         let whole = self.unwritten == FrameCount::ZERO && self.status().error.is_none();
         let (Some(leaving), true) = (&self.leaving, whole) else { return };
-        let held = (self.closed.written + self.closed.filled).saturating_sub(before);
+        let held = self.closed.frames().saturating_sub(before);
         match self.began {
             Some(began) if open => leaving.at(position.min(began.position + held)),
             Some(_) => {}
@@ -237,41 +254,38 @@ impl Recording {
     }
 
     fn audio(&mut self, frames: FrameCount) {
+        let width = self.tracks.first().map_or(0, |track| track.format.channels().get());
         let chunk = self
             .end
             .samples
-            .read_chunk(frames.0 as usize * self.spec.channels.get())
+            .read_chunk(frames.0 as usize * width)
             .expect("the feed pushed the samples before the command");
-        let result = match &mut self.segment {
-            Some(segment) => {
-                let (first, second) = chunk.as_slices();
-                let before = segment.audio(first);
-                before.and(segment.audio(second))
-            }
-            None => {
-                self.unwritten += frames;
-                Ok(())
-            }
-        };
+        if !self.tracks.iter().any(|track| track.segment.is_some()) {
+            self.unwritten += frames;
+        }
+        let (first, second) = chunk.as_slices();
+        let mut result = Ok(());
+        for segment in self.tracks.iter_mut().filter_map(|track| track.segment.as_mut()) {
+            let before = segment.audio(first);
+            result = result.and(before.and(segment.audio(second)));
+        }
         chunk.commit_all();
         self.result(result);
     }
 
-    /// Tries to open the file that is wanted. False if the rings must wait. Once the recording ends there is nothing to
+    /// Tries to open the files that are wanted. False if the rings must wait. Once the recording ends there is nothing to
     /// wait for: what finds no file then is lost, and said.
     fn try_open(&mut self, now: Timestamp<Mono>, notices: &SyncSender<Notice>) -> bool {
-        let Some(opening) = self.wants_file else { return true };
+        let Some(opening) = self.wants_files else { return true };
         let ending = self.end.is_ending();
         if now - self.last_try < RETRY && self.last_try != NEVER && !ending {
             return false;
         }
         self.last_try = now;
-        match self.open(&opening) {
-            Ok(segment) => {
-                let path = segment.path().to_owned();
-                self.segment = Some(segment);
+        match self.open(&opening, notices) {
+            Ok(path) => {
                 self.unlisted = true;
-                self.wants_file = None;
+                self.wants_files = None;
                 self.began = Some(opening);
                 self.first = false;
                 self.last_flush = now;
@@ -287,59 +301,155 @@ impl Recording {
             Err(detail) => {
                 self.status().error = Some(detail);
                 if ending {
-                    self.wants_file = None;
+                    // What comes after the cut belongs into no file from before it.
+                    self.close_segments(notices, |track| track.wants);
+                    self.wants_files = None;
                 }
                 ending
             }
         }
     }
 
-    /// The open procedure.
-    fn open(&self, opening: &Opening) -> Result<Segment, String> {
-        let facts = self.about.facts(opening, self.spec.rate, self.naming.clock());
-        let (mut wav, directory) = self.naming.create(opening, self.first, self.spec, &facts)?;
-        wav.set_source_depth(self.source_depth);
-        let path = wav.path().to_owned();
-        let header = LedgerHeader {
+    /// The open procedure: what is missing of the files that are wanted is made. Gives the first one's name.
+    fn open(&mut self, opening: &Opening, notices: &SyncSender<Notice>) -> Result<PathBuf, String> {
+        if self.place.is_none() {
+            let suffixes: Vec<&str> = self.tracks.iter().map(|track| track.format.name()).collect();
+            self.place = Some(self.naming.place(opening, self.first, &suffixes)?);
+        }
+        for at in 0..self.tracks.len() {
+            if !self.tracks[at].wants {
+                continue;
+            }
+            if let Err(error) = self.open_track(at, opening, notices) {
+                // Somebody has taken the name meanwhile, or all is to be looked at anew.
+                if self.tracks.iter().all(|track| track.wants) {
+                    self.place = None;
+                }
+                return Err(error.to_string());
+            }
+            self.tracks[at].wants = false;
+        }
+        let first = self.tracks.first().and_then(|track| track.segment.as_ref());
+        Ok(first.map(|segment| segment.path().to_owned()).unwrap_or_default())
+    }
+
+    fn open_track(
+        &mut self,
+        at: usize,
+        opening: &Opening,
+        notices: &SyncSender<Notice>,
+    ) -> Result<(), MediaError> {
+        let place = self.place.take().expect("a place was found before");
+        let opened = self.open_in(at, &place, opening, notices);
+        self.place = Some(place);
+        opened
+    }
+
+    fn open_in(
+        &mut self,
+        at: usize,
+        place: &Place,
+        opening: &Opening,
+        notices: &SyncSender<Notice>,
+    ) -> Result<(), MediaError> {
+        let Place { directory, names } = place;
+        let name = &names[at];
+        let format = self.tracks[at].format;
+        let facts = self.about.facts(opening, format.rate(), self.naming.clock());
+        let header = self.ledger_header(opening, format, name.to_string_lossy().into_owned());
+        let ledger = || {
+            let path = directory.path_of(name);
+            Ledger::create(directory, &path, &header)
+                .map_err(|error| {
+                    tracing::warn!(path = %path.display(), %error, "the gap ledger cannot be made; gaps are only counted");
+                })
+                .ok()
+        };
+        if let Some(segment) = &mut self.tracks[at].segment {
+            let succeeded = segment
+                .succeed(|file| file.succeed_in(directory, name, &facts).map(|made| made.map(|()| ledger())));
+            match succeeded {
+                Some(Ok(book)) => {
+                    self.tracks[at].ended.push(book);
+                    return Ok(());
+                }
+                Some(Err(error)) => return Err(error),
+                None => self.close_segments(notices, |track| track.wants),
+            }
+        }
+        let file = format.create_in(directory, name, &facts, self.source_depth)?;
+        self.tracks[at].segment = Some(Segment::new(file, ledger(), opening.position));
+        Ok(())
+    }
+
+    fn ledger_header(&self, opening: &Opening, format: FileFormat, file: String) -> LedgerHeader {
+        LedgerHeader {
             audyn_ledger: ledger::VERSION,
             recorder: self.about.recorder.clone(),
             studio: self.status().studio.clone(),
-            file: path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default(),
+            file,
             first_position: opening.position,
             start_utc: rfc3339(opening.utc),
             zone: self.naming.zone_name(),
-            rate: self.spec.rate.hz(),
-            channels: self.spec.channels.into(),
-            bits: self.spec.depth.bits(),
+            rate: format.rate().hz(),
+            channels: format.channels().into(),
+            bits: format.bits(),
             placed_by: opening.placed.map(|placed| placed.placement),
             clock: opening.placed.map(|placed| placed.quality),
             tai_minus_utc: opening.tai_offset.map(ledger::whole_seconds),
-        };
-        let ledger = Ledger::create(&directory, &path, &header)
-            .map_err(|error| {
-                tracing::warn!(path = %path.display(), %error, "the gap ledger cannot be made; gaps are only counted");
-            })
-            .ok();
-        Ok(Segment::new(wav, ledger, opening.position))
+        }
     }
 
-    /// The close procedure.
-    fn close_segment(&mut self, notices: &SyncSender<Notice>) {
-        let Some(segment) = self.segment.take() else { return };
-        let path = segment.path().to_owned();
-        let (account, gaps, result) = segment.close();
-        self.closed.written += account.written;
-        self.closed.filled += account.filled;
-        self.report(gaps, notices);
+    /// The close procedure, for the tracks that are meant.
+    fn close_segments(&mut self, notices: &SyncSender<Notice>, meant: impl Fn(&Track) -> bool) {
+        for at in 0..self.tracks.len() {
+            let track = &mut self.tracks[at];
+            if !meant(track) {
+                continue;
+            }
+            let Some(segment) = track.segment.take() else { continue };
+            for closed in segment.close(std::mem::take(&mut track.ended)) {
+                self.take_note(at, closed, notices);
+            }
+        }
+        if !self.is_open() {
+            self.status().file = None;
+        }
+    }
+
+    /// Takes the files that have come out of an encoder.
+    fn take_finished(&mut self, notices: &SyncSender<Notice>) {
+        for at in 0..self.tracks.len() {
+            let track = &mut self.tracks[at];
+            let Some(segment) = track.segment.as_mut().filter(|_| !track.ended.is_empty()) else { continue };
+            for finished in segment.take_finished() {
+                let track = &mut self.tracks[at];
+                let Some(which) = track.ended.iter().position(|book| book.path() == finished.path) else {
+                    continue;
+                };
+                let closed = track.ended.remove(which).close(finished);
+                self.take_note(at, closed, notices);
+            }
+        }
+    }
+
+    /// Takes note of a closed file.
+    fn take_note(&mut self, at: usize, closed: Closed, notices: &SyncSender<Notice>) {
+        let Closed { path, account, gaps, bytes, result } = closed;
+        self.closed_bytes += bytes;
+        if at == 0 {
+            self.closed.written += account.written;
+            self.closed.filled += account.filled;
+            self.report(gaps, notices);
+        }
         self.result(result);
         self.to_sync.push(ledger::path_of(&path));
         self.to_sync.extend(path.parent().filter(|parent| !parent.as_os_str().is_empty()).map(PathBuf::from));
         self.to_sync.push(path);
-        self.status().file = None;
     }
 
     fn end(&mut self, done: Option<Done>, notices: &SyncSender<Notice>) {
-        self.close_segment(notices);
+        self.close_segments(notices, |_| true);
         self.tell(notices);
         self.finished = true;
         let error = {
@@ -357,15 +467,25 @@ impl Recording {
         }
     }
 
-    /// Publishes the account of all files, closed ones and the open one, and the gaps that have become complete.
+    /// Publishes the account of all files of the first format, closed ones and the open one, and the gaps that have become complete.
     fn tell(&mut self, notices: &SyncSender<Notice>) {
-        let (open, counted, gaps) = match &mut self.segment {
-            Some(segment) => (segment.account(), segment.counted(), segment.take_gaps()),
-            None => (Account::default(), FrameCount::ZERO, Vec::new()),
-        };
+        let bytes = self.closed_bytes + self.segments().map(|segment| segment.bytes()).sum::<u64>();
+        // Those of a file that has ended and is still in the encoder count as well.
+        let first = self.tracks.first_mut();
+        let (mut open, mut gaps) = (Account::default(), Vec::new());
+        if let Some(track) = first {
+            for account in track.ended.iter().map(Book::account) {
+                open.written += account.written;
+                open.filled += account.filled;
+            }
+            if let Some(segment) = &mut track.segment {
+                open.written += segment.account().written;
+                open.filled += segment.account().filled;
+                gaps = segment.take_gaps();
+            }
+        }
         self.report(gaps, notices);
         let closed = self.closed;
-        let bytes = (closed.written + closed.filled + counted).0 * self.spec.frame_bytes() as u64;
         let mut status = self.status();
         status.bytes = bytes;
         status.written = closed.written + open.written;
@@ -379,9 +499,23 @@ impl Recording {
         }
     }
 
+    fn is_open(&self) -> bool {
+        self.tracks.iter().any(|track| track.segment.is_some())
+    }
+
+    fn segments(&mut self) -> impl Iterator<Item = &mut Segment<'static>> {
+        self.tracks.iter_mut().filter_map(|track| track.segment.as_mut())
+    }
+
+    /// Does the same with each open file; the first error is told.
+    fn each(&mut self, work: impl FnMut(&mut Segment<'static>) -> Result<(), MediaError>) {
+        let result = self.segments().map(work).fold(Ok(()), Result::and);
+        self.result(result);
+    }
+
     fn result(&mut self, result: Result<(), MediaError>) {
         match result {
-            Ok(()) if self.segment.is_some() => self.status().error = None,
+            Ok(()) if self.is_open() => self.status().error = None,
             Ok(()) => {}
             Err(error) => self.status().error = Some(error.to_string()),
         }
@@ -408,6 +542,8 @@ mod tests {
     use audyn_core::flow::{FlowEvent, GapCause, Placed, Placement, Why};
     use audyn_core::segment::TimeAnchor;
     use audyn_units::{ChannelCount, ClockQuality, SampleRate};
+
+    use audyn_media::WavSpec;
 
     use super::*;
     use crate::feed;
@@ -440,7 +576,11 @@ mod tests {
                 channel_names: vec!["Mono".to_owned()],
             },
             naming: Naming::File(path.clone()),
-            spec: WavSpec { rate: RATE, channels: ChannelCount::MONO, depth: PcmDepth::Pcm24 },
+            formats: vec![FileFormat::Wav(WavSpec {
+                rate: RATE,
+                channels: ChannelCount::MONO,
+                depth: PcmDepth::Pcm24,
+            })],
             source_depth: PcmDepth::Pcm24,
         };
         let mut recording = Recording::new(plan, end, SharedRecording::default());

@@ -158,7 +158,7 @@ mod tests {
 
     use audyn_core::flow::{Placed, Placement, Why};
     use audyn_core::segment::TimeAnchor;
-    use audyn_media::{PcmDepth, WavSpec};
+    use audyn_media::{FileFormat, PcmDepth, WavSpec};
 
     use super::*;
     use crate::facts::About;
@@ -253,7 +253,11 @@ mod tests {
         let plan = RecordingPlan {
             about: About { recorder: "a".to_owned(), ..About::default() },
             naming: crate::naming::Naming::File(dir.join(name)),
-            spec: WavSpec { rate, channels: audyn_units::ChannelCount::MONO, depth: PcmDepth::Pcm24 },
+            formats: vec![FileFormat::Wav(WavSpec {
+                rate,
+                channels: audyn_units::ChannelCount::MONO,
+                depth: PcmDepth::Pcm24,
+            })],
             source_depth: PcmDepth::Pcm24,
         };
         let resume = Resume::take(Some(dir.to_owned()));

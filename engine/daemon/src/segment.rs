@@ -5,10 +5,10 @@
 //! them again, silence of the same length stands in their place.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use audyn_core::flow::{FlowEvent, Gap, GapCause, Placed};
-use audyn_media::{FileStore, MediaError, Store, WavWriter};
+use audyn_media::{AudioFile, Finished, MediaError};
 use audyn_units::{FrameCount, FrameIndex};
 
 use crate::ledger::{Ending, Ledger};
@@ -22,8 +22,21 @@ pub(crate) struct Account {
     pub(crate) filled: FrameCount,
 }
 
-pub(crate) struct Segment<S: Store = FileStore> {
-    wav: WavWriter<S>,
+impl Account {
+    pub(crate) fn frames(&self) -> FrameCount {
+        self.written + self.filled
+    }
+}
+
+/// The file that is open, with its account.
+pub(crate) struct Segment<'a> {
+    file: Box<dyn AudioFile + 'a>,
+    book: Book,
+}
+
+/// The account of a file and its ledger. It outlives the segment where the file's end is still in an encoder.
+pub(crate) struct Book {
+    path: PathBuf,
     /// None if it could not be made; said so in the log.
     ledger: Option<Ledger>,
     /// Position of the next frame.
@@ -41,14 +54,178 @@ pub(crate) struct Segment<S: Store = FileStore> {
     entered: bool,
 }
 
-impl<S: Store> Segment<S> {
-    pub(crate) fn new(wav: WavWriter<S>, ledger: Option<Ledger>, head: FrameIndex) -> Self {
-        let account = Account::default();
+/// A file that is closed.
+pub(crate) struct Closed {
+    pub(crate) path: PathBuf,
+    pub(crate) account: Account,
+    /// Gaps that nobody has been told of.
+    pub(crate) gaps: Vec<Gap>,
+    pub(crate) bytes: u64,
+    pub(crate) result: Result<(), MediaError>,
+}
+
+impl<'a> Segment<'a> {
+    /// The account of `file`, which begins at `head`.
+    pub(crate) fn new(file: Box<dyn AudioFile + 'a>, ledger: Option<Ledger>, head: FrameIndex) -> Self {
+        let book = Book::new(file.path().to_owned(), ledger, head);
+        Self { file, book }
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.book.path
+    }
+
+    pub(crate) fn account(&self) -> Account {
+        self.book.account
+    }
+
+    /// Bytes of the file as it is.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.file.bytes()
+    }
+
+    /// Frames that the file holds for whoever reads it.
+    #[cfg(test)]
+    fn counted(&self) -> FrameCount {
+        self.file.frames().saturating_sub(self.file.buffered_frames())
+    }
+
+    /// Gaps that have become complete since the last call.
+    pub(crate) fn take_gaps(&mut self) -> Vec<Gap> {
+        std::mem::take(&mut self.book.told)
+    }
+
+    /// Writes whole frames.
+    pub(crate) fn audio(&mut self, samples: &[i32]) -> Result<(), MediaError> {
+        let frames = FrameCount((samples.len() / self.file.channels().get()) as u64);
+        if frames == FrameCount::ZERO {
+            return Ok(());
+        }
+        self.book.end_gap();
+        let settled = self.settle();
+        let result = settled.and_then(|()| self.file.append(samples));
+        if self.book.took(frames, &result) {
+            self.book.account.written += frames;
+        }
+        result
+    }
+
+    /// Writes silence and enters it.
+    pub(crate) fn silence(&mut self, frames: FrameCount, cause: GapCause) -> Result<(), MediaError> {
+        if self.book.gap.is_some_and(|gap| gap.cause != cause) {
+            self.book.end_gap();
+        }
+        let at = self.book.head;
+        let settled = self.settle();
+        let result = settled.and_then(|()| self.file.append_silence(frames));
+        if self.book.took(frames, &result) {
+            self.book.filled(at, frames, cause);
+        }
+        result
+    }
+
+    /// Takes note that what follows is placed by its arrival.
+    pub(crate) fn joint(&mut self, cause: GapCause) {
+        self.book.joint(cause);
+    }
+
+    /// Enters an event at the head.
+    pub(crate) fn event(&mut self, event: FlowEvent) {
+        let at = self.book.head;
+        self.book.enter(|ledger| ledger.event(at, event));
+    }
+
+    /// Enters why the file ends here and where the next goes on.
+    pub(crate) fn ends(&mut self, placed: &Placed) {
+        self.book.end_gap();
+        let at = self.book.head;
+        self.book.enter(|ledger| ledger.placed_anew(at, placed));
+    }
+
+    /// Takes note of what is known now, should the file end.
+    pub(crate) fn ending(&mut self, ending: Ending) {
+        self.book.ending = ending;
+    }
+
+    /// Writes what is buffered, and what counts it. Silence that is counted is in the ledger before.
+    pub(crate) fn flush(&mut self) -> Result<(), MediaError> {
+        self.settle()?;
+        self.book.enter_open();
+        self.file.checkpoint()
+    }
+
+    /// Ends the file here and goes on in the one that `next` makes, where one encoder runs over both: gives the account of the
+    /// ended one, whose end comes by [`Segment::take_finished`]. None where each file stands for itself; an error leaves all as it was.
+    pub(crate) fn succeed<E>(
+        &mut self,
+        next: impl FnOnce(&mut dyn AudioFile) -> Option<Result<Option<Ledger>, E>>,
+    ) -> Option<Result<Book, E>> {
+        // What is owed belongs into the ended file; while the disk refuses it, the next one would be refused as well.
+        let _ = self.settle();
+        if self.book.owed.is_some() {
+            return None;
+        }
+        let ledger = match next(&mut *self.file)? {
+            Ok(ledger) => ledger,
+            Err(error) => return Some(Err(error)),
+        };
+        self.book.end_gap();
+        let next = Book::new(self.file.path().to_owned(), ledger, self.book.head);
+        Some(Ok(std::mem::replace(&mut self.book, next)))
+    }
+
+    /// The files before this one that have come out of the encoder.
+    pub(crate) fn take_finished(&mut self) -> Vec<Finished> {
+        self.file.take_finished()
+    }
+
+    /// Closes the file, and those before it that the encoder still had, whose accounts are `before`; then their ledgers.
+    pub(crate) fn close(mut self, before: Vec<Book>) -> Vec<Closed> {
+        self.book.end_gap();
+        let settled = self.settle();
+        let Self { file, book } = self;
+        let mut books = before;
+        books.push(book);
+        let mut closed: Vec<Closed> = file
+            .close()
+            .into_iter()
+            .filter_map(|finished| {
+                let at = books.iter().position(|book| book.path == finished.path)?;
+                Some(books.swap_remove(at).close(finished))
+            })
+            .collect();
+        if let (Err(error), Some(last)) = (settled, closed.last_mut())
+            && last.result.is_ok()
+        {
+            last.result = Err(error);
+        }
+        closed
+    }
+
+    /// Pays the silence that is owed, if the disk takes it now.
+    fn settle(&mut self) -> Result<(), MediaError> {
+        let Some(gap) = self.book.owed else { return Ok(()) };
+        let gap = Gap { frames: self.book.head.since(gap.position), ..gap };
+        self.file.flush()?;
+        let paid = self.file.append_silence(gap.frames);
+        if matches!(paid, Err(MediaError::Backlog { .. })) {
+            return paid;
+        }
+        self.book.owed = None;
+        self.book.account.filled += gap.frames;
+        self.book.gap = Some(gap);
+        self.book.end_gap();
+        paid
+    }
+}
+
+impl Book {
+    fn new(path: PathBuf, ledger: Option<Ledger>, head: FrameIndex) -> Self {
         Self {
-            wav,
+            path,
             ledger,
             head,
-            account,
+            account: Account::default(),
             gap: None,
             owed: None,
             told: Vec::new(),
@@ -58,112 +235,22 @@ impl<S: Store> Segment<S> {
     }
 
     pub(crate) fn path(&self) -> &Path {
-        self.wav.path()
+        &self.path
     }
 
     pub(crate) fn account(&self) -> Account {
         self.account
     }
 
-    /// Frames that the file's header counts.
-    pub(crate) fn counted(&self) -> FrameCount {
-        self.wav.frames().saturating_sub(self.wav.buffered_frames())
-    }
-
-    /// Gaps that have become complete since the last call.
-    pub(crate) fn take_gaps(&mut self) -> Vec<Gap> {
-        std::mem::take(&mut self.told)
-    }
-
-    /// Writes whole frames.
-    pub(crate) fn audio(&mut self, samples: &[i32]) -> Result<(), MediaError> {
-        let frames = FrameCount((samples.len() / self.wav.spec().channels.get()) as u64);
-        if frames == FrameCount::ZERO {
-            return Ok(());
-        }
-        self.end_gap();
-        let settled = self.settle();
-        let result = settled.and_then(|()| self.wav.append(samples));
-        if self.took(frames, &result) {
-            self.account.written += frames;
-        }
-        result
-    }
-
-    /// Writes silence and enters it.
-    pub(crate) fn silence(&mut self, frames: FrameCount, cause: GapCause) -> Result<(), MediaError> {
-        if self.gap.is_some_and(|gap| gap.cause != cause) {
-            self.end_gap();
-        }
-        let at = self.head;
-        let settled = self.settle();
-        let result = settled.and_then(|()| self.wav.append_silence(frames));
-        if self.took(frames, &result) {
-            self.account.filled += frames;
-            match &mut self.gap {
-                Some(gap) => gap.frames += frames,
-                None => {
-                    let gap = Gap { position: at, frames, cause, estimated: false };
-                    self.gap = Some(gap);
-                    self.entered = false;
-                    if cause == GapCause::Outage {
-                        // It may last for hours: that it has begun is on disk before it ends.
-                        self.enter_open();
-                    }
-                }
-            }
-        }
-        result
-    }
-
-    /// Takes note that what follows is placed by its arrival.
-    pub(crate) fn joint(&mut self, cause: GapCause) {
-        if self.owed.is_some() {
-            return;
-        }
-        let here = Gap { position: self.head, frames: FrameCount::ZERO, cause, estimated: true };
-        self.gap.get_or_insert(here).estimated = true;
-        self.end_gap();
-    }
-
-    /// Enters an event at the head.
-    pub(crate) fn event(&mut self, event: FlowEvent) {
-        let at = self.head;
-        self.enter(|ledger| ledger.event(at, event));
-    }
-
-    /// Enters why the file ends here and where the next goes on.
-    pub(crate) fn ends(&mut self, placed: &Placed) {
-        self.end_gap();
-        let at = self.head;
-        self.enter(|ledger| ledger.placed_anew(at, placed));
-    }
-
-    /// Takes note of what is known now, should the file end.
-    pub(crate) fn ending(&mut self, ending: Ending) {
-        self.ending = ending;
-    }
-
-    /// Writes what is buffered, and the header that counts it. Silence that it counts is in the ledger before.
-    pub(crate) fn flush(&mut self) -> Result<(), MediaError> {
-        self.settle()?;
-        self.enter_open();
-        self.wav.flush_blocks()
-    }
-
-    /// Closes the file, then its ledger. Returns what the file holds, the gaps not told of yet, and what went wrong.
-    pub(crate) fn close(mut self) -> (Account, Vec<Gap>, Result<(), MediaError>) {
-        self.end_gap();
-        let settled = self.settle();
-        let Self { wav, mut ledger, mut account, head, owed, told, ending, .. } = self;
-        let total = wav.frames();
-        let closed = wav.close();
-        let lost = match &closed {
+    /// Ends the account of a file that has ended, and its ledger.
+    pub(crate) fn close(self, finished: Finished) -> Closed {
+        let Self { path, mut ledger, mut account, head, owed, told, ending, .. } = self;
+        let lost = match &finished.result {
             Err(MediaError::Close { lost, .. }) => *lost,
             _ => FrameCount::ZERO,
         };
         // What was lost at the end is told as such; the rest of the account is what stands in the file.
-        let valid = total.saturating_sub(lost);
+        let valid = finished.frames.saturating_sub(lost);
         account.filled = account.filled.min(valid);
         account.written = valid.saturating_sub(account.filled);
         let missing = lost + owed.map_or(FrameCount::ZERO, |gap| head.since(gap.position));
@@ -172,7 +259,32 @@ impl<S: Store> Segment<S> {
                 if missing == FrameCount::ZERO { Ok(()) } else { ledger.cut_short(head - missing, missing) };
             said(cut.and_then(|()| ledger.close(account.written, account.filled, ending)));
         }
-        (account, told, settled.and(closed))
+        Closed { path, account, gaps: told, bytes: finished.bytes, result: finished.result }
+    }
+
+    /// Takes note of silence that was written at `at`.
+    fn filled(&mut self, at: FrameIndex, frames: FrameCount, cause: GapCause) {
+        self.account.filled += frames;
+        match &mut self.gap {
+            Some(gap) => gap.frames += frames,
+            None => {
+                self.gap = Some(Gap { position: at, frames, cause, estimated: false });
+                self.entered = false;
+                if cause == GapCause::Outage {
+                    // It may last for hours: that it has begun is on disk before it ends.
+                    self.enter_open();
+                }
+            }
+        }
+    }
+
+    fn joint(&mut self, cause: GapCause) {
+        if self.owed.is_some() {
+            return;
+        }
+        let here = Gap { position: self.head, frames: FrameCount::ZERO, cause, estimated: true };
+        self.gap.get_or_insert(here).estimated = true;
+        self.end_gap();
     }
 
     /// Ends the gap that the head stands in, if it does.
@@ -195,8 +307,9 @@ impl<S: Store> Segment<S> {
     fn took(&mut self, frames: FrameCount, result: &Result<(), MediaError>) -> bool {
         let at = self.head;
         self.head += frames;
-        // An error of writing leaves them buffered; only a full buffer refuses.
-        let refused = self.owed.is_some() || matches!(result, Err(MediaError::Backlog { .. }));
+        // An error of writing leaves them buffered; only a full buffer or the encoder refuses.
+        let refused = self.owed.is_some()
+            || matches!(result, Err(MediaError::Backlog { .. } | MediaError::Codec { .. }));
         if refused {
             self.end_gap();
             let gap =
@@ -204,22 +317,6 @@ impl<S: Store> Segment<S> {
             self.owed.get_or_insert(gap);
         }
         !refused
-    }
-
-    /// Pays the silence that is owed, if the disk takes it now.
-    fn settle(&mut self) -> Result<(), MediaError> {
-        let Some(gap) = self.owed else { return Ok(()) };
-        let gap = Gap { frames: self.head.since(gap.position), ..gap };
-        self.wav.flush()?;
-        let paid = self.wav.append_silence(gap.frames);
-        if matches!(paid, Err(MediaError::Backlog { .. })) {
-            return paid;
-        }
-        self.owed = None;
-        self.account.filled += gap.frames;
-        self.gap = Some(gap);
-        self.end_gap();
-        paid
     }
 
     fn enter(&mut self, line: impl FnOnce(&mut Ledger) -> io::Result<()>) {
@@ -237,9 +334,10 @@ fn said(result: io::Result<()>) {
 
 #[cfg(test)]
 mod tests {
-    use std::cell::Cell;
+    use std::sync::atomic::AtomicU64;
+    use std::sync::atomic::Ordering::Relaxed;
 
-    use audyn_media::{Facts, PcmDepth, WavSpec};
+    use audyn_media::{Facts, PcmDepth, Store, WavSpec, WavWriter};
     use audyn_units::{ChannelCount, SampleRate};
 
     use super::*;
@@ -247,21 +345,21 @@ mod tests {
 
     /// A disk that takes so many more bytes, and then nothing.
     struct Disk<'a> {
-        room: &'a Cell<u64>,
+        room: &'a AtomicU64,
     }
 
     impl Store for Disk<'_> {
         fn write_at(&mut self, bytes: &[u8], _: u64) -> io::Result<usize> {
-            if self.room.get() == 0 {
+            if self.room.load(Relaxed) == 0 {
                 return Err(io::ErrorKind::StorageFull.into());
             }
-            let taken = self.room.get().min(bytes.len() as u64);
-            self.room.set(self.room.get() - taken);
+            let taken = self.room.load(Relaxed).min(bytes.len() as u64);
+            self.room.store(self.room.load(Relaxed) - taken, Relaxed);
             Ok(taken as usize)
         }
 
         fn set_len(&mut self, _: u64) -> io::Result<()> {
-            if self.room.get() == 0 { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
+            if self.room.load(Relaxed) == 0 { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
         }
 
         fn sync(&mut self) -> io::Result<()> {
@@ -271,7 +369,7 @@ mod tests {
 
     const AT: FrameIndex = FrameIndex(1_000_000);
 
-    fn segment<'a>(room: &'a Cell<u64>, dir: &Path) -> Segment<Disk<'a>> {
+    fn segment<'a>(room: &'a AtomicU64, dir: &Path) -> Segment<'a> {
         let spec =
             WavSpec { rate: SampleRate::HZ_48000, channels: ChannelCount::MONO, depth: PcmDepth::Pcm24 };
         let header = LedgerHeader {
@@ -284,7 +382,7 @@ mod tests {
             zone: None,
             rate: 48_000,
             channels: 1,
-            bits: 24,
+            bits: Some(24),
             placed_by: None,
             clock: None,
             tai_minus_utc: None,
@@ -292,7 +390,7 @@ mod tests {
         let ledger =
             Ledger::create(&audyn_media::Beneath::root(dir).unwrap(), &dir.join("a.wav"), &header).unwrap();
         Segment::new(
-            WavWriter::on_store(Disk { room }, "a.wav", spec, &Facts::default()).unwrap(),
+            Box::new(WavWriter::on_store(Disk { room }, "a.wav", spec, &Facts::default()).unwrap()),
             Some(ledger),
             AT,
         )
@@ -317,7 +415,7 @@ mod tests {
 
     #[test]
     fn silence_and_ledger_are_the_same_to_the_frame() {
-        let (dir, room) = (tempfile::tempdir().unwrap(), Cell::new(u64::MAX));
+        let (dir, room) = (tempfile::tempdir().unwrap(), AtomicU64::new(u64::MAX));
         let mut segment = segment(&room, dir.path());
         segment.silence(FrameCount(10), GapCause::Outage).unwrap();
         segment.silence(FrameCount(20), GapCause::Outage).unwrap();
@@ -327,7 +425,7 @@ mod tests {
         segment.audio(&[1 << 8; 50]).unwrap();
         segment.silence(FrameCount(5), GapCause::Loss).unwrap();
         segment.silence(FrameCount(6), GapCause::DiskStall).unwrap();
-        let (account, gaps, result) = segment.close();
+        let Closed { account, gaps, result, .. } = segment.close(Vec::new()).remove(0);
         result.unwrap();
         assert_eq!(account, Account { written: FrameCount(150), filled: FrameCount(41) });
         let entry = |at, frames, cause: &str| (at, frames, cause.to_owned());
@@ -347,7 +445,7 @@ mod tests {
 
     #[test]
     fn silence_that_the_header_counts_is_in_the_ledger_whenever_the_engine_dies() {
-        let (dir, room) = (tempfile::tempdir().unwrap(), Cell::new(u64::MAX));
+        let (dir, room) = (tempfile::tempdir().unwrap(), AtomicU64::new(u64::MAX));
         let mut segment = segment(&room, dir.path());
         segment.audio(&[1 << 8; 100]).unwrap();
         segment.silence(FrameCount(5_000), GapCause::Loss).unwrap();
@@ -363,11 +461,11 @@ mod tests {
 
     #[test]
     fn what_a_full_disk_refused_is_silence_of_the_same_length_once_it_has_room() {
-        let (dir, room) = (tempfile::tempdir().unwrap(), Cell::new(u64::MAX));
+        let (dir, room) = (tempfile::tempdir().unwrap(), AtomicU64::new(u64::MAX));
         let mut segment = segment(&room, dir.path());
         segment.audio(&[1 << 8; 48_000]).unwrap();
         segment.flush().unwrap();
-        room.set(0);
+        room.store(0, Relaxed);
         // 16 MiB wait in memory; what comes then is owed.
         let second = vec![1 << 8; 48_000];
         let mut seconds = 1u64;
@@ -376,9 +474,9 @@ mod tests {
         }
         let kept = seconds * 48_000;
         segment.silence(FrameCount(1_000), GapCause::Loss).unwrap_err();
-        room.set(u64::MAX);
+        room.store(u64::MAX, Relaxed);
         segment.audio(&second).unwrap();
-        let (account, gaps, result) = segment.close();
+        let Closed { account, gaps, result, .. } = segment.close(Vec::new()).remove(0);
         result.unwrap();
         assert_eq!(account, Account { written: FrameCount(kept + 48_000), filled: FrameCount(49_000) });
         assert_eq!(gaps.len(), 1);
@@ -387,13 +485,13 @@ mod tests {
 
     #[test]
     fn a_disk_that_is_full_at_the_end_is_not_told_otherwise_by_the_ledger() {
-        let (dir, room) = (tempfile::tempdir().unwrap(), Cell::new(u64::MAX));
+        let (dir, room) = (tempfile::tempdir().unwrap(), AtomicU64::new(u64::MAX));
         let mut segment = segment(&room, dir.path());
         segment.audio(&[1 << 8; 1_500]).unwrap();
         segment.flush().unwrap();
-        room.set(0);
+        room.store(0, Relaxed);
         segment.audio(&[1 << 8; 500]).unwrap();
-        let (account, _, result) = segment.close();
+        let Closed { account, result, .. } = segment.close(Vec::new()).remove(0);
         assert!(matches!(result, Err(MediaError::Close { .. })));
         // One block behind the header's, of 3 bytes a frame.
         assert_eq!(account.written, FrameCount(1_365));

@@ -27,9 +27,9 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use audyn_media::beneath::{self, OFlags};
-use audyn_media::{MediaError, PcmDepth, WavSpec};
+use audyn_media::{FileFormat, MediaError};
 use audyn_sys::clock;
-use audyn_units::{ChannelCount, Mono, Nanos, SampleRate, Timestamp};
+use audyn_units::{Mono, Nanos, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::chains::{Chains, Job, Sealer};
@@ -55,9 +55,7 @@ const MOST: usize = 1_024;
 #[serde(deny_unknown_fields)]
 struct Line {
     path: PathBuf,
-    rate: SampleRate,
-    channels: ChannelCount,
-    bits: u16,
+    format: FileFormat,
     /// The recorder's directory whose chain it joins once it is closed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     chain: Option<PathBuf>,
@@ -67,20 +65,15 @@ struct Line {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct OpenFile {
     pub(crate) path: PathBuf,
-    pub(crate) spec: WavSpec,
+    pub(crate) format: FileFormat,
     /// The recorder's directory whose chain it joins once it is closed; a file by itself joins none.
     pub(crate) chain: Option<PathBuf>,
 }
 
 impl Line {
     fn new(file: &OpenFile) -> Self {
-        let OpenFile { path, spec, chain } = file.clone();
-        Self { path, rate: spec.rate, channels: spec.channels, bits: spec.depth.bits(), chain }
-    }
-
-    fn spec(&self) -> Option<WavSpec> {
-        let depth = PcmDepth::ALL.into_iter().find(|d| d.bits() == self.bits)?;
-        Some(WavSpec { rate: self.rate, channels: self.channels, depth })
+        let OpenFile { path, format, chain } = file.clone();
+        Self { path, format, chain }
     }
 }
 
@@ -307,7 +300,6 @@ fn list<'a>(directory: &Path, lines: impl Iterator<Item = &'a Line>) -> io::Resu
 /// Mends a file of an earlier engine. False if it is to be tried again.
 fn is_done_with(line: &Line, chains: &Chains) -> bool {
     let path = line.path.display();
-    let Some(spec) = line.spec() else { return true };
     let name = line.path.file_name().unwrap_or_default();
     let opened = chains
         .directory(line.path.parent().unwrap_or(Path::new("")))
@@ -327,7 +319,7 @@ fn is_done_with(line: &Line, chains: &Chains) -> bool {
             return false;
         }
     };
-    match audyn_media::mend_file(file, &line.path, spec) {
+    match line.format.mend_file(file, &line.path) {
         Ok(mended) => {
             let shortened =
                 mended.map(|mended| (mended.frames, mended.declared.saturating_sub(mended.frames)));
@@ -343,7 +335,7 @@ fn is_done_with(line: &Line, chains: &Chains) -> bool {
             }
             true
         }
-        Err(error @ MediaError::NotWav { .. }) => {
+        Err(error @ (MediaError::NotWav { .. } | MediaError::NotFlac { .. } | MediaError::NotOpus { .. })) => {
             tracing::warn!(%error, "it was being written when the engine ended; it is left as it is");
             true
         }
@@ -358,8 +350,8 @@ fn is_done_with(line: &Line, chains: &Chains) -> bool {
 mod tests {
     use std::fs::OpenOptions;
 
-    use audyn_media::{Facts, WavReader, WavWriter};
-    use audyn_units::FrameCount;
+    use audyn_media::{Facts, PcmDepth, WavReader, WavSpec, WavWriter};
+    use audyn_units::{ChannelCount, FrameCount, SampleRate};
 
     use super::*;
 
@@ -371,7 +363,7 @@ mod tests {
     }
 
     fn file(path: &Path) -> OpenFile {
-        OpenFile { path: path.to_owned(), spec: SPEC, chain: None }
+        OpenFile { path: path.to_owned(), format: FileFormat::Wav(SPEC), chain: None }
     }
 
     fn list_of(state: &Path, archive: &Path) -> Unfinished {
@@ -484,7 +476,8 @@ mod tests {
         let path = cut(&recorder);
         let header = r#"{"audyn_ledger":3,"recorder":"a","file":"a.wav","first_position":1000,"start_utc":"2026-07-02T13:46:03Z","rate":48000,"channels":1,"bits":24,"placed_by":null,"clock":null,"tai_minus_utc":null}"#;
         std::fs::write(ledger::path_of(&path), format!("{header}\n")).unwrap();
-        let open = OpenFile { path: path.clone(), spec: SPEC, chain: Some(recorder.clone()) };
+        let open =
+            OpenFile { path: path.clone(), format: FileFormat::Wav(SPEC), chain: Some(recorder.clone()) };
         list_of(state.path(), state.path()).turn(at(0), std::slice::from_ref(&open));
 
         // It ended here; the next one mends and seals.

@@ -1,10 +1,24 @@
 //! What every format has in common: how a file of audio is written.
 
-use std::path::Path;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
 
 use audyn_units::{ChannelCount, FrameCount, SampleRate};
 
-use crate::{MediaError, Store, WavWriter};
+use crate::{Beneath, Facts, MediaError, Store, WavWriter};
+
+/// A file that has ended.
+#[derive(Debug)]
+pub struct Finished {
+    /// Its name.
+    pub path: PathBuf,
+    /// Frames that it was given, those that are lost included.
+    pub frames: FrameCount,
+    /// Its size.
+    pub bytes: u64,
+    /// [`MediaError::Close`] if its end could not be written.
+    pub result: Result<(), MediaError>,
+}
 
 /// A file of audio being written, whatever its format.
 ///
@@ -54,11 +68,29 @@ pub trait AudioFile: Send {
     /// Bytes of the file as it is.
     fn bytes(&self) -> u64;
 
-    /// Writes the rest and closes; does not wait for the disk.
+    /// Ends the file with the frames given so far and goes on in another, where one encoder runs over all of them; none where each file
+    /// stands for itself, which is then to be closed and the next one created. The ended one comes from
+    /// [`take_finished`](Self::take_finished) once the encoder has let go of its last frame, some frames later.
     ///
     /// # Errors
-    /// [`MediaError::Close`]: what was still buffered is lost.
-    fn close(self: Box<Self>) -> Result<(), MediaError>;
+    /// As for a file that is created; the running file runs on then.
+    fn succeed_in(
+        &mut self,
+        _dir: &Beneath,
+        _name: &OsStr,
+        _facts: &Facts,
+    ) -> Option<Result<(), MediaError>> {
+        None
+    }
+
+    /// The files that have ended since this was asked last, oldest first.
+    fn take_finished(&mut self) -> Vec<Finished> {
+        Vec::new()
+    }
+
+    /// Writes the rest and closes; does not wait for the disk. Tells of each file that was not handed out yet, the running one at
+    /// the end.
+    fn close(self: Box<Self>) -> Vec<Finished>;
 }
 
 impl<S: Store + Send> AudioFile for WavWriter<S> {
@@ -102,7 +134,12 @@ impl<S: Store + Send> AudioFile for WavWriter<S> {
         WavWriter::bytes(self)
     }
 
-    fn close(self: Box<Self>) -> Result<(), MediaError> {
-        WavWriter::close(*self)
+    fn close(self: Box<Self>) -> Vec<Finished> {
+        let (path, frames) = (WavWriter::path(&self).to_owned(), WavWriter::frames(&self));
+        // As it will be: nothing but its length is known once it is closed.
+        let whole = WavWriter::bytes(&self) + self.buffered_frames().0 * self.spec().frame_bytes() as u64;
+        let left = WavWriter::bytes(&self);
+        let result = WavWriter::close(*self);
+        vec![Finished { path, frames, bytes: if result.is_ok() { whole } else { left }, result }]
     }
 }

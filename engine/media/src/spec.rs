@@ -1,9 +1,11 @@
 //! What a PCM file holds.
 
 use audyn_units::{ChannelCount, SampleRate};
+use serde::{Deserialize, Serialize};
 
 /// One sample in a file, little-endian.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum PcmDepth {
     /// 16 bit, signed.
     Pcm16,
@@ -33,7 +35,7 @@ impl PcmDepth {
 }
 
 /// The format of a WAV file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct WavSpec {
     /// Frames per second.
     pub rate: SampleRate,

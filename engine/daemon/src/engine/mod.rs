@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use audyn_api::{FormatConfig, SourceConfig};
 use audyn_core::channels::ChannelMap;
-use audyn_media::{PcmDepth, WavSpec};
+use audyn_media::{FileFormat, PcmDepth, WavSpec};
 use audyn_sys::{RealtimeRequest, clock, realtime};
 use audyn_units::{Encoding, FrameCount, Nanos, Timestamp, Utc};
 
@@ -458,7 +458,7 @@ impl Engine {
                 channel_names: given_names(&source, &entry.spec.channels),
             },
             naming,
-            spec: WavSpec { rate: source.rate, channels: map.output(), depth },
+            formats: vec![FileFormat::Wav(WavSpec { rate: source.rate, channels: map.output(), depth })],
             source_depth,
         };
         let recording = Recording::new(plan, end, Arc::clone(&entry.recording));

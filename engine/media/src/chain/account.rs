@@ -1,5 +1,6 @@
 //! What the files of a closed recording say of it: everything that its sidecar tells beside the hashes.
 
+use std::ffi::OsStr;
 use std::io::{self, BufReader};
 use std::path::Path;
 
@@ -11,7 +12,7 @@ use super::seal::{Sealing, place};
 use super::sidecar::{ClockFacts, FormatFacts, Instants};
 use crate::beneath::OFlags;
 use crate::ledger::LedgerFacts;
-use crate::{Beneath, MediaError, WavInfo};
+use crate::{Beneath, MediaError, frames_of};
 
 /// Reads what `file`, a path below the recorder's directory, and its ledger say. Whoever closed or mended it, and wherever it lies.
 ///
@@ -25,27 +26,31 @@ pub fn account(recorder: &Beneath, file: &Path) -> Result<Sealing, MediaError> {
 fn read(recorder: &Beneath, file: &Path) -> io::Result<Sealing> {
     let name = file.to_str().ok_or_else(|| invalid("its name is no text"))?;
     let (directory, base) = place(recorder, file)?;
-    let mut audio = directory.file(base, OFlags::RDONLY)?;
-    let info = WavInfo::read(&mut audio).map_err(|error| invalid(&error.to_string()))?;
-    let ledger = directory.file(&ledger_of(base), OFlags::RDONLY)?;
-    let facts = LedgerFacts::read(BufReader::new(ledger), info.frames)?;
+    let audio = directory.file(base, OFlags::RDONLY)?;
+    let ledger = || directory.file(&ledger_of(base), OFlags::RDONLY).map(BufReader::new);
+    let told = LedgerFacts::read(ledger()?, FrameCount::ZERO)?;
+    let held = frames_of(audio, file, told.header.rate).map_err(|error| invalid(&error.to_string()))?;
+    // What is resampled holds the flow's frames to the nearest one only; the ledger has counted them.
+    let closed = told.end.map(|end| end.frames_written + end.frames_filled);
+    let frames = closed.filter(|closed| closed.0.abs_diff(held.0) <= 1).unwrap_or(held);
+    let facts = LedgerFacts::read(ledger()?, frames)?;
     let LedgerFacts { header, gaps, gaps_in_all, filled, end } = facts;
     let zone = header.zone.as_deref().and_then(|name| TimeZone::get(name).ok());
     let start = header.start_utc.parse::<jiff::Timestamp>().map_err(|error| invalid(&error.to_string()))?;
     let tai_at_end = end.and_then(|end| end.tai_minus_utc).or(header.tai_minus_utc);
     // A leap second within the file: UTC has moved by less than the frames tell.
     let leapt = tai_at_end.zip(header.tai_minus_utc).map_or(0, |(end, start)| end - start);
-    let span = header.rate.duration(info.frames).0;
+    let span = header.rate.duration(frames).0;
     let ended = start
         .checked_add(jiff::SignedDuration::from_nanos(span) - jiff::SignedDuration::from_secs(leapt))
         .map_err(|error| invalid(&error.to_string()))?;
-    let last = header.first_position + info.frames;
+    let last = header.first_position + frames;
     Ok(Sealing {
         recorder: header.recorder,
         studio: header.studio,
         file: name.to_owned(),
         format: FormatFacts {
-            kind: "wav".to_owned(),
+            kind: file.extension().and_then(OsStr::to_str).unwrap_or_default().to_owned(),
             rate: header.rate,
             channels: header.channels,
             bits: header.bits,
@@ -61,7 +66,7 @@ fn read(recorder: &Beneath, file: &Path) -> io::Result<Sealing> {
             tai_minus_utc: tai_at_end,
             drift_ppm: end.and_then(|end| end.drift_ppm),
         },
-        mended: end.is_none_or(|end| end.frames_written + end.frames_filled != info.frames),
+        mended: end.is_none_or(|end| end.frames_written + end.frames_filled != frames),
     })
 }
 

@@ -1,6 +1,7 @@
 //! What a FLAC file holds.
 
 use audyn_units::{ChannelCount, SampleRate};
+use serde::{Deserialize, Serialize};
 
 use crate::{MediaError, PcmDepth};
 
@@ -11,7 +12,7 @@ const MAX_CHANNELS: usize = 8;
 const LEVEL: u8 = 5;
 
 /// The format of a FLAC file: one that FLAC can hold.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct FlacSpec {
     rate: SampleRate,
     channels: ChannelCount,

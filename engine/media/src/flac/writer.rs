@@ -19,7 +19,7 @@ use super::FlacSpec;
 use super::head::{self, INFO_AT, POINT_SECONDS, Point, StreamInfo};
 use crate::tail::Tail;
 use crate::wav::convert::{Converter, decode};
-use crate::{AudioFile, Beneath, Facts, FileStore, MediaError, PcmDepth, Store};
+use crate::{AudioFile, Finished, Beneath, Facts, FileStore, MediaError, PcmDepth, Store};
 
 /// Bytes that wait before an append writes them by itself.
 const FLUSH_BYTES: u64 = 256 * 1024;
@@ -316,13 +316,15 @@ impl<S: Store + Send> AudioFile for FlacWriter<S> {
         self.tail.written()
     }
 
-    fn close(mut self: Box<Self>) -> Result<(), MediaError> {
-        self.finish().map_err(|source| MediaError::Close {
+    fn close(mut self: Box<Self>) -> Vec<Finished> {
+        let result = self.finish().map_err(|source| MediaError::Close {
             path: self.path.clone(),
             valid: FrameCount(self.counted),
             lost: FrameCount(self.taken - self.counted),
             source,
-        })
+        });
+        let (path, frames, bytes) = (self.path.clone(), FrameCount(self.taken), self.tail.written());
+        vec![Finished { path, frames, bytes, result }]
     }
 }
 

@@ -1,6 +1,7 @@
 //! What an Opus file holds, and how it is encoded.
 
 use audyn_units::{ChannelCount, SampleRate};
+use serde::{Deserialize, Serialize};
 
 use super::head::Mapping;
 use crate::MediaError;
@@ -9,7 +10,8 @@ use crate::MediaError;
 const STREAM_BITRATE: std::ops::RangeInclusive<u32> = 6_000..=510_000;
 
 /// How the bitrate is kept.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum OpusBitrateMode {
     /// As many bits as the signal needs; the bitrate is the mean over all kinds of signals.
     #[default]
@@ -21,7 +23,8 @@ pub enum OpusBitrateMode {
 }
 
 /// What the encoder is to favour.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum OpusApplication {
     /// That it sounds like the original: for music and all that is mixed.
     #[default]
@@ -33,7 +36,8 @@ pub enum OpusApplication {
 }
 
 /// What the channels are to each other.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum OpusLayout {
     /// One channel is mono, two are a stereo pair (mapping family 0), and more stand each for itself (family 255), which players
     /// do not mix: what a recorder knows of its channels.
@@ -44,7 +48,7 @@ pub enum OpusLayout {
 }
 
 /// The format of an Opus file, and how it is encoded. [`OpusSpec::new`] has the defaults.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct OpusSpec {
     /// Frames per second that are given. The file's own are always 48,000.
     pub rate: SampleRate,

@@ -17,7 +17,7 @@ use super::OpusSpec;
 use super::encoder::{Encoder, PACKET};
 use super::stream::{Begin, Stream};
 use crate::tail::Tail;
-use crate::{AudioFile, Beneath, Facts, FileStore, MediaError, Store};
+use crate::{AudioFile, Beneath, Facts, FileStore, Finished, MediaError, Store};
 
 /// Bytes of packets that wait at most: an append which reaches them flushes by itself.
 const FLUSH_BYTES: u64 = 64 * 1024;
@@ -369,6 +369,13 @@ impl<S: Store> OpusWriter<S> {
     }
 }
 
+impl<S: Store> From<OpusFinished<S>> for Finished {
+    fn from(finished: OpusFinished<S>) -> Self {
+        let OpusFinished { path, frames, bytes, result, .. } = finished;
+        Self { path, frames, bytes, result }
+    }
+}
+
 impl<S: Store> Part<S> {
     fn frames(&self, encoder: &Encoder) -> FrameCount {
         self.to.unwrap_or_else(|| encoder.taken()).saturating_sub(self.from)
@@ -422,7 +429,7 @@ fn with_head<S: Store>(mut store: S, head: &[u8]) -> io::Result<S> {
     Ok(store)
 }
 
-impl<S: Store + Send> AudioFile for OpusWriter<S> {
+impl AudioFile for OpusWriter<FileStore> {
     fn path(&self) -> &Path {
         OpusWriter::path(self)
     }
@@ -463,7 +470,15 @@ impl<S: Store + Send> AudioFile for OpusWriter<S> {
         OpusWriter::bytes(self)
     }
 
-    fn close(self: Box<Self>) -> Result<(), MediaError> {
-        OpusWriter::close(*self)
+    fn succeed_in(&mut self, dir: &Beneath, name: &OsStr, facts: &Facts) -> Option<Result<(), MediaError>> {
+        Some(OpusWriter::succeed_in(self, dir, name, facts))
+    }
+
+    fn take_finished(&mut self) -> Vec<Finished> {
+        OpusWriter::take_finished(self).into_iter().map(Finished::from).collect()
+    }
+
+    fn close(self: Box<Self>) -> Vec<Finished> {
+        self.finish().into_iter().map(Finished::from).collect()
     }
 }
