@@ -335,7 +335,9 @@ fn is_done_with(line: &Line, chains: &Chains) -> bool {
             }
             true
         }
-        Err(error @ (MediaError::NotWav { .. } | MediaError::NotFlac { .. } | MediaError::NotOpus { .. })) => {
+        Err(
+            error @ (MediaError::NotWav { .. } | MediaError::NotFlac { .. } | MediaError::NotOpus { .. }),
+        ) => {
             tracing::warn!(%error, "it was being written when the engine ended; it is left as it is");
             true
         }

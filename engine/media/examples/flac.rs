@@ -28,5 +28,5 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             writer.checkpoint()?;
         }
     }
-    Ok(Box::new(writer).close()?)
+    Ok(writer.close()?)
 }

@@ -19,7 +19,7 @@ use super::FlacSpec;
 use super::head::{self, INFO_AT, POINT_SECONDS, Point, StreamInfo};
 use crate::tail::Tail;
 use crate::wav::convert::{Converter, decode};
-use crate::{AudioFile, Finished, Beneath, Facts, FileStore, MediaError, PcmDepth, Store};
+use crate::{AudioFile, Beneath, Facts, FileStore, Finished, MediaError, PcmDepth, Store};
 
 /// Bytes that wait before an append writes them by itself.
 const FLUSH_BYTES: u64 = 256 * 1024;
@@ -139,6 +139,23 @@ impl<S: Store> FlacWriter<S> {
     pub fn set_source_depth(&mut self, source: PcmDepth) {
         self.samples.source = source;
         self.samples.converter.set_source(source);
+    }
+
+    /// Writes the rest and closes the file; does not wait for the disk.
+    ///
+    /// # Errors
+    /// [`MediaError::Close`]: what was still buffered is lost.
+    pub fn close(mut self) -> Result<(), MediaError> {
+        self.end()
+    }
+
+    fn end(&mut self) -> Result<(), MediaError> {
+        self.finish().map_err(|source| MediaError::Close {
+            path: self.path.clone(),
+            valid: FrameCount(self.counted),
+            lost: FrameCount(self.taken - self.counted),
+            source,
+        })
     }
 
     /// Sets the dither's noise, which is the same for every file otherwise.
@@ -317,12 +334,7 @@ impl<S: Store + Send> AudioFile for FlacWriter<S> {
     }
 
     fn close(mut self: Box<Self>) -> Vec<Finished> {
-        let result = self.finish().map_err(|source| MediaError::Close {
-            path: self.path.clone(),
-            valid: FrameCount(self.counted),
-            lost: FrameCount(self.taken - self.counted),
-            source,
-        });
+        let result = self.end();
         let (path, frames, bytes) = (self.path.clone(), FrameCount(self.taken), self.tail.written());
         vec![Finished { path, frames, bytes, result }]
     }

@@ -24,7 +24,7 @@
 //! # What a seam is worth
 //! A decoder that begins in the middle is not what it would be if it had heard all. CELT, which is all that the defaults use,
 //! forgets by half with each packet: RFC 7845's 80 ms leave an error of some dB in quiet bands, 0.96 s leave none. Twenty files
-//! joined are bit for bit the one that was not cut (`tests/opus/seams.rs`).
+//! joined are bit for bit the one that was not cut (`tests/opus/opus_seams.rs`).
 //!
 //! SILK, the model of speech that low bitrates and [`OpusApplication::Voip`] use, predicts a voice from its last periods and need
 //! never forget: a sustained tone came back at half its level. There the encoder holds two packets back, and codes the

@@ -86,7 +86,7 @@ fn a_name_shows_a_whole_file_at_once_and_is_never_taken_twice() {
     assert_eq!(info.facts(), facts());
     assert!(read_all(&path).is_empty());
     assert_eq!(writer.bytes(), std::fs::metadata(&path).unwrap().len());
-    Box::new(writer).close().unwrap();
+    writer.close().unwrap();
     let before = std::fs::read(&path).unwrap();
     assert!(matches!(FlacWriter::create(&path, spec, &facts()), Err(MediaError::Exists { .. })));
     assert!(matches!(
@@ -130,7 +130,7 @@ proptest! {
             prop_assert!(writer.buffered_frames().0 <= 4_096);
         }
         prop_assert_eq!(writer.frames().0 as usize * channels, samples.len());
-        Box::new(writer).close().unwrap();
+        writer.close().unwrap();
         prop_assert!(by_claxon(&path) == samples);
         prop_assert!(read_all(&path) == samples);
         let mut reader = FlacReader::open(&path).unwrap();
@@ -159,7 +159,7 @@ fn sixteen_bits_of_a_deeper_source_are_dithered_as_in_a_wav_file() {
         twin.append(part).unwrap();
     }
     twin.close().unwrap();
-    Box::new(writer).close().unwrap();
+    writer.close().unwrap();
     let file = tempfile::tempfile().unwrap();
     store.log.iter().for_each(|op| apply(&file, op));
     let mut expected = vec![0; samples.len()];
@@ -188,7 +188,7 @@ fn a_reader_follows_a_file_that_grows() {
         }
         assert_eq!(read.len() as u64, writer.frames().0 - writer.buffered_frames().0);
     }
-    Box::new(writer).close().unwrap();
+    writer.close().unwrap();
     while let n @ 1.. = reader.read(&mut block).unwrap().0 as usize {
         read.extend(&block[..n]);
     }
@@ -202,7 +202,7 @@ fn a_frame_that_is_being_written_is_read_once_it_is_whole() {
     let mut writer = FlacWriter::create(&path, flac_spec(2, PcmDepth::Pcm24), &Facts::default()).unwrap();
     let samples = noise(2 * 12_000);
     writer.append(&samples).unwrap();
-    Box::new(writer).close().unwrap();
+    writer.close().unwrap();
     let bytes = std::fs::read(&path).unwrap();
     let growing = dir.path().join("growing.flac");
     let mut file = File::create_new(&growing).unwrap();
@@ -244,7 +244,7 @@ fn a_seek_is_short_by_the_table() {
     writer.set_source_depth(PcmDepth::Pcm16);
     let samples = signal(PcmDepth::Pcm16, 48_000 * 65, true);
     writer.append(&samples).unwrap();
-    Box::new(writer).close().unwrap();
+    writer.close().unwrap();
     // Who goes to a frame reads little.
     let read = Rc::new(Cell::new(0));
     let source = Counting(File::open(&path).unwrap(), Rc::clone(&read));
@@ -325,7 +325,7 @@ fn the_flac_program_finds_nothing_to_say() {
             listed
         };
         judge("open");
-        Box::new(writer).close().unwrap();
+        writer.close().unwrap();
         let listed = judge("closed");
         assert!(listed.contains(&format!("total samples: {frames}")), "{listed}");
         let points =

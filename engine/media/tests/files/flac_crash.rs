@@ -36,7 +36,7 @@ fn recorded(spec: FlacSpec, blocks: &[i64]) -> (LogStore, Vec<i32>) {
         }
         writer.checkpoint().unwrap();
     }
-    Box::new(writer).close().unwrap();
+    writer.close().unwrap();
     (store, samples)
 }
 
@@ -112,7 +112,7 @@ fn a_full_disk_keeps_the_last_checkpoint_and_the_retry_moves_nothing() {
         assert_eq!(writer.buffered_frames(), FrameCount(10_000 - 4_096));
         writer.append(&samples[10_000..]).unwrap();
         writer.checkpoint().unwrap();
-        Box::new(writer).close().unwrap();
+        writer.close().unwrap();
         assert!(replayed(&store) == samples, "{plan:?}");
     }
 }
@@ -146,7 +146,7 @@ fn a_dead_disk_is_told_and_memory_stays_bounded() {
     );
     assert!(matches!(writer.append_silence(FrameCount(1)), Err(MediaError::Backlog { .. })));
     let frames = writer.frames();
-    let error = Box::new(writer).close().unwrap_err();
+    let error = writer.close().unwrap_err();
     assert!(matches!(error, MediaError::Close { lost, .. } if lost == frames), "{error}");
     assert_eq!(store.log.len(), 1, "nothing but the head");
 }

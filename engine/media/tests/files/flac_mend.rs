@@ -14,7 +14,7 @@ fn whole(dir: &Path, frames: usize) -> (PathBuf, Vec<i32>) {
     let mut writer = FlacWriter::create(&path, flac_spec(2, PcmDepth::Pcm24), &Facts::default()).unwrap();
     let samples = noise(frames * 2);
     writer.append(&samples).unwrap();
-    Box::new(writer).close().unwrap();
+    writer.close().unwrap();
     (path, samples)
 }
 

@@ -2,10 +2,10 @@
 #![cfg(test)]
 
 #[cfg(test)]
-mod crash;
+mod opus_crash;
 #[cfg(test)]
-mod files;
+mod opus_files;
 #[cfg(test)]
-mod seams;
+mod opus_seams;
 #[cfg(test)]
 mod support;
