@@ -138,9 +138,15 @@ pub struct RecorderConfig {
     /// Which channels of the source, in file order, counted from 0; empty takes all.
     #[serde(default)]
     pub channels: Vec<u8>,
-    /// The file's format.
+    /// The files' format.
     #[serde(default)]
     pub format: FormatConfig,
+    /// Further formats of the same recording, written at once under the same names with their own suffix.
+    #[serde(default)]
+    pub also: Vec<FormatConfig>,
+    /// How Opus is encoded, where it is among the formats.
+    #[serde(default)]
+    pub opus: OpusConfig,
     /// Where the files go and how they are named.
     #[serde(default)]
     pub archive: ArchiveConfig,
@@ -164,6 +170,73 @@ pub enum FormatConfig {
     /// WAV of 32-bit floats: what came, bit for bit, for programs that count in floats.
     #[serde(rename = "wav32f")]
     Wav32f,
+    /// FLAC as deep as the source, at most 8 channels.
+    Flac,
+    /// 16-bit FLAC; a 24-bit source is dithered.
+    Flac16,
+    /// 24-bit FLAC.
+    Flac24,
+    /// Ogg Opus: small, and not what came bit for bit.
+    Opus,
+}
+
+impl FormatConfig {
+    /// The suffix of its files.
+    #[must_use]
+    pub const fn suffix(self) -> &'static str {
+        match self {
+            Self::Wav | Self::Wav16 | Self::Wav24 | Self::Wav32f => "wav",
+            Self::Flac | Self::Flac16 | Self::Flac24 => "flac",
+            Self::Opus => "opus",
+        }
+    }
+}
+
+/// How Opus is encoded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct OpusConfig {
+    /// Bits per second of all channels together: 6,000 to 510,000 for one or two channels, as much for each of more. None: 128,000,
+    /// and 64,000 for each channel of more than two.
+    pub bitrate: Option<u32>,
+    /// How the bitrate is kept.
+    pub mode: OpusMode,
+    /// How much work the encoder may take: 0 to 10.
+    pub complexity: u8,
+    /// What the encoder is to favour.
+    pub application: OpusApplication,
+}
+
+impl Default for OpusConfig {
+    fn default() -> Self {
+        Self { bitrate: None, mode: OpusMode::Vbr, complexity: 5, application: OpusApplication::Audio }
+    }
+}
+
+/// How Opus keeps its bitrate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OpusMode {
+    /// As many bits as the signal needs; the bitrate is a mean.
+    #[default]
+    Vbr,
+    /// The same, but within what a line of that bitrate carries.
+    ConstrainedVbr,
+    /// Each packet has the same size.
+    Cbr,
+}
+
+/// What Opus favours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OpusApplication {
+    /// That it sounds like the original.
+    #[default]
+    Audio,
+    /// That speech is understood.
+    Voip,
+    /// The shortest delay.
+    LowDelay,
 }
 
 /// Archive layout; the names and their strftime formats are those of the archive policy.

@@ -37,8 +37,8 @@ pub use clock::{
     TaiSource,
 };
 pub use config::{
-    ArchiveClock, ArchiveConfig, ConfigDocument, FormatConfig, GlobalConfig, Layout, RecorderConfig,
-    RecorderId, SourceConfig, SourceId,
+    ArchiveClock, ArchiveConfig, ConfigDocument, FormatConfig, GlobalConfig, Layout, OpusApplication,
+    OpusConfig, OpusMode, RecorderConfig, RecorderId, SourceConfig, SourceId,
 };
 pub use diagnosis::{Diagnosis, SilenceCause};
 pub use legs::{LegConfig, LegCounters, LegSnapshot, LegState};

@@ -152,8 +152,17 @@ fn the_words_of_the_enums() {
     assert_eq!(words(&CAUSES), CAUSES.map(cause_name));
     assert_eq!(words(&SkewClass::ALL), SkewClass::ALL.map(SkewClass::name));
     assert_eq!(
-        words(&[FormatConfig::Wav, FormatConfig::Wav16, FormatConfig::Wav24, FormatConfig::Wav32f]),
-        ["wav", "wav16", "wav24", "wav32f"]
+        words(&[
+            FormatConfig::Wav,
+            FormatConfig::Wav16,
+            FormatConfig::Wav24,
+            FormatConfig::Wav32f,
+            FormatConfig::Flac,
+            FormatConfig::Flac16,
+            FormatConfig::Flac24,
+            FormatConfig::Opus,
+        ]),
+        ["wav", "wav16", "wav24", "wav32f", "flac", "flac16", "flac24", "opus"]
     );
     assert_eq!(
         words(&[

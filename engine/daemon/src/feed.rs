@@ -321,6 +321,12 @@ impl Feed {
         ahead.min(frames)
     }
 
+    /// What comes next begins a file, as at a boundary of the archive.
+    #[cfg(test)]
+    pub(crate) fn cut_here(&mut self) {
+        self.open = false;
+    }
+
     /// How many of `frames` from `at` go into the segment that is open, after opening one if it is time to.
     /// None if the recording takes no more.
     fn admit(&mut self, at: FrameIndex, frames: FrameCount, anchor: &TimeAnchor) -> Option<FrameCount> {

@@ -22,6 +22,7 @@ mod engine;
 mod error;
 mod facts;
 mod feed;
+mod formats;
 pub mod journal;
 mod keep;
 mod keeper;
@@ -50,6 +51,7 @@ mod worker;
 
 pub use engine::{CapturePulse, Engine, EngineOptions, RecorderSpec};
 pub use error::EngineError;
+pub use formats::formats_of;
 pub use keep::KeptSockets;
 pub use keeper::{CLOCK_LOG, clock_is_there};
 pub use naming::Naming;

@@ -662,4 +662,93 @@ mod tests {
             assert!(bext.originator.starts_with("Audyn "), "{}", bext.originator);
         }
     }
+
+    /// All samples of a file.
+    fn samples(path: &Path) -> Vec<i32> {
+        let mut samples = vec![0; 200_000];
+        let read = match path.extension().and_then(|suffix| suffix.to_str()) {
+            Some("wav") => audyn_media::WavReader::open(path).unwrap().read(&mut samples),
+            Some("flac") => audyn_media::FlacReader::open(path).unwrap().read(&mut samples),
+            _ => audyn_media::opus::OpusReader::open(path).unwrap().read(&mut samples),
+        };
+        samples.truncate(read.unwrap().0 as usize);
+        samples
+    }
+
+    #[test]
+    fn a_master_and_its_proxies_are_cut_at_the_same_frame_and_each_has_a_ledger() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.wav");
+        let (mut feed, end) = feed::connect(RATE, 1, None, None);
+        let formats =
+            [audyn_api::FormatConfig::Wav24, audyn_api::FormatConfig::Flac, audyn_api::FormatConfig::Opus];
+        let opus = audyn_api::OpusConfig::default();
+        let encoding = audyn_units::Encoding::L24;
+        let plan = RecordingPlan {
+            about: About::default(),
+            naming: Naming::File(path.clone()),
+            formats: crate::formats_of(&formats, &opus, RATE, ChannelCount::MONO, encoding).unwrap(),
+            source_depth: PcmDepth::Pcm24,
+        };
+        let status = SharedRecording::default();
+        let mut recording = Recording::new(plan, end, SharedRecording::clone(&status));
+        let (notices, _news) = std::sync::mpsc::sync_channel(64);
+        let now = Timestamp::from_nanos(1_000_000_000);
+
+        // A tone, since that is what Opus can be held to; three files of odd lengths, the second one with a gap.
+        let first = 1_783_000_000 * 48_000;
+        let tone = |n: u64| ((n as f64 * 0.0576).sin() * 1e9) as i32 & !0xff;
+        let placed = placed(first, 0, Placement::MediaClock, Why::First);
+        feed.placed(&placed);
+        let mut at = placed.position;
+        let mut whole = Vec::new();
+        for (number, frames) in [30_011u64, 40_000, 25_003].into_iter().enumerate() {
+            if number > 0 {
+                // As a boundary of the archive does.
+                feed.cut_here();
+            }
+            let samples: Vec<i32> = (0..frames).map(|n| tone(whole.len() as u64 + n)).collect();
+            feed.audio(at, &samples, &placed.anchor);
+            at += FrameCount(frames);
+            whole.extend(samples);
+            if number == 1 {
+                feed.silence(at, FrameCount(77), GapCause::Loss, &placed.anchor);
+                at += FrameCount(77);
+                whole.extend([0; 77]);
+            }
+            feed.turn(at, None);
+            recording.work(now, &notices);
+        }
+        assert!(recording.files().count() >= 3, "an ended file of Opus may still be open");
+        feed.end(None);
+        feed.turn(at, None);
+        recording.work(now, &notices);
+        assert_eq!(recording.files().count(), 0);
+        assert_eq!(status.lock().unwrap().error, None);
+
+        let names = ["a", "a_002", "a_003"];
+        let lengths = [30_011, 40_077, 25_003];
+        for suffix in ["wav", "flac", "opus"] {
+            let files: Vec<_> =
+                names.iter().map(|name| dir.path().join(format!("{name}.{suffix}"))).collect();
+            let parts: Vec<_> = files.iter().map(|file| samples(file)).collect();
+            assert_eq!(parts.iter().map(Vec::len).collect::<Vec<_>>(), lengths, "{suffix}");
+            let joined = parts.concat();
+            if suffix != "opus" {
+                assert!(joined == whole, "{suffix} is not what came");
+            }
+            let error =
+                joined.iter().zip(&whole).map(|(a, b)| (f64::from(*a) - f64::from(*b)).powi(2)).sum::<f64>();
+            let power = whole.iter().map(|a| f64::from(*a).powi(2)).sum::<f64>();
+            assert!(error < power / 100.0, "{suffix}: {:.1} dB", 10.0 * (power / error).log10());
+            for (file, frames) in files.iter().zip(lengths) {
+                let text = std::fs::read(ledger::path_of(file)).unwrap();
+                let facts =
+                    audyn_media::ledger::LedgerFacts::read(&text[..], FrameCount(frames as u64)).unwrap();
+                let end = facts.end.unwrap();
+                assert_eq!((end.frames_written + end.frames_filled).0, frames as u64, "{}", file.display());
+                assert_eq!(facts.filled.0, if frames == 40_077 { 77 } else { 0 }, "{}", file.display());
+            }
+        }
+    }
 }

@@ -177,7 +177,8 @@ mod tests {
             enabled: true,
             studio: None,
             channels: vec![0],
-            format: audyn_api::FormatConfig::Wav,
+            formats: vec![audyn_api::FormatConfig::Wav],
+            opus: audyn_api::OpusConfig::default(),
             naming: crate::naming::Naming::File("a.wav".into()),
         }
     }

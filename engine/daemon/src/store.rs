@@ -16,15 +16,16 @@ use std::path::{Path, PathBuf};
 
 use audyn_api::frame;
 use audyn_api::{
-    ClockConfig, ConfigDocument, GlobalConfig, RecorderConfig, Reply, ServerFrame, SourceConfig,
+    ClockConfig, ConfigDocument, FormatConfig, GlobalConfig, RecorderConfig, Reply, ServerFrame, SourceConfig,
 };
-use audyn_units::ChannelCount;
+use audyn_units::{ChannelCount, Encoding, SampleRate};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::durable;
 use crate::engine::RecorderSpec;
 use crate::error::EngineError;
+use crate::formats::formats_of;
 use crate::naming::Naming;
 
 /// Recorders that may be configured.
@@ -48,6 +49,9 @@ const MAX_CHANNEL_NAME: usize = 64;
 
 /// Bytes of a custom format: what it makes stands in each snapshot.
 const MAX_FORMAT: usize = 256;
+
+/// Formats of a recorder beside the first: one for each suffix.
+const MAX_ALSO: usize = 2;
 
 /// Bytes of the archive root, for the same reason.
 const MAX_ROOT: usize = 512;
@@ -196,7 +200,8 @@ pub fn recorder_specs(document: &ConfigDocument) -> Result<Vec<RecorderSpec>, En
             enabled: recorder.enabled,
             studio: recorder.studio_id.clone(),
             channels: recorder.channels.clone(),
-            format: recorder.format,
+            formats: formats(recorder),
+            opus: recorder.opus,
             naming: Naming::Archive {
                 root: root.to_owned(),
                 below: recorder.id.as_str().into(),
@@ -206,6 +211,11 @@ pub fn recorder_specs(document: &ConfigDocument) -> Result<Vec<RecorderSpec>, En
         })
     };
     document.recorders.iter().map(spec).collect()
+}
+
+/// All formats of a recorder, the main one first.
+fn formats(recorder: &RecorderConfig) -> Vec<FormatConfig> {
+    std::iter::once(recorder.format).chain(recorder.also.iter().copied()).collect()
 }
 
 /// Takes the directory's lock. The kernel lets go of it with the process, however that ends.
@@ -457,15 +467,24 @@ fn check_recorder(recorder: &RecorderConfig, document: &ConfigDocument) -> Resul
         return Err(format!("channels: {} are more than {}", recorder.channels.len(), ChannelCount::MAX));
     }
     crate::policy::of(&recorder.archive).map_err(|error| format!("archive: {error}"))?;
-    let Some(wanted) = &recorder.source_id else { return Ok(()) };
+    if recorder.also.len() > MAX_ALSO {
+        return Err(format!("also: {} formats more are too many, {MAX_ALSO} at most", recorder.also.len()));
+    }
+    // What can be told without the source; its channels come below.
+    let (rate, stereo) = (SampleRate::HZ_48000, ChannelCount::STEREO);
+    let of =
+        |rate, channels, encoding| formats_of(&formats(recorder), &recorder.opus, rate, channels, encoding);
+    let Some(wanted) = &recorder.source_id else {
+        return of(rate, stereo, Encoding::L24).map(drop).map_err(|error| format!("format: {error}"));
+    };
     let source = document
         .sources
         .iter()
         .find(|source| source.id == *wanted)
         .ok_or_else(|| format!("source_id `{wanted}` is not a source; add the source first"))?;
-    audyn_core::channels::ChannelMap::new(source.channels, &recorder.channels)
+    let map = audyn_core::channels::ChannelMap::new(source.channels, &recorder.channels)
         .map_err(|error| format!("channels: {error}"))?;
-    Ok(())
+    of(source.rate, map.output(), source.encoding).map(drop).map_err(|error| format!("format: {error}"))
 }
 
 fn read<T: DeserializeOwned>(directory: &Path, name: &str) -> Result<Option<T>, EngineError> {

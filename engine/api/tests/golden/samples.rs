@@ -5,10 +5,11 @@ use audyn_api::{
     ClockAlarm, ClockAlarmKind, ClockConfig, ClockSnapshot, ConfigDocument, DeletedFile, Diagnosis,
     DiskState, Event, FlowCounters, FlowSnapshot, FlowState, FlowTiming, FormatConfig, GapCause, GapEntry,
     GlobalConfig, INTERVAL_EDGES_NANOS, LATENESS_EDGES_NANOS, Layout, LegConfig, LegCounters, LegPeriod,
-    LegSnapshot, LegState, LegStatistics, LevelsFrame, MAGIC, Placement, PtpChoice, PtpSnapshot, PtpState,
-    RecorderConfig, RecorderId, RecorderLevels, RecorderSnapshot, RecorderState, Refusal, RefusalKind, Reply,
-    Request, SelfTestReport, ServerFrame, SilenceCause, Snapshot, SourceConfig, SourceId, StampKind,
-    Subscription, TaiSource, VERSION, WakeupLateness,
+    LegSnapshot, LegState, LegStatistics, LevelsFrame, MAGIC, OpusApplication, OpusConfig, OpusMode,
+    Placement, PtpChoice, PtpSnapshot, PtpState, RecorderConfig, RecorderId, RecorderLevels,
+    RecorderSnapshot, RecorderState, Refusal, RefusalKind, Reply, Request, SelfTestReport, ServerFrame,
+    SilenceCause, Snapshot, SourceConfig, SourceId, StampKind, Subscription, TaiSource, VERSION,
+    WakeupLateness,
 };
 use audyn_units::{
     ChannelCount, ClockQuality, Dbfs, Encoding, FrameCount, FrameIndex, PayloadType, SampleRate, SkewClass,
@@ -50,6 +51,13 @@ pub(crate) fn recorder() -> RecorderConfig {
         source_id: Some(SourceId::new("desk").unwrap()),
         channels: vec![2, 3],
         format: FormatConfig::Wav24,
+        also: vec![FormatConfig::Opus],
+        opus: OpusConfig {
+            bitrate: Some(96_000),
+            mode: OpusMode::Cbr,
+            complexity: 9,
+            application: OpusApplication::LowDelay,
+        },
         archive: ArchiveConfig {
             layout: Layout::Custom,
             custom_format: Some("%Y/%H-%M-%S".to_owned()),

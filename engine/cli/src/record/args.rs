@@ -3,7 +3,9 @@
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-use audyn_api::{ClockConfig, FormatConfig, LegConfig, PtpChoice, SourceConfig, SourceId};
+use audyn_api::{
+    ClockConfig, FormatConfig, LegConfig, OpusConfig, OpusMode, PtpChoice, SourceConfig, SourceId,
+};
 use audyn_core::archive::{ArchiveClock, ArchivePolicy, Layout};
 use audyn_daemon::{Naming, clock_is_there};
 use audyn_units::{ChannelCount, Encoding, Nanos, PayloadType, SampleRate, SkewClass};
@@ -70,10 +72,25 @@ pub(crate) struct RecordArgs {
         help_heading = "Where to"
     )]
     archive_clock: ArchiveClock,
-    /// Format of the files: wav.
-    #[arg(long, value_name = "SUFFIX", default_value = "wav", help_heading = "Where to")]
-    archive_suffix: String,
-    /// Depth of the file: 16 (a 24-bit stream is dithered), 24, or 32 for floats; as the stream unless given.
+    /// Format of the files: wav, flac or opus [default: as the name of -o ends, or wav].
+    #[arg(long, value_name = "SUFFIX", help_heading = "Where to")]
+    archive_suffix: Option<String>,
+    /// A further format that is recorded at once, under the same name: wav, flac or opus.
+    #[arg(long, value_name = "SUFFIX", help_heading = "Where to")]
+    also: Vec<String>,
+    /// Bitrate of Opus in bits per second, all channels together [default: 128000, more for more than two channels].
+    #[arg(long, value_name = "BITS", help_heading = "Where to")]
+    bitrate: Option<u32>,
+    /// Opus as many bits as the signal needs; this is the default.
+    #[arg(long, conflicts_with = "cbr", help_heading = "Where to")]
+    vbr: bool,
+    /// Opus packets all of one size.
+    #[arg(long, help_heading = "Where to")]
+    cbr: bool,
+    /// How much work the Opus encoder may take: 0 to 10 [default: 5].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(0..=10), help_heading = "Where to")]
+    complexity: Option<u8>,
+    /// Depth of WAV and FLAC: 16 (a 24-bit stream is dithered), 24, or in WAV 32 for floats; as the stream unless given.
     #[arg(long, value_name = "BITS", help_heading = "Where to")]
     bits: Option<u16>,
     /// End after so much audio, in seconds or as 500ms.
@@ -159,14 +176,6 @@ struct LaterArgs {
     #[arg(long, hide = true, num_args = 0..=1)]
     pipewire: Option<Option<String>>,
     #[arg(long, hide = true)]
-    bitrate: Option<String>,
-    #[arg(long, hide = true)]
-    vbr: bool,
-    #[arg(long, hide = true)]
-    cbr: bool,
-    #[arg(long, hide = true)]
-    complexity: Option<String>,
-    #[arg(long, hide = true)]
     vox: bool,
     #[arg(long, hide = true, allow_hyphen_values = true)]
     vox_threshold: Option<String>,
@@ -186,14 +195,9 @@ impl LaterArgs {
     /// The first of them that was given, with what it belongs to.
     fn given(&self) -> Option<(&'static str, &'static str)> {
         let pipewire = "recording from PipeWire";
-        let opus = "recording to Opus";
         let vox = "recording on voice";
         [
             (self.pipewire.is_some(), "--pipewire", pipewire),
-            (self.bitrate.is_some(), "--bitrate", opus),
-            (self.vbr, "--vbr", opus),
-            (self.cbr, "--cbr", opus),
-            (self.complexity.is_some(), "--complexity", opus),
             (self.vox, "--vox", vox),
             (self.vox_threshold.is_some(), "--vox-threshold", vox),
             (self.vox_release.is_some(), "--vox-release", vox),
@@ -212,7 +216,9 @@ impl LaterArgs {
 pub(super) struct Plan {
     pub(super) source: SourceConfig,
     pub(super) channels: Vec<u8>,
-    pub(super) format: FormatConfig,
+    /// Formats of the files, the first one's suffix being that of their name.
+    pub(super) formats: Vec<FormatConfig>,
+    pub(super) opus: OpusConfig,
     pub(super) naming: Naming,
     pub(super) clock: ClockConfig,
     /// What was odd about the session description.
@@ -228,15 +234,7 @@ impl RecordArgs {
         if self.duration == Some(Nanos::ZERO) {
             return Err(RecordError::NoDuration);
         }
-        let format = match (self.archive_suffix.as_str(), self.bits) {
-            ("flac" | "opus", _) => return Err(RecordError::SuffixNotYet(self.archive_suffix.clone())),
-            ("wav", None) => FormatConfig::Wav,
-            ("wav", Some(16)) => FormatConfig::Wav16,
-            ("wav", Some(24)) => FormatConfig::Wav24,
-            ("wav", Some(32)) => FormatConfig::Wav32f,
-            ("wav", Some(bits)) => return Err(RecordError::Bits(bits)),
-            (other, _) => return Err(RecordError::Suffix(other.to_owned())),
-        };
+        let (formats, opus) = self.formats()?;
         let (mut source, oddities) = match &self.sdp {
             Some(path) => from_sdp(path)?,
             None => (self.plain_source()?, Vec::new()),
@@ -249,8 +247,62 @@ impl RecordArgs {
             return Err(RecordError::SameLeg);
         }
         let channels = self.pick(source.channels)?;
+        let count =
+            ChannelCount::new(channels.len() as u8).expect("they were picked from a stream's channels");
+        audyn_daemon::formats_of(&formats, &opus, source.rate, count, source.encoding)
+            .map_err(RecordError::Format)?;
         let (naming, clock) = (self.naming()?, self.clock()?);
-        Ok(Plan { source, channels, format, naming, clock, oddities })
+        Ok(Plan { source, channels, formats, opus, naming, clock, oddities })
+    }
+
+    /// The formats of the files, and how Opus is encoded.
+    fn formats(&self) -> Result<(Vec<FormatConfig>, OpusConfig), RecordError> {
+        let named = self.output.as_ref().and_then(|path| path.extension()?.to_str());
+        let named = named.filter(|suffix| ["wav", "flac", "opus"].contains(suffix));
+        if let (Some(named), Some(suffix)) = (named, &self.archive_suffix)
+            && named != suffix
+        {
+            return Err(RecordError::TwoSuffixes(named.to_owned(), suffix.clone()));
+        }
+        let first = self.archive_suffix.as_deref().or(named).unwrap_or("wav");
+        let suffixes = std::iter::once(first).chain(self.also.iter().map(String::as_str));
+        let formats: Vec<FormatConfig> =
+            suffixes.map(|suffix| self.format(suffix)).collect::<Result<_, _>>()?;
+        let given = [
+            (self.bitrate.is_some(), "--bitrate"),
+            (self.vbr, "--vbr"),
+            (self.cbr, "--cbr"),
+            (self.complexity.is_some(), "--complexity"),
+        ];
+        if let Some((_, option)) = given.into_iter().find(|(given, _)| *given)
+            && !formats.contains(&FormatConfig::Opus)
+        {
+            return Err(RecordError::NoOpus(option));
+        }
+        let defaults = OpusConfig::default();
+        let opus = OpusConfig {
+            bitrate: self.bitrate,
+            mode: if self.cbr { OpusMode::Cbr } else { OpusMode::Vbr },
+            complexity: self.complexity.unwrap_or(defaults.complexity),
+            ..defaults
+        };
+        Ok((formats, opus))
+    }
+
+    fn format(&self, suffix: &str) -> Result<FormatConfig, RecordError> {
+        match (suffix, self.bits) {
+            ("wav", None) => Ok(FormatConfig::Wav),
+            ("wav", Some(16)) => Ok(FormatConfig::Wav16),
+            ("wav", Some(24)) => Ok(FormatConfig::Wav24),
+            ("wav", Some(32)) => Ok(FormatConfig::Wav32f),
+            ("wav", Some(bits)) => Err(RecordError::Bits(bits, "WAV")),
+            ("flac", None) => Ok(FormatConfig::Flac),
+            ("flac", Some(16)) => Ok(FormatConfig::Flac16),
+            ("flac", Some(24)) => Ok(FormatConfig::Flac24),
+            ("flac", Some(bits)) => Err(RecordError::Bits(bits, "FLAC")),
+            ("opus", _) => Ok(FormatConfig::Opus),
+            (other, _) => Err(RecordError::Suffix(other.to_owned())),
+        }
     }
 
     fn plain_source(&self) -> Result<SourceConfig, RecordError> {
@@ -339,10 +391,7 @@ impl RecordArgs {
 
     fn naming(&self) -> Result<Naming, RecordError> {
         match (&self.output, &self.archive_root) {
-            (Some(file), _) => match file.extension().and_then(|suffix| suffix.to_str()) {
-                Some(suffix @ ("flac" | "opus")) => Err(RecordError::SuffixNotYet(suffix.to_owned())),
-                _ => Ok(Naming::File(file.clone())),
-            },
+            (Some(file), _) => Ok(Naming::File(file.clone())),
             (None, Some(root)) => {
                 let policy = ArchivePolicy::new(
                     self.archive_layout,

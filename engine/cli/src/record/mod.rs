@@ -31,12 +31,18 @@ const RECORDER: &str = "record";
 pub(crate) enum RecordError {
     #[error("{option} does not work yet: {what} comes with a later version; leave it out")]
     NotYet { option: &'static str, what: &'static str },
-    #[error("recording to {0} does not work yet: it comes with a later version; use wav")]
-    SuffixNotYet(String),
-    #[error("--archive-suffix \"{0}\" is not known; use wav")]
+    #[error("--archive-suffix \"{0}\" is not known; use wav, flac or opus")]
     Suffix(String),
-    #[error("--bits {0} is not a depth that is written; use 16, 24, or 32 for floats")]
-    Bits(u16),
+    #[error(
+        "-o names a .{0} file and --archive-suffix says {1}; leave one of them out, or add the other by --also"
+    )]
+    TwoSuffixes(String, String),
+    #[error("--bits {0} is not a depth that {1} is written in; use 16 or 24, or with wav 32 for floats")]
+    Bits(u16, &'static str),
+    #[error("{0} is for Opus, and none is recorded; add --archive-suffix opus or --also opus")]
+    NoOpus(&'static str),
+    #[error("{0}")]
+    Format(audyn_media::MediaError),
     #[error("--duration 0 records nothing; give a time above 0, as 60 or 500ms")]
     NoDuration,
     #[error("no stream was named; give an SDP file, or a multicast group with -m")]
@@ -134,7 +140,8 @@ fn record(
         enabled: true,
         studio: None,
         channels: plan.channels.clone(),
-        format: plan.format,
+        formats: plan.formats.clone(),
+        opus: plan.opus,
         naming: plan.naming.clone(),
     };
     engine.configure(vec![recorder], std::slice::from_ref(&plan.source));

@@ -12,11 +12,10 @@ use std::sync::atomic::{AtomicBool, Ordering::Acquire};
 use std::sync::mpsc::{Receiver as Inbox, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use audyn_api::{FormatConfig, SourceConfig};
+use audyn_api::SourceConfig;
 use audyn_core::channels::ChannelMap;
-use audyn_media::{FileFormat, PcmDepth, WavSpec};
 use audyn_sys::{RealtimeRequest, clock, realtime};
-use audyn_units::{Encoding, FrameCount, Nanos, Timestamp, Utc};
+use audyn_units::{FrameCount, Nanos, Timestamp, Utc};
 
 use crate::capture::{self, Capture, MAX_FLOWS};
 use crate::chains::Chains;
@@ -25,6 +24,7 @@ use crate::disk::{Disk, MakeSafe};
 use crate::error::EngineError;
 use crate::facts::About;
 use crate::feed::{self, Cutting, Done};
+use crate::formats::{depth_of, formats_of};
 use crate::keep::KeptSockets;
 use crate::keeper::Keeper;
 use crate::naming::Naming;
@@ -423,15 +423,13 @@ impl Engine {
         let (true, false, Some(flow)) = (entry.wanted, entry.feeding, entry.tapped) else { return };
         let Some(source) = self.flows.iter().find(|f| f.id == flow).map(|f| f.source.clone()) else { return };
         let Ok(map) = ChannelMap::new(source.channels, &entry.spec.channels) else { return };
-        let source_depth = match source.encoding {
-            Encoding::L16 => PcmDepth::Pcm16,
-            Encoding::L24 => PcmDepth::Pcm24,
-        };
-        let depth = match entry.spec.format {
-            FormatConfig::Wav => source_depth,
-            FormatConfig::Wav16 => PcmDepth::Pcm16,
-            FormatConfig::Wav24 => PcmDepth::Pcm24,
-            FormatConfig::Wav32f => PcmDepth::Float32,
+        let RecorderSpec { formats, opus, .. } = &entry.spec;
+        let formats = match formats_of(formats, opus, source.rate, map.output(), source.encoding) {
+            Ok(formats) => formats,
+            Err(error) => {
+                self.recorders[at].error = Some(error.to_string());
+                return;
+            }
         };
         let naming = entry.spec.naming.clone();
         let cutting = match &naming {
@@ -458,8 +456,8 @@ impl Engine {
                 channel_names: given_names(&source, &entry.spec.channels),
             },
             naming,
-            formats: vec![FileFormat::Wav(WavSpec { rate: source.rate, channels: map.output(), depth })],
-            source_depth,
+            formats,
+            source_depth: depth_of(source.encoding),
         };
         let recording = Recording::new(plan, end, Arc::clone(&entry.recording));
         self.disk.add(recording.noted_by(self.resume.leaving(timeline)));

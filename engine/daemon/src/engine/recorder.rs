@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use audyn_api::{FormatConfig, SourceId};
+use audyn_api::{FormatConfig, OpusConfig, SourceId};
 use audyn_units::FrameCount;
 
 use crate::closing::Closing;
@@ -27,8 +27,10 @@ pub struct RecorderSpec {
     pub studio: Option<String>,
     /// Channels of the source, counted from 0; empty takes all.
     pub channels: Vec<u8>,
-    /// Format of its files.
-    pub format: FormatConfig,
+    /// Formats of its files, at least one.
+    pub formats: Vec<FormatConfig>,
+    /// How Opus is encoded.
+    pub opus: OpusConfig,
     /// Where its files go.
     pub naming: Naming,
 }
@@ -69,7 +71,8 @@ impl RecorderEntry {
         now.enabled == spec.enabled
             && now.source == spec.source
             && now.channels == spec.channels
-            && now.format == spec.format
+            && now.formats == spec.formats
+            && now.opus == spec.opus
             && now.naming.is_like(&spec.naming)
     }
 }

@@ -35,7 +35,8 @@ pub(crate) fn recorder(id: &str, source: &SourceConfig, root: &Path) -> Recorder
         enabled: true,
         studio: None,
         channels: Vec::new(),
-        format: FormatConfig::Wav,
+        formats: vec![FormatConfig::Wav],
+        opus: audyn_api::OpusConfig::default(),
         naming: Naming::Archive {
             root: root.to_owned(),
             below: id.into(),
