@@ -4,6 +4,8 @@ use std::fmt::Write as _;
 
 use audyn_api::{FlowSnapshot, LegPeriod, LegStatistics};
 
+use crate::words::counted;
+
 /// One block a leg: the network, and both stretches of time side by side.
 pub(crate) fn describe(flow: &FlowSnapshot) -> String {
     let mut text = String::new();
@@ -33,9 +35,9 @@ fn leg_lines(text: &mut String, leg: &LegStatistics) {
     let _ = writeln!(text, "  sender {sender}, SSRC {ssrc}, DSCP {dscps}, TTL {ttl}");
     let _ = writeln!(
         text,
-        "  now: jitter {} ms ({} ticks), TS-DF {} ms, link offset {}",
+        "  now: jitter {} ms ({}), TS-DF {} ms, link offset {}",
         millis(leg.jitter_nanos),
-        leg.jitter_ticks,
+        counted(leg.jitter_ticks, "tick"),
         leg.ts_df_nanos.map_or_else(|| "-".to_owned(), millis),
         leg.link_offset_nanos.map_or_else(
             || "unknown (no clock tells it)".to_owned(),
@@ -59,14 +61,14 @@ fn leg_lines(text: &mut String, leg: &LegStatistics) {
     line("TS-DF greatest, ms", &|of| of.ts_df_max_nanos.map_or_else(|| "-".to_owned(), millis));
     line("interval shortest, ms", &|of| of.interval_min_nanos.map_or_else(|| "-".to_owned(), millis));
     line("interval longest, ms", &|of| of.interval_max_nanos.map_or_else(|| "-".to_owned(), millis));
-    for (count, what) in [
-        (leg.restarts, "restarts of the counters"),
-        (leg.timestamp_jumps, "jumps of the timestamp"),
-        (leg.strays, "stray packets"),
-        (leg.foreign, "packets of another source meanwhile"),
+    for (count, (what, rest)) in [
+        (leg.restarts, ("restart", " of the counters")),
+        (leg.timestamp_jumps, ("jump", " of the timestamp")),
+        (leg.strays, ("stray packet", "")),
+        (leg.foreign, ("packet", " of another source meanwhile")),
     ] {
         if count > 0 {
-            let _ = writeln!(text, "  {count} {what}");
+            let _ = writeln!(text, "  {}{rest}", counted(count, what));
         }
     }
 }
@@ -100,7 +102,7 @@ mod tests {
         let flow = FlowSnapshot { statistics: vec![leg], ..FlowSnapshot::default() };
         let told = describe(&flow);
         for wanted in
-            ["DSCP 0, 34, TTL 14 to 15", "jitter 0.021 ms (1 ticks), TS-DF - ms", "link offset unknown"]
+            ["DSCP 0, 34, TTL 14 to 15", "jitter 0.021 ms (1 tick), TS-DF - ms", "link offset unknown"]
         {
             assert!(told.contains(wanted), "{told}");
         }

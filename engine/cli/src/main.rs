@@ -16,6 +16,7 @@ mod status;
 mod stop;
 mod values;
 mod verify;
+mod words;
 
 use std::process::ExitCode;
 use std::time::Duration;

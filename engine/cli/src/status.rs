@@ -13,6 +13,7 @@ use audyn_api::{
 use clap::Args;
 
 use crate::legs_text;
+use crate::words::counted;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -220,7 +221,9 @@ fn recorder_line(recorder: &RecorderSnapshot) -> String {
         let seconds = (recorder.frames_written + recorder.frames_filled).0 as f64 / rate;
         let lost = match recorder.gaps {
             0 => "nothing lost".to_owned(),
-            gaps => format!("lost {:.3} s in {gaps} gaps", recorder.frames_filled.0 as f64 / rate),
+            gaps => {
+                format!("lost {:.3} s in {}", recorder.frames_filled.0 as f64 / rate, counted(gaps, "gap"))
+            }
         };
         let _ = write!(line, " {seconds:.1} s, {lost}, {file}");
     }
@@ -384,7 +387,7 @@ mod tests {
         let text = describe(&snapshot);
         assert!(text.contains("up 1 h 02 min"), "{text}");
         assert!(
-            text.contains("ERROR     1.0 s, lost 0.001 s in 1 gaps, studio-a/x.wav\n    the disk is full"),
+            text.contains("ERROR     1.0 s, lost 0.001 s in 1 gap, studio-a/x.wav\n    the disk is full"),
             "{text}"
         );
         assert!(text.ends_with("    link: interface eth0 has no link; check the cable\n"), "{text}");

@@ -340,7 +340,83 @@ fn what_cannot_be_read_is_said_in_a_sentence() {
     let (code, told) = refusal(&[path.to_str().unwrap(), "--flow", "2"]);
     assert!(code == 2 && told.contains("has no stream 2"), "{told}");
     let (code, told) = refusal(&[path.to_str().unwrap(), "--channels", "5"]);
-    assert!(code == 2 && told.contains("--channels"), "{told}");
+    assert!(code == 2 && told.contains("L24 with 2 channels or L16 with 3 channels"), "{told}");
+    let (code, told) = refusal(&[path.to_str().unwrap(), "--pt", "98"]);
+    assert!(code == 2 && told.contains("payload type 97, and none has 98"), "{told}");
+    assert!(report(&[path.to_str().unwrap(), "--pt", "97"])["flows"][0]["payload_type"] == 97);
+    let doubted = report(&[path.to_str().unwrap(), "-r", "96000"]);
+    let remark = doubted["remarks"][0].as_str().unwrap();
+    assert!(remark.starts_with("239.1.2.3:5004: the timestamps run at 48000 Hz"), "{remark}");
+}
+
+#[test]
+fn one_is_told_as_one() {
+    let directory = tempfile::tempdir().unwrap();
+    let lose = Event { at: FrameIndex(960), fault: Fault::Lose { packets: 1 } };
+    let (packets, _) = sent(Impairments { events: vec![lose], ..Impairments::default() }, 100, 1);
+    let path = capture_of(directory.path(), &packets, 262_144);
+    let text = String::from_utf8(analyze(&[path.to_str().unwrap()]).stdout).unwrap();
+    assert!(text.contains("48000 Hz, 1 channel, 48 frames"), "{text}");
+    assert!(text.contains("filled with silence, in 1 gap\n"), "{text}");
+}
+
+/// A session description whose legs are these groups.
+fn legs_sdp(directory: &Path, groups: &[u8], channels: u8) -> String {
+    let mids: Vec<String> = groups.iter().map(|group| format!("m{group}")).collect();
+    let mut text =
+        format!("v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=Legs\r\nt=0 0\r\na=group:DUP {}\r\n", mids.join(" "));
+    for group in groups {
+        text += &format!(
+            "m=audio 5004 RTP/AVP 97\r\nc=IN IP4 239.1.2.{group}/32\r\na=rtpmap:97 L24/48000/{channels}\r\na=mid:m{group}\r\n"
+        );
+    }
+    let path = directory.join("legs.sdp");
+    std::fs::write(&path, text).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+#[test]
+fn what_is_not_merged_is_said() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("legs.pcap");
+    let file = path.to_str().unwrap();
+    let (packets, _) = sent(Impairments::default(), 1_000, 1);
+    let merged = |report: &Value| report["merged"].as_array().unwrap().clone();
+
+    // Three that carry the same: two are merged, the third is named, with a description and without.
+    let three = packets.iter().flat_map(|(at, datagram)| {
+        (3..6).map(|group| (at + i64::from(group) * 1_000, ethernet(group, datagram))).collect::<Vec<_>>()
+    });
+    pcap(&path, &three.collect::<Vec<_>>(), 262_144);
+    let sdp = legs_sdp(directory.path(), &[3, 4, 5], 1);
+    for (more, by) in [(&[][..], "payload"), (&["--sdp", &sdp], "sdp")] {
+        let report = report(&[&[file][..], more].concat());
+        let one = &merged(&report)[0];
+        assert_eq!((one["flows"].to_string(), one["by"].as_str()), ("[1,2]".to_owned(), Some(by)));
+        let second = one["legs"][1]["received"].as_u64().unwrap();
+        assert!(second <= 1_000, "the third counts as the second: {second}");
+        let remark = report["remarks"][0].as_str().unwrap();
+        assert!(
+            remark.starts_with("239.1.2.5:5004 ") && remark.contains("left out of what is merged"),
+            "{remark}"
+        );
+    }
+
+    // Disjoint loss and two sources' names: nothing but a description tells.
+    let other = |datagram: &[u8]| {
+        let mut other = datagram.to_vec();
+        other[8..12].copy_from_slice(&9_u32.to_be_bytes());
+        other
+    };
+    let halves = packets.iter().enumerate().map(|(n, (at, datagram))| {
+        (*at, if n % 2 == 0 { ethernet(3, datagram) } else { ethernet(4, &other(datagram)) })
+    });
+    pcap(&path, &halves.collect::<Vec<_>>(), 262_144);
+    let alone = report(&[file]);
+    let remark = alone["remarks"][0].as_str().unwrap();
+    assert!(merged(&alone).is_empty() && remark.contains("give the SDP that joins them"), "{remark}");
+    let told = report(&[file, "--sdp", &legs_sdp(directory.path(), &[3, 4], 1)]);
+    assert_eq!((merged(&told).len(), told["remarks"].to_string()), (1, "[]".to_owned()));
 }
 
 #[test]

@@ -8,6 +8,7 @@
 //! ```
 
 mod args;
+mod pair;
 mod receive;
 mod report;
 mod text;
@@ -22,6 +23,7 @@ pub(crate) use args::{AnalyzeArgs, Choice, choice};
 
 use crate::capture::shape::Told;
 use crate::capture::{CaptureError, Survey, survey};
+use crate::words::counted;
 use receive::{Merger, Output};
 
 /// Why there is no report.
@@ -56,7 +58,7 @@ pub(crate) fn run(args: &AnalyzeArgs, json: bool) -> Result<(), AnalyzeError> {
     let told =
         Told { encoding: args.encoding, channels: args.channels, rate: args.rate, payload_type: args.pt };
     let mut survey = survey(&args.file, told, &media)?;
-    let joined = mergers(&survey, &sessions);
+    let pair::Pairs { joined, remarks } = pair::pairs(&survey, &sessions);
     let chosen = |flow: usize| {
         let to = survey.shapes.shapes[survey.flows[flow].shape].way.destination;
         args.flow.is_none_or(|choice| choice.is(flow + 1, to))
@@ -70,6 +72,11 @@ pub(crate) fn run(args: &AnalyzeArgs, json: bool) -> Result<(), AnalyzeError> {
     if wanted.is_empty() {
         return Err(AnalyzeError::Usage(nothing(args, &survey)));
     }
+    let remarks: Vec<String> = remarks
+        .into_iter()
+        .filter(|remark| remark.flows.iter().any(|flow| wanted.contains(flow)))
+        .map(|remark| remark.sentence)
+        .collect();
     // A stream keeps the number that the whole list gives it.
     let numbers: Vec<usize> = wanted.iter().map(|flow| flow + 1).collect();
     let place = |flow: &usize| wanted.iter().position(|at| at == flow).expect("both legs are wanted");
@@ -83,7 +90,8 @@ pub(crate) fn run(args: &AnalyzeArgs, json: bool) -> Result<(), AnalyzeError> {
     let output = args.output.as_deref().map(|path| Output::at(path, &survey, &joined)).transpose()?;
     let received =
         receive::receive(&args.file, &survey, joined, output.as_ref(), args.tai_offset, args.skew)?;
-    let report = report::report(&args.file, &survey, &numbers, &received);
+    let mut report = report::report(&args.file, &survey, &numbers, &received);
+    report.remarks.extend(remarks);
     let text = if json {
         serde_json::to_string(&report).expect("numbers and words are JSON") + "\n"
     } else {
@@ -97,44 +105,6 @@ fn session(path: &Path) -> Result<Session, AnalyzeError> {
         AnalyzeError::Usage(format!("cannot read {}: {error}; give the sender's SDP file", path.display()))
     })?;
     Session::parse(text).map_err(|error| AnalyzeError::Usage(format!("{}: {error}", path.display())))
-}
-
-/// Which streams are legs of one: as a session description says, or as the packets show.
-fn mergers(survey: &Survey, sessions: &[Session]) -> Vec<Merger> {
-    let flow_of = |media: &Media| {
-        survey.flows.iter().position(|flow| {
-            let to = survey.shapes.shapes[flow.shape].way.destination;
-            (media.address, media.port) == (to.ip(), to.port())
-        })
-    };
-    let mut taken = vec![false; survey.flows.len()];
-    let mut mergers = Vec::new();
-    for session in sessions {
-        let legs: Vec<usize> =
-            session.legs().into_iter().flatten().filter_map(flow_of).filter(|flow| !taken[*flow]).collect();
-        if legs.len() > 1 && legs.iter().all(|flow| same_form(survey, legs[0], *flow)) {
-            legs.iter().for_each(|flow| taken[*flow] = true);
-            mergers.push(Merger { flows: legs, by: "sdp" });
-        }
-    }
-    for one in 0..survey.flows.len() {
-        for two in one + 1..survey.flows.len() {
-            let shape = |flow: usize| &survey.shapes.shapes[survey.flows[flow].shape];
-            if !taken[one]
-                && !taken[two]
-                && same_form(survey, one, two)
-                && let Some(by) = shape(one).twin(shape(two))
-            {
-                (taken[one], taken[two]) = (true, true);
-                mergers.push(Merger { flows: vec![one, two], by });
-            }
-        }
-    }
-    mergers
-}
-
-fn same_form(survey: &Survey, one: usize, two: usize) -> bool {
-    survey.flows[one].form.format == survey.flows[two].form.format
 }
 
 /// Why there is no stream to tell of.
@@ -153,13 +123,16 @@ fn nothing(args: &AnalyzeArgs, survey: &Survey) -> String {
             }
         };
     }
-    match survey.refused.first() {
-        Some((at, reason)) => {
-            format!("{file} has RTP to {}, but {reason}", survey.shapes.shapes[*at].way.destination)
-        }
-        None => format!(
-            "{file} has no RTP audio stream among {} packets; see that the capture was taken where the audio passes",
-            survey.about.packets
-        ),
+    let refused = survey
+        .refused
+        .iter()
+        .map(|(at, reason)| format!("RTP to {}, but {reason}", survey.shapes.shapes[*at].way.destination));
+    let refused: Vec<String> = refused.collect();
+    if refused.is_empty() {
+        return format!(
+            "{file} has no RTP audio stream among {}; see that the capture was taken where the audio passes",
+            counted(survey.about.packets, "packet")
+        );
     }
+    format!("{file} has {}", refused.join("; and "))
 }

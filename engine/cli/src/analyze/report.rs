@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::receive::{CaptureClock, Line, Merged, Received, Sink};
 use crate::capture::Survey;
+use crate::words::counted;
 
 #[derive(Debug, Serialize)]
 pub(super) struct Report {
@@ -331,7 +332,7 @@ fn remarks(survey: &Survey, received: &Received) -> Vec<String> {
     let mut all = Vec::new();
     let mut say = |count: u64, sentence: &str| {
         if count > 0 {
-            all.push(format!("{count} packet{} {sentence}", if count == 1 { "" } else { "s" }));
+            all.push(format!("{} {sentence}", counted(count, "packet")));
         }
     };
     say(
@@ -362,6 +363,9 @@ fn remarks(survey: &Survey, received: &Received) -> Vec<String> {
     }
     for (found, line) in survey.flows.iter().zip(&received.lines) {
         let shape = &survey.shapes.shapes[found.shape];
+        if let Some(doubt) = &found.form.doubt {
+            all.push(format!("{}: {doubt}", shape.way.destination));
+        }
         if line.sink.path.is_some() && line.cut > 0 {
             all.push(format!("the file of {} has silence where packets were cut", shape.way.destination));
         }

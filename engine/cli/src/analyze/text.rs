@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::report::{AudioReport, FiguresReport, FlowReport, MergedReport, Report};
+use crate::words::counted;
 
 /// Gaps that are printed one by one.
 const GAPS: usize = 20;
@@ -12,10 +13,10 @@ pub(super) fn describe(report: &Report) -> String {
     let mut text = String::new();
     let _ = writeln!(
         text,
-        "{}: {}, {} packets in {:.3} s from {}",
+        "{}: {}, {} in {:.3} s from {}",
         report.file,
         report.format,
-        report.packets,
+        counted(report.packets, "packet"),
         report.duration_ns as f64 / 1e9,
         report.first_utc.as_deref().unwrap_or("no time at all"),
     );
@@ -31,8 +32,12 @@ pub(super) fn describe(report: &Report) -> String {
     for refused in &report.refused {
         let _ = writeln!(
             text,
-            "\nnot analyzed: {}:{} from {}, {} datagrams: {}",
-            refused.address, refused.port, refused.source, refused.datagrams, refused.reason
+            "\nnot analyzed: {}:{} from {}, {}: {}",
+            refused.address,
+            refused.port,
+            refused.source,
+            counted(refused.datagrams, "datagram"),
+            refused.reason
         );
     }
     text
@@ -59,32 +64,35 @@ fn describe_flow(text: &mut String, flow: &FlowReport) {
     let micros = f64::from(flow.packet_frames) * 1e6 / f64::from(flow.rate_hz);
     let _ = writeln!(
         text,
-        "  format       {} {} Hz, {} channels, {} frames ({micros:.0} µs) a packet{guess}",
-        flow.encoding, flow.rate_hz, flow.channels, flow.packet_frames
+        "  format       {} {} Hz, {}, {} ({micros:.0} µs) a packet{guess}",
+        flow.encoding,
+        flow.rate_hz,
+        counted(flow.channels.into(), "channel"),
+        counted(flow.packet_frames.into(), "frame"),
     );
     let _ = writeln!(
         text,
-        "  packets      {} ({} bytes), lost {} of {} ({} frames), late {}, reordered {}, duplicated {}",
+        "  packets      {} ({}), lost {} of {} ({}), late {}, reordered {}, duplicated {}",
         all.packets,
-        all.bytes,
+        counted(all.bytes, "byte"),
         all.lost,
         leg.expected_packets,
-        all.lost_frames,
+        counted(all.lost_frames, "frame"),
         all.late,
         all.reordered,
         all.duplicated
     );
     let odd = [
-        (leg.restarts, "restarts of the counters"),
-        (leg.timestamp_jumps, "jumps of the timestamp"),
-        (leg.strays, "stray packets"),
-        (leg.foreign, "packets of another source meanwhile"),
-        (flow.cut_packets, "packets cut by the capture"),
-        (flow.refused.wrong_payload_type, "packets of another payload type"),
-        (flow.refused.wrong_size, "packets of no whole number of frames"),
+        (leg.restarts, ("restart", " of the counters")),
+        (leg.timestamp_jumps, ("jump", " of the timestamp")),
+        (leg.strays, ("stray packet", "")),
+        (leg.foreign, ("packet", " of another source meanwhile")),
+        (flow.cut_packets, ("packet", " cut by the capture")),
+        (flow.refused.wrong_payload_type, ("packet", " of another payload type")),
+        (flow.refused.wrong_size, ("packet", " of no whole number of frames")),
     ];
-    for (count, what) in odd.iter().filter(|(count, _)| *count > 0) {
-        let _ = writeln!(text, "               {count} {what}");
+    for (count, (what, rest)) in odd.iter().filter(|(count, _)| *count > 0) {
+        let _ = writeln!(text, "               {}{rest}", counted(*count, what));
     }
     timing(text, all);
     let _ = writeln!(
@@ -157,8 +165,8 @@ fn describe_merged(text: &mut String, merged: &MergedReport) {
     for (number, leg) in merged.flows.iter().zip(&merged.legs) {
         let _ = writeln!(
             text,
-            "  leg {number:<8} {} packets, used {}, lost {}, late {}, foreign {}{}",
-            leg.received,
+            "  leg {number:<8} {}, used {}, lost {}, late {}, foreign {}{}",
+            counted(leg.received, "packet"),
             leg.used,
             leg.lost,
             leg.late,
@@ -169,8 +177,8 @@ fn describe_merged(text: &mut String, merged: &MergedReport) {
     if merged.late > 0 {
         let _ = writeln!(
             text,
-            "  late         {} packets came when both legs' time for them had passed",
-            merged.late
+            "  late         {} came when both legs' time had passed",
+            counted(merged.late, "packet")
         );
     }
     audio(text, &merged.audio, merged.rate_hz);
@@ -181,19 +189,20 @@ fn audio(text: &mut String, audio: &AudioReport, rate_hz: u32) {
     let gaps = audio.gaps.len() as u64 + audio.gaps_not_listed;
     let _ = writeln!(
         text,
-        "  audio        {} frames ({:.3} s), of which {} filled with silence, in {gaps} gaps",
-        audio.frames,
+        "  audio        {} ({:.3} s), of which {} filled with silence, in {}",
+        counted(audio.frames, "frame"),
         seconds(audio.frames),
-        audio.filled_frames
+        audio.filled_frames,
+        counted(gaps, "gap")
     );
     for gap in audio.gaps.iter().take(GAPS) {
         let cause = serde_json::to_string(&gap.cause).unwrap_or_default();
         let _ = writeln!(
             text,
-            "    gap at {:.3} s (frame {}): {} frames, {}{}",
+            "    gap at {:.3} s (frame {}): {}, {}{}",
             seconds(gap.position.0),
             gap.position.0,
-            gap.frames.0,
+            counted(gap.frames.0, "frame"),
             cause.trim_matches('"'),
             if gap.estimated { ", estimated" } else { "" }
         );

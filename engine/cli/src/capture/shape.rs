@@ -10,14 +10,13 @@ use std::collections::{BTreeMap, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::{IpAddr, SocketAddr};
 
-use audyn_core::flow::FlowFormat;
-use audyn_units::{ChannelCount, Encoding, PayloadType, RtpTime, SampleRate, SeqNo, Ssrc};
+use audyn_units::{RtpTime, SampleRate, SeqNo, Ssrc};
 use audyn_wire::rtp::Packet;
 
 use super::Datagram;
+pub(crate) use form::{Form, Told};
 
-/// Datagrams of a way before anything is said of it.
-const FEW: u64 = 3;
+mod form;
 
 /// Sources of one way that are looked at apart.
 const SOURCES: usize = 16;
@@ -44,21 +43,14 @@ impl Way {
     }
 }
 
-/// What is said of a stream that the packets themselves do not say.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Told {
-    pub(crate) encoding: Option<Encoding>,
-    pub(crate) channels: Option<ChannelCount>,
-    pub(crate) rate: Option<SampleRate>,
-    pub(crate) payload_type: Option<PayloadType>,
-}
-
-/// How a stream's packets are made, and which of it is a guess.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Form {
-    pub(crate) format: FlowFormat,
-    pub(crate) packet_frames: u32,
-    pub(crate) guessed: Vec<&'static str>,
+/// Whether two ways carry the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Twin {
+    /// They do, told by this.
+    Is(&'static str),
+    /// Their counters run as if they did, but nothing that they have in common tells, and their sources are named apart.
+    Perhaps,
+    No,
 }
 
 /// All ways of a capture, in the order in which they appeared.
@@ -168,108 +160,42 @@ impl Shape {
         self.tracks.len()
     }
 
-    /// How the packets are made. None if they are no RTP at all; an error tells why RTP is no audio that is taken.
-    pub(crate) fn form(&self, told: Told) -> Option<Result<Form, String>> {
-        let track = self.main()?;
-        let (frames, bytes, agreeing) = track.commonest()?;
-        let steady = agreeing * 10 >= track.pairs * 7 && self.rtp * 10 >= self.datagrams * 9;
-        let wanted = told.encoding.is_some() || told.channels.is_some() || told.payload_type.is_some();
-        if self.rtp < FEW || !(steady || wanted) {
-            return None;
-        }
-        Some(self.read(track, frames, bytes, told))
-    }
-
-    fn read(&self, track: &Track, frames: u32, bytes: usize, told: Told) -> Result<Form, String> {
-        if frames == 0 {
-            return Err("its timestamps do not count frames; this is RTP, but no linear audio".into());
-        }
-        let mut guessed = Vec::new();
-        let number = self.types.iter().max_by_key(|(_, count)| **count).map_or(0, |(number, _)| *number);
-        let seen = PayloadType::new(number).map_err(|error| error.to_string())?;
-        let payload_type = told.payload_type.unwrap_or(seen);
-
-        let odd = format!(
-            "{bytes} bytes are not {frames} frames of linear audio; give --encoding and --channels if they are"
-        );
-        if !bytes.is_multiple_of(frames as usize) {
-            return Err(odd);
-        }
-        let frame = bytes / frames as usize;
-        let channels_of = |encoding: Encoding| {
-            let count = frame.is_multiple_of(encoding.bytes()).then_some(frame / encoding.bytes())?;
-            ChannelCount::new(u8::try_from(count).ok()?).ok()
-        };
-        let fits = |encoding: &Encoding| {
-            channels_of(*encoding).is_some_and(|channels| told.channels.is_none_or(|told| told == channels))
-        };
-        // RFC 3551 §6 gives these two numbers to L16; else 24 bit is what audio networks carry where both would fit.
-        let order = match number {
-            10 | 11 => [Encoding::L16, Encoding::L24],
-            _ => [Encoding::L24, Encoding::L16],
-        };
-        let possible: Vec<_> = order.into_iter().filter(fits).collect();
-        let encoding = match (told.encoding, possible.first()) {
-            (Some(told), _) if fits(&told) => told,
-            (None, Some(first)) => {
-                guessed.push("encoding");
-                *first
-            }
-            _ => return Err(odd),
-        };
-        let channels = channels_of(encoding).expect("it fits");
-        if told.channels.is_none() {
-            guessed.push("channels");
-        }
-        let rate = match told.rate {
-            Some(rate) => rate,
-            None => {
-                guessed.push("rate");
-                track.rate().ok_or(
-                    "its timestamps run at no rate of AES67; give --rate if it is audio all the same",
-                )?
-            }
-        };
-        Ok(Form {
-            format: FlowFormat { encoding, rate, channels, payload_type },
-            packet_frames: frames,
-            guessed,
-        })
-    }
-
     /// Whether two ways carry the same packets, and what tells so.
-    pub(crate) fn twin(&self, other: &Self) -> Option<&'static str> {
-        let (a, b) = (self.main()?, other.main()?);
-        let ((frames, bytes, _), theirs) = (a.commonest()?, b.commonest()?);
+    pub(crate) fn twin(&self, other: &Self) -> Twin {
+        let (Some(a), Some(b)) = (self.main(), other.main()) else { return Twin::No };
+        let (Some((frames, bytes, _)), Some(theirs)) = (a.commonest(), b.commonest()) else {
+            return Twin::No;
+        };
         if (frames, bytes) != (theirs.0, theirs.1)
             || frames == 0
             || self.way.destination == other.way.destination
         {
-            return None;
+            return Twin::No;
         }
         let mut same = 0;
         let mut telling = 0;
         for (place, (hash, even)) in &a.samples {
             let Some((their, _)) = b.samples.get(place) else { continue };
             if hash != their {
-                return None;
+                return Twin::No;
             }
             same += 1;
             telling += u64::from(!even);
         }
         if telling > 0 {
-            return Some("payload");
+            return Twin::Is("payload");
         }
         // Nothing in common but silence, or nothing at all: then one source must count on one line.
         let ticks = i64::from(b.first.2.distance_from(a.first.2));
         let steps = i64::from(b.first.1.distance_from(a.first.1));
         let line = ticks % i64::from(frames) == 0 && (ticks / i64::from(frames) - steps) % 65_536 == 0;
         let near = (b.first.0 - a.first.0).abs() < 60_000_000_000;
-        (a.ssrc == b.ssrc && line && near).then_some(if same > 0 {
-            "silence and counters"
-        } else {
-            "counters"
-        })
+        match line && near {
+            false => Twin::No,
+            true if a.ssrc != b.ssrc => Twin::Perhaps,
+            true if same > 0 => Twin::Is("silence and counters"),
+            true => Twin::Is("counters"),
+        }
     }
 
     /// The timestamp and the arrival of the first packet.
@@ -322,9 +248,14 @@ impl Track {
         self.steps.iter().copied().max_by_key(|(_, _, count)| *count)
     }
 
+    /// How many frames a second the timestamps count.
+    fn pace(&self) -> f64 {
+        self.ticks as f64 * 1e9 / self.nanos.max(1) as f64
+    }
+
     /// The rate of AES67 that the timestamps run at, within 4 %: a short capture of a sender in bursts is no better.
     fn rate(&self) -> Option<SampleRate> {
-        let hz = self.ticks as f64 * 1e9 / self.nanos.max(1) as f64;
+        let hz = self.pace();
         let rates = [SampleRate::HZ_44100, SampleRate::HZ_48000, SampleRate::HZ_96000];
         rates.into_iter().find(|rate| (hz / f64::from(rate.hz()) - 1.0).abs() < 0.04)
     }
@@ -332,6 +263,7 @@ impl Track {
 
 #[cfg(test)]
 mod tests {
+    use audyn_units::{ChannelCount, Encoding, PayloadType};
     use audyn_wire::rtp::{HEADER_BYTES, Header};
 
     use super::*;
@@ -413,6 +345,8 @@ mod tests {
         assert!(form(&video, Told::default()).unwrap().is_err());
         let odd = Stream { bytes: 50, ..PLAIN };
         assert!(form(&odd, Told::default()).unwrap().unwrap_err().contains("50 bytes"));
+        let five = Stream { bytes: 5 * 48, ..PLAIN };
+        assert!(form(&five, Told::default()).unwrap().unwrap_err().contains("5 bytes a frame"));
         let slow = Stream { rate: 8_000, ..PLAIN };
         assert!(form(&slow, Told::default()).unwrap().unwrap_err().contains("--rate"));
         let mut shapes = Shapes::default();
@@ -432,6 +366,38 @@ mod tests {
     }
 
     #[test]
+    fn what_is_told_at_odds_with_the_packets_is_answered_by_what_they_show() {
+        let refused = |told| form(&PLAIN, told).unwrap().unwrap_err();
+        let payload_type = |number| Told { payload_type: PayloadType::new(number).ok(), ..Told::default() };
+        assert_eq!(
+            refused(payload_type(98)),
+            "its packets have payload type 96, and none has 98; give --pt 96, or leave it out (or see that the SDP is this stream's)"
+        );
+        assert!(form(&PLAIN, payload_type(96)).unwrap().is_ok());
+        let two =
+            Told { encoding: Some(Encoding::L16), channels: ChannelCount::new(2).ok(), ..Told::default() };
+        assert_eq!(
+            refused(two),
+            "its packets have 6 bytes a frame: L24 with 2 channels or L16 with 3 channels, and not L16 with 2 channels; give \
+             --encoding and --channels so that they fit, or leave them out (or see that the SDP is this stream's)"
+        );
+        let mono = Stream { bytes: 48 * 2, ..PLAIN };
+        let l24 = Told { encoding: Some(Encoding::L24), ..Told::default() };
+        let told = form(&mono, l24).unwrap().unwrap_err();
+        assert!(told.contains("2 bytes a frame: L16 with 1 channel, and not L24; give"), "{told}");
+
+        let rate = |hz| Told { rate: SampleRate::new(hz).ok(), ..Told::default() };
+        let doubt = |stream: &Stream, hz| form(stream, rate(hz)).unwrap().unwrap().doubt;
+        assert_eq!(doubt(&PLAIN, 48_000), None);
+        let told = doubt(&PLAIN, 96_000).unwrap();
+        assert!(told.contains("run at 48000 Hz") && told.contains("read as 96000 Hz"), "{told}");
+        assert!(doubt(&PLAIN, 44_100).is_some(), "the two that are nearest each other");
+        let slow = Stream { rate: 8_000, ..PLAIN };
+        let told = doubt(&slow, 48_000).unwrap();
+        assert!(told.contains("count about 80"), "{told}");
+    }
+
+    #[test]
     fn legs_are_told_by_what_they_carry() {
         let other = Stream { to: [239, 1, 2, 2], ..PLAIN };
         let pair = |one: fn(&u32) -> bool, two: fn(&u32) -> bool, ssrc, fill: [fn(u32) -> u8; 2]| {
@@ -446,16 +412,16 @@ mod tests {
         let noise: fn(u32) -> u8 = |n| n as u8 | 1;
         let more: fn(u32) -> u8 = |n| (n as u8 | 1).wrapping_mul(3);
         let silence: fn(u32) -> u8 = |_| 0;
-        assert_eq!(pair(all, all, 1, [noise, noise]), Some("payload"));
+        assert_eq!(pair(all, all, 1, [noise, noise]), Twin::Is("payload"));
         assert_eq!(
             pair(all, all, 2, [noise, noise]),
-            Some("payload"),
+            Twin::Is("payload"),
             "the source's identifier is not what counts"
         );
-        assert_eq!(pair(all, all, 1, [noise, more]), None, "two streams of one device, started at once");
-        assert_eq!(pair(all, all, 1, [silence, silence]), Some("silence and counters"));
-        assert_eq!(pair(all, all, 2, [silence, silence]), None);
-        assert_eq!(pair(odd, even, 1, [noise, noise]), Some("counters"), "each lost what the other has");
-        assert_eq!(pair(odd, even, 2, [noise, noise]), None);
+        assert_eq!(pair(all, all, 1, [noise, more]), Twin::No, "two streams of one device, started at once");
+        assert_eq!(pair(all, all, 1, [silence, silence]), Twin::Is("silence and counters"));
+        assert_eq!(pair(all, all, 2, [silence, silence]), Twin::Perhaps);
+        assert_eq!(pair(odd, even, 1, [noise, noise]), Twin::Is("counters"), "each lost what the other has");
+        assert_eq!(pair(odd, even, 2, [noise, noise]), Twin::Perhaps);
     }
 }

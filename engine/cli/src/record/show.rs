@@ -10,6 +10,7 @@ use audyn_units::{FrameCount, FrameIndex};
 use serde::Serialize;
 
 use super::RecordError;
+use crate::words::counted;
 
 /// What came of a recording.
 #[derive(Debug, Default)]
@@ -176,7 +177,8 @@ impl Outcome {
                 "nothing lost".to_owned()
             } else {
                 let millis = last.frames_filled.0 as f64 * 1e3 / f64::from(source.rate.hz());
-                format!("{millis:.3} ms lost in {} gaps, filled with silence and ledgered", self.gaps.len())
+                let gaps = counted(self.gaps.len() as u64, "gap");
+                format!("{millis:.3} ms lost in {gaps}, filled with silence and ledgered")
             };
             format!("recorded {total}, {lost}: {}", files.join(", "))
         };

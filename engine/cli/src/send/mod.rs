@@ -30,6 +30,7 @@ pub(crate) use args::SendArgs;
 pub(crate) use error::SendError;
 
 use crate::stop::Stop;
+use crate::words::counted;
 use legs::{Lines, Second};
 use pace::Pace;
 use plan::Plan;
@@ -124,12 +125,12 @@ pub(crate) fn run(args: SendArgs, json: bool) -> Result<(), SendError> {
     }
     let and = line.second_to().map_or_else(String::new, |second| format!(" and {second}"));
     eprintln!(
-        "audyn: sends {} {} with {} channels, {} frames a packet, to {destination}{and} from {}; ssrc {}, seed {}; \
+        "audyn: sends {} {} with {}, {} a packet, to {destination}{and} from {}; ssrc {}, seed {}; \
          Ctrl-C ends it",
         config.format.encoding,
         config.format.rate,
-        config.format.channels,
-        config.format.packet_frames,
+        counted(config.format.channels.get() as u64, "channel"),
+        counted(config.format.packet_frames.into(), "frame"),
         line.local_address(),
         config.ssrc,
         config.seed,
@@ -203,12 +204,12 @@ fn tell(summary: &Summary, json: bool) -> Result<(), SendError> {
         serde_json::to_string(summary).expect("numbers and flags are JSON")
     } else {
         format!(
-            "sent {} packets as {} datagrams, {} dropped, {} paused; {} frames; latest by {} µs",
-            summary.packets_sent,
-            summary.datagrams,
+            "sent {} as {}, {} dropped, {} paused; {}; latest by {} µs",
+            counted(summary.packets_sent, "packet"),
+            counted(summary.datagrams, "datagram"),
             summary.packets_dropped,
             summary.packets_paused,
-            summary.frames,
+            counted(summary.frames, "frame"),
             summary.worst_late_us,
         )
     };

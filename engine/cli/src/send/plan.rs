@@ -15,6 +15,7 @@ use super::args::SendArgs;
 use super::error::SendError;
 use super::source::{Signal, WavSource};
 use crate::values::{At, Placed};
+use crate::words::counted;
 
 /// All that is decided before anything is opened but the audio file.
 #[derive(Debug)]
@@ -140,8 +141,8 @@ fn audio(
     }
     if args.channels.is_some_and(|channels| channels != spec.channels) {
         return Err(SendError::Usage(format!(
-            "the file has {} channels; leave --channels out or convert the file first",
-            spec.channels
+            "the file has {}; leave --channels out or convert the file first",
+            counted(spec.channels.get() as u64, "channel")
         )));
     }
     let own = match spec.depth {

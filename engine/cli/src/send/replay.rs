@@ -21,6 +21,7 @@ use super::{LEAD, media_clock, nanos_since_epoch, write_sdp};
 use crate::capture::shape::{Told, Way};
 use crate::capture::{Layers, Survey, read, survey, take_apart};
 use crate::stop::Stop;
+use crate::words::counted;
 
 /// What is told at the end.
 #[derive(Debug, Serialize)]
@@ -70,12 +71,12 @@ pub(super) fn run(args: &SendArgs, capture: &Path, json: bool) -> Result<(), Sen
         write_sdp(path, &description.to_sdp())?;
     }
     eprintln!(
-        "audyn: sends the stream to {} of {} again, {} {} with {} channels, to {destination} from {}; Ctrl-C ends it",
+        "audyn: sends the stream to {} of {} again, {} {} with {}, to {destination} from {}; Ctrl-C ends it",
         shape.way.destination,
         capture.display(),
         format.encoding,
         format.rate,
-        format.channels,
+        counted(format.channels.get() as u64, "channel"),
         line.local_address(),
     );
 
@@ -151,8 +152,10 @@ fn tell(summary: &Summary, json: bool) -> Result<(), SendError> {
         serde_json::to_string(summary).expect("numbers and flags are JSON")
     } else {
         format!(
-            "sent {} datagrams, {} left out since the capture cut them; latest by {} µs",
-            summary.datagrams, summary.cut, summary.worst_late_us
+            "sent {}, {} left out since the capture cut them; latest by {} µs",
+            counted(summary.datagrams, "datagram"),
+            summary.cut,
+            summary.worst_late_us
         )
     };
     writeln!(io::stdout(), "{text}").map_err(|error| SendError::write(Path::new("-"), &error))
