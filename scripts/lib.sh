@@ -116,7 +116,9 @@ at_least() { # at_least HAVE WANT: compares versions
 
 # image_fault IMAGE: what is wrong with the file of a disk image, as a sentence, or nothing; it is not opened but for the end of an .xz.
 image_fault() {
-  if [ -d "$1" ]; then
+  if [ -z "$1" ]; then
+    printf 'the name of the image is empty: give audyn-….img or .img.xz\n'
+  elif [ -d "$1" ]; then
     printf '%s is a directory: name the image in it, audyn-….img or .img.xz\n' "$1"
   elif [ ! -e "$1" ]; then
     printf 'there is no image %s\n' "$1"
