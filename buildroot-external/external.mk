@@ -15,7 +15,8 @@ AUDYN_CARGO_DEPENDENCIES = $(BR2_CMAKE_HOST_DEPENDENCY)
 # Buildroot sets CARGO_PROFILE_RELEASE_*, which beats [profile.release] in
 # Cargo.toml. These come later and say what Cargo.toml says; ci/external-check
 # compares the two. The directory of the build isn't in the programs, so that
-# two builds in two places are the same; backtraces say /audyn/… instead.
+# two builds in two places are the same; backtraces, and what libopus says when
+# it gives up, say /audyn/… instead.
 AUDYN_CARGO_ENV = \
 	CMAKE="$(BR2_CMAKE)" \
 	CMAKE_TOOLCHAIN_FILE="$(HOST_DIR)/share/buildroot/toolchainfile.cmake" \
@@ -24,7 +25,8 @@ AUDYN_CARGO_ENV = \
 	CARGO_PROFILE_RELEASE_DEBUG="line-tables-only" \
 	CARGO_PROFILE_RELEASE_OPT_LEVEL="3" \
 	CARGO_PROFILE_RELEASE_PANIC="abort" \
-	CARGO_BUILD_RUSTFLAGS="--remap-path-prefix=$(@D)=/audyn"
+	CARGO_BUILD_RUSTFLAGS="--remap-path-prefix=$(@D)=/audyn" \
+	CFLAGS_$(subst -,_,$(RUSTC_TARGET_NAME))="$(TARGET_CFLAGS) -ffile-prefix-map=$(@D)=/audyn"
 
 # What lies beside the sources and is no source. node_modules and dist belong
 # to the page, which audyn-webd takes from audyn-ui.
