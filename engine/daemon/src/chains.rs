@@ -70,6 +70,8 @@ impl Chains {
         let directory = self.directory(&job.recorder).map_err(of)?;
         let file =
             job.path.strip_prefix(&job.recorder).map_err(|_| of(io::ErrorKind::InvalidInput.into()))?;
+        // A chain that cannot be opened is found out before hours of audio are read for nothing.
+        self.with(&job.recorder, |_| Ok(()))?;
         let sealing = account(&directory, file)?;
         let hashes = Hashes::of(&directory, file, go_on)?;
         let sidecar = self.with(&job.recorder, |chain| chain.seal(sealing, hashes))?;
@@ -146,8 +148,11 @@ fn work(chains: &Chains, inbox: &Receiver<Job>, tell: &Sender<PathBuf>, stop: &A
         match chains.seal(&job, || !stop.load(Acquire)) {
             Ok(()) => {}
             Err(MediaError::Chain { source, .. }) if source.kind() == io::ErrorKind::Interrupted => return,
-            // Deleted meanwhile, or without a ledger.
-            Err(MediaError::Chain { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+            // Deleted meanwhile, or without a ledger; not on a volume that has gone.
+            Err(MediaError::Chain { source, .. })
+                if source.kind() == io::ErrorKind::NotFound
+                    && job.path.parent().is_some_and(Path::is_dir) =>
+            {
                 tracing::debug!(%path, "not sealed: it or its ledger is gone");
             }
             Err(error @ MediaError::Chain { .. }) if is_hopeless(&error) => {
@@ -167,8 +172,6 @@ fn work(chains: &Chains, inbox: &Receiver<Job>, tell: &Sender<PathBuf>, stop: &A
 
 /// Whether the same would come of it again.
 fn is_hopeless(error: &MediaError) -> bool {
-    let kind = |source: &io::Error| {
-        matches!(source.kind(), io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput)
-    };
-    matches!(error, MediaError::Chain { source, .. } if kind(source))
+    use io::ErrorKind::{InvalidData, InvalidInput, UnexpectedEof};
+    matches!(error, MediaError::Chain { source, .. } if matches!(source.kind(), InvalidData | InvalidInput | UnexpectedEof))
 }

@@ -61,7 +61,7 @@ impl OpenFiles {
 
     /// Whether a path is being written.
     pub(crate) fn contains(&self, path: &Path) -> bool {
-        lock(&self.0).iter().any(|recording| lock(recording).file.as_deref() == Some(path))
+        lock(&self.0).iter().any(|recording| lock(recording).open.iter().any(|open| open == path))
     }
 }
 
@@ -100,7 +100,7 @@ mod tests {
         let open = OpenFiles::default();
         let path = Path::new("/a/b.wav");
         let of_recorder = SharedRecording::default();
-        lock(&of_recorder).file = Some(path.to_owned());
+        lock(&of_recorder).open = vec![path.to_owned()];
         open.add(&of_recorder);
         let of_disk = Arc::clone(&of_recorder);
         drop(of_recorder);

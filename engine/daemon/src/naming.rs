@@ -77,21 +77,25 @@ impl Naming {
         }
     }
 
-    /// Tries whether a name could be told, with TAI − UTC if it is known, and a file be made, and leaves none. An archive's directory is
-    /// made.
+    /// Tries whether a name could be told, with TAI − UTC if it is known, and files of these suffixes be made, and leaves none. An
+    /// archive's directory is made.
     ///
     /// # Errors
     /// [`EngineError::Archive`] if the archive clock is not known, [`EngineError::Conflict`] if the one file exists, [`EngineError::Unwritable`] if its directory takes none.
-    pub fn check_writable(&self, tai_offset: Option<Nanos>) -> Result<(), EngineError> {
+    pub fn check_writable(&self, tai_offset: Option<Nanos>, suffixes: &[&str]) -> Result<(), EngineError> {
         let (root, below) = match self {
-            Self::File(path) if path.exists() || ledger::path_of(path).exists() => {
-                let detail = format!(
-                    "{} or its gap ledger exists already and is left as it is; record under another name",
-                    path.display()
-                );
-                return Err(EngineError::Conflict(detail));
+            Self::File(path) => {
+                let taken = |path: &PathBuf| path.exists() || ledger::path_of(path).exists();
+                let paths = own_names(path, suffixes).into_iter().map(|name| path.with_file_name(name));
+                if let Some(path) = paths.into_iter().find(taken) {
+                    let detail = format!(
+                        "{} or its gap ledger exists already and is left as it is; record under another name",
+                        path.display()
+                    );
+                    return Err(EngineError::Conflict(detail));
+                }
+                (path.parent().unwrap_or(Path::new("")), Path::new(""))
             }
-            Self::File(path) => (path.parent().unwrap_or(Path::new("")), Path::new("")),
             Self::Archive { root, below, policy, zone } => {
                 policy.name(audyn_sys::clock::utc_now(), zone, tai_offset, "wav")?;
                 (root.as_path(), below.as_path())
@@ -180,4 +184,23 @@ fn own_names(path: &Path, suffixes: &[&str]) -> Vec<OsString> {
 fn is_free(directory: &Beneath, name: &OsStr) -> bool {
     let free = |name: &OsStr| matches!(directory.kind_of(name), Ok(None));
     free(name) && free(&chain::ledger_of(name)) && free(&chain::sidecar_of(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_any_format_would_take_is_refused_before_anything_is_made() {
+        let dir = tempfile::tempdir().unwrap();
+        let naming = Naming::File(dir.path().join("a.wav"));
+        naming.check_writable(None, &["wav", "opus"]).unwrap();
+        for taken in ["a.wav", "a.opus", "a.wav.gaps.jsonl", "a.opus.gaps.jsonl"] {
+            std::fs::write(dir.path().join(taken), "theirs").unwrap();
+            let error = naming.check_writable(None, &["wav", "opus"]).unwrap_err();
+            assert!(matches!(error, EngineError::Conflict(_)), "{taken}: {error}");
+            std::fs::remove_file(dir.path().join(taken)).unwrap();
+        }
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+    }
 }

@@ -320,14 +320,23 @@ impl Recording {
             if !self.tracks[at].wants {
                 continue;
             }
-            if let Err(error) = self.open_track(at, opening, notices) {
-                // Somebody has taken the name meanwhile, or all is to be looked at anew.
-                if self.tracks.iter().all(|track| track.wants) {
-                    self.place = None;
+            match self.open_track(at, opening, notices) {
+                // Somebody has taken this one's name since it was found free; the others have theirs already.
+                Err(error @ MediaError::Exists { .. }) if self.tracks.iter().any(|track| !track.wants) => {
+                    tracing::warn!(recorder = self.about.recorder, %error, "a format has no file until the next cut");
+                    self.close_segments(notices, |track| track.wants);
                 }
-                return Err(error.to_string());
+                Err(error) => {
+                    // All is to be looked at anew.
+                    if self.tracks.iter().all(|track| track.wants) {
+                        self.place = None;
+                    }
+                    return Err(error.to_string());
+                }
+                Ok(()) => {}
             }
             self.tracks[at].wants = false;
+            self.tell_open();
         }
         let first = self.tracks.first().and_then(|track| track.segment.as_ref());
         Ok(first.map(|segment| segment.path().to_owned()).unwrap_or_default())
@@ -446,6 +455,13 @@ impl Recording {
         self.to_sync.push(ledger::path_of(&path));
         self.to_sync.extend(path.parent().filter(|parent| !parent.as_os_str().is_empty()).map(PathBuf::from));
         self.to_sync.push(path);
+        self.tell_open();
+    }
+
+    /// Publishes which files are open.
+    fn tell_open(&self) {
+        let open = self.files().map(|file| file.path).collect();
+        self.status().open = open;
     }
 
     fn end(&mut self, done: Option<Done>, notices: &SyncSender<Notice>) {
@@ -719,11 +735,13 @@ mod tests {
             feed.turn(at, None);
             recording.work(now, &notices);
         }
-        assert!(recording.files().count() >= 3, "an ended file of Opus may still be open");
+        let open: Vec<_> = recording.files().map(|file| file.path).collect();
+        assert!(open.len() >= 3, "an ended file of Opus may still be open");
+        assert_eq!(status.lock().unwrap().open, open, "none of them may be deleted");
         feed.end(None);
         feed.turn(at, None);
         recording.work(now, &notices);
-        assert_eq!(recording.files().count(), 0);
+        assert_eq!((recording.files().count(), status.lock().unwrap().open.len()), (0, 0));
         assert_eq!(status.lock().unwrap().error, None);
 
         let names = ["a", "a_002", "a_003"];

@@ -204,7 +204,7 @@ impl Engine {
                 zone: local_zone(),
             };
             // Whoever asked may have stopped waiting.
-            let _ = tell.send(naming.check_writable(tai));
+            let _ = tell.send(naming.check_writable(tai, &["wav"]));
             asking.store(false, Release);
         };
         std::thread::Builder::new()

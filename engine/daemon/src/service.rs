@@ -323,7 +323,7 @@ fn start(
     let ask = move || -> Then {
         let mut failed = failed;
         let tried: Vec<_> =
-            ready.into_iter().map(|(id, naming)| (id, naming.check_writable(tai_offset))).collect();
+            ready.into_iter().map(|(id, naming)| (id, naming.check_writable(tai_offset, &["wav"]))).collect();
         Box::new(move |service| {
             for (id, writable) in tried {
                 if let Err(error) = writable.and_then(|()| service.engine.begin(&id, None)) {

@@ -153,8 +153,10 @@ pub(crate) struct RecordingStatus {
     pub(crate) started: Option<Timestamp<Utc>>,
     /// The studio that the recorder is assigned to: told by control, and kept in each file that begins.
     pub(crate) studio: Option<String>,
-    /// The file being written.
+    /// The file being written, of the first format.
     pub(crate) file: Option<std::path::PathBuf>,
+    /// All files that are being written, of every format.
+    pub(crate) open: Vec<std::path::PathBuf>,
     pub(crate) bytes: u64,
     pub(crate) written: FrameCount,
     pub(crate) filled: FrameCount,

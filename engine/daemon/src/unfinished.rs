@@ -15,6 +15,7 @@
 //!
 //! A file whose directory isn't there may be on a volume that comes later: its line stays, and is tried again.
 
+use std::fs::TryLockError;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -27,7 +28,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use audyn_media::beneath::{self, OFlags};
-use audyn_media::{FileFormat, MediaError};
+use audyn_media::{FileFormat, MediaError, chain};
 use audyn_sys::clock;
 use audyn_units::{Mono, Nanos, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -272,7 +273,9 @@ impl Unfinished {
 
     fn save(&mut self) {
         let Some(directory) = self.directory.as_ref().filter(|_| self.changed) else { return };
-        let lines = self.earlier.iter().chain(self.listed.iter().map(|listed| &listed.line));
+        // What is open comes first: no more than so many are read again.
+        let of = |open: bool| self.listed.iter().filter(move |listed| listed.closed.is_none() == open);
+        let lines = of(true).chain(of(false)).map(|listed| &listed.line).chain(&self.earlier);
         let saved = list(directory, lines);
         self.changed = saved.is_err();
         let failed_before = std::mem::replace(&mut self.failing, saved.is_err());
@@ -319,10 +322,18 @@ fn is_done_with(line: &Line, chains: &Chains) -> bool {
             return false;
         }
     };
+    // A later recording may have its name.
+    if matches!(file.try_lock(), Err(TryLockError::WouldBlock)) {
+        return false;
+    }
+    // What is sealed is as it should be, and stays so.
+    if !matches!(directory.kind_of(&chain::sidecar_of(name)), Ok(None)) {
+        return true;
+    }
     match line.format.mend_file(file, &line.path) {
         Ok(mended) => {
-            let shortened =
-                mended.map(|mended| (mended.frames, mended.declared.saturating_sub(mended.frames)));
+            let lost = mended.map(|mended| (mended.frames, mended.declared.saturating_sub(mended.frames)));
+            let shortened = lost.filter(|(_, lost)| lost.0 > 0);
             if let Some((frames, lost)) = shortened {
                 tracing::warn!(
                     %path,
@@ -401,7 +412,7 @@ mod tests {
         list.turn(at(0), &[file(a)]);
         assert_eq!(lines(state.path()), ["/r/a.wav"]);
         list.turn(at(1), &[file(b)]);
-        assert_eq!(lines(state.path()), ["/r/a.wav", "/r/b.wav"]);
+        assert_eq!(lines(state.path()), ["/r/b.wav", "/r/a.wav"], "what is open comes first");
         list.turn(at(60), &[file(b)]);
         assert_eq!(lines(state.path()).len(), 2);
         list.turn(at(61), &[file(b)]);
@@ -503,6 +514,28 @@ mod tests {
         list.turn(at(3), &[OpenFile { path, ..open }]);
         list.turn(at(3), &[]);
         await_seal(&mut list, &recorder.join("b.wav.json"));
+    }
+
+    #[test]
+    fn what_somebody_writes_waits_and_what_is_sealed_stays_as_it_is() {
+        let state = tempfile::tempdir().unwrap();
+        let path = cut(state.path());
+        list_of(state.path(), state.path()).turn(at(0), &[file(&path)]);
+        let writer = std::fs::File::open(&path).unwrap();
+        writer.try_lock().unwrap();
+        let mut list = list_of(state.path(), state.path());
+        list.turn(at(0), &[]);
+        let declared = || WavReader::open(&path).unwrap().info().declared;
+        assert_eq!((declared(), lines(state.path()).len()), (FrameCount(100), 1), "a recording has its name");
+        drop(writer);
+        let sidecar = state.path().join("a.wav.json");
+        std::fs::write(&sidecar, "{}").unwrap();
+        list.turn(at(2), &[]);
+        assert_eq!((declared(), lines(state.path()).len()), (FrameCount(100), 0), "it is sealed");
+        std::fs::remove_file(&sidecar).unwrap();
+        list_of(state.path(), state.path()).turn(at(0), &[file(&path)]);
+        list_of(state.path(), state.path()).turn(at(0), &[]);
+        assert_eq!(declared(), FrameCount(60), "else it is mended");
     }
 
     #[test]

@@ -116,7 +116,8 @@ fn record(
 ) -> Result<(String, Result<(), RecordError>), RecordError> {
     let tai_offset = audyn_daemon::tai_minus_utc(args.tai_offset);
     // What can be refused is refused before anything runs, and by one sentence.
-    plan.naming.check_writable(tai_offset)?;
+    let suffixes: Vec<&str> = plan.formats.iter().map(|format| format.suffix()).collect();
+    plan.naming.check_writable(tai_offset, &suffixes)?;
     let archive_root = match &plan.naming {
         Naming::File(path) => path.parent().map_or_else(PathBuf::new, PathBuf::from),
         Naming::Archive { root, .. } => root.clone(),

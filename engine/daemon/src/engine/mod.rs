@@ -252,7 +252,9 @@ impl Engine {
     /// Begins to record; already recording is no error. With a limit it ends by itself after so many frames.
     pub fn record(&mut self, id: &str, limit: Option<FrameCount>) -> Result<(), EngineError> {
         if let Some(naming) = self.would_record(id)? {
-            naming.check_writable(self.tai_minus_utc())?;
+            let formats = &self.recorders[self.find(id)?].spec.formats;
+            let suffixes: Vec<&str> = formats.iter().map(|format| format.suffix()).collect();
+            naming.check_writable(self.tai_minus_utc(), &suffixes)?;
             self.begin(id, limit)?;
         }
         Ok(())

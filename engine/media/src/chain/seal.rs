@@ -1,7 +1,9 @@
 //! Adding to a chain: closed files, and deletions. The procedures are on the module's page.
 
 use std::ffi::OsStr;
+use std::fs::TryLockError;
 use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use audyn_units::FrameCount;
@@ -46,6 +48,8 @@ pub struct Hashes {
     bytes: u64,
     sha256: Sha256,
     ledger: Option<LedgerHash>,
+    /// Which file it was: its name may be another one's by now.
+    inode: u64,
 }
 
 impl Hashes {
@@ -53,7 +57,8 @@ impl Hashes {
     /// as the file is; `go_on` is asked meanwhile, see [`hash_of`].
     ///
     /// # Errors
-    /// [`MediaError::Chain`], of the kind [`io::ErrorKind::NotFound`] if the file is gone.
+    /// [`MediaError::Chain`], of the kind [`io::ErrorKind::NotFound`] if the file is gone, [`io::ErrorKind::ResourceBusy`] while it is
+    /// being written.
     pub fn of(recorder: &Beneath, file: &Path, go_on: impl FnMut() -> bool) -> Result<Self, MediaError> {
         let path = recorder.path().join(file);
         Self::read(recorder, file, go_on).map_err(|source| MediaError::Chain { path, source })
@@ -62,6 +67,10 @@ impl Hashes {
     fn read(recorder: &Beneath, file: &Path, mut go_on: impl FnMut() -> bool) -> io::Result<Self> {
         let (directory, name) = place(recorder, file)?;
         let audio = directory.file(name, OFlags::RDONLY)?;
+        if matches!(audio.try_lock_shared(), Err(TryLockError::WouldBlock)) {
+            return Err(io::Error::new(io::ErrorKind::ResourceBusy, "it is being written"));
+        }
+        let inode = audio.metadata()?.ino();
         let (sha256, bytes) = hash_of(&audio, &mut go_on)?;
         audio.sync_data()?;
         let ledger = match directory.file(&ledger_of(name), OFlags::RDONLY) {
@@ -73,7 +82,7 @@ impl Hashes {
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => return Err(error),
         };
-        Ok(Self { bytes, sha256, ledger })
+        Ok(Self { bytes, sha256, ledger, inode })
     }
 }
 
@@ -131,10 +140,11 @@ impl Chain {
         }
         // A later recording may have taken the name: only the very one that was buried goes.
         let (file, buried) = (Path::new(&tombstone.file), tombstone.sidecar.map(String::into_bytes));
-        match buried.is_some() && self.sidecar(file)? == buried {
-            true => self.remove(file),
-            false => Ok(()),
+        if buried.is_some() && self.sidecar(file)? == buried {
+            // What cannot be removed stops nothing else; [`super::verify`] tells of it.
+            let _ = self.remove(file);
         }
+        Ok(())
     }
 
     /// Seals a closed file: its sidecar becomes the newest entry. One that is sealed already stays as it is.
@@ -153,8 +163,9 @@ impl Chain {
             return Ok(serde_json::from_slice(&text)?);
         }
         let (directory, name) = self.place(&path)?;
-        if directory.kind_of(name)?.is_none() {
-            return Err(io::ErrorKind::NotFound.into()); // deleted since it was hashed
+        // Deleted since it was hashed, and its name may have been taken again.
+        if directory.file(name, OFlags::RDONLY)?.metadata()?.ino() != hashes.inode {
+            return Err(io::ErrorKind::NotFound.into());
         }
         let Sealing {
             recorder,
@@ -169,7 +180,7 @@ impl Chain {
             clock,
             mended,
         } = sealing;
-        let Hashes { bytes, sha256, ledger } = hashes;
+        let Hashes { bytes, sha256, ledger, .. } = hashes;
         let frames = end.position.since(start.position);
         let sidecar = Sidecar {
             audyn_sidecar: VERSION,

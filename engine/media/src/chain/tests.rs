@@ -356,6 +356,41 @@ fn a_chain_has_one_writer() {
 }
 
 #[test]
+fn a_file_that_is_written_or_is_another_by_now_is_not_sealed() {
+    let archive = Archive::of(&[]);
+    archive.record("a.wav");
+    let kind = |error: MediaError| match error {
+        MediaError::Chain { source, .. } => source.kind(),
+        other => panic!("{other}"),
+    };
+    let writer = std::fs::File::open(archive.path("a.wav")).unwrap();
+    writer.try_lock().unwrap();
+    assert_eq!(kind(archive.seal("a.wav").unwrap_err()), std::io::ErrorKind::ResourceBusy);
+    drop(writer);
+    let hashes = Hashes::of(&archive.root(), Path::new("a.wav"), || true).unwrap();
+    std::fs::rename(archive.path("a.wav"), archive.path("moved.wav")).unwrap();
+    archive.record("a.wav");
+    let error = archive.chain().seal(sealing("a.wav"), hashes).unwrap_err();
+    assert_eq!(kind(error), std::io::ErrorKind::NotFound);
+    assert!(!archive.path("a.wav.json").exists());
+}
+
+#[test]
+fn what_an_engine_adds_while_somebody_verifies_is_no_fault() {
+    let archive = Archive::of(&["a.wav", "b.wav"]);
+    let mut done = false;
+    let found = verify(&archive.root(), false, |_| {
+        if !std::mem::replace(&mut done, true) {
+            archive.chain().bury("b.wav", "anna", "", "").unwrap();
+            archive.record("c.wav");
+            archive.seal("c.wav").unwrap();
+        }
+        true
+    });
+    assert_eq!(found.unwrap().faults, []);
+}
+
+#[test]
 fn no_link_is_followed() {
     let archive = Archive::of(&["a.wav"]);
     let outside = tempfile::tempdir().unwrap();

@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use super::files::{self, HOUSE, Head, House, MOST_BYTES, Tombstone, is_audio, is_sidecar, ledger_of};
 use super::hash::{Sha256, hash_of};
+use super::seal::place;
 use super::sidecar::{Sidecar, VERSION};
 use crate::beneath::{FileType, OFlags};
 use crate::{Beneath, MediaError};
@@ -92,8 +93,11 @@ impl fmt::Display for Fault {
                     "the head is entry {entry} of the chain and the newest found is {newest}: what was recorded last is gone"
                 )
             }
-            Self::Head { entry, newest } => {
-                write!(f, "the head is entry {entry} of the chain and not the newest found, {newest}")
+            Self::Head { entry, .. } => {
+                write!(
+                    f,
+                    "the head is entry {entry} of the chain, and another entry has that number: one of the two was changed"
+                )
             }
             Self::NoHead => write!(f, "the chain has no head: {HOUSE}/head.json is gone or damaged"),
             Self::Undead { file } => {
@@ -135,7 +139,9 @@ pub fn verify(
 }
 
 fn looked(recorder: &Beneath, quick: bool, each: &mut dyn FnMut(&str) -> bool) -> io::Result<Found> {
-    let mut found = Found::default();
+    // Before the entries: an engine that runs may add to them meanwhile, and never takes one away.
+    let head = House::open(recorder)?.map(|house| house.head()).transpose()?.flatten();
+    let mut found = Found { head, ..Found::default() };
     let mut odd = Vec::new();
     let mut entries = entries_of(recorder, &mut |file, why| {
         odd.push(Fault::NotOurs { file: file.to_owned(), why });
@@ -161,7 +167,9 @@ fn looked(recorder: &Beneath, quick: bool, each: &mut dyn FnMut(&str) -> bool) -
                 found.bytes += sidecar.bytes;
                 if buried.get(entry.file.as_str()) == Some(&entry.hash) {
                     found.faults.push(Fault::Undead { file: entry.file.clone() });
-                } else if let Err(fault) = look_at(recorder, sidecar, quick, each) {
+                } else if let Err(fault) = look_at(recorder, sidecar, quick, each)
+                    && !is_buried_by_now(recorder, &sidecar.file)?
+                {
                     found.faults.push(fault);
                 }
             }
@@ -180,22 +188,32 @@ fn looked(recorder: &Beneath, quick: bool, each: &mut dyn FnMut(&str) -> bool) -
     })?;
     found.unsealed.sort();
 
-    found.head = House::open(recorder)?.map(|house| house.head()).transpose()?.flatten();
     match (&found.head, entries.last()) {
         (None, Some(_)) => found.faults.push(Fault::NoHead),
         (Some(head), newest) => {
-            let (number, hash) = newest.map_or((0, None), |entry| (entry.number, Some(entry.hash)));
-            // A crash may have left it one behind.
-            let next = head.next.as_ref().map(|next| next.hash);
-            let behind =
-                head.entry + 1 == number && newest.is_some_and(|e| next == Some(e.hash) || e.is_tombstone());
-            if !behind && (head.entry, head.hash) != (number, hash) {
-                found.faults.push(Fault::Head { entry: head.entry, newest: number });
+            // What is ahead of it was added since; or a crash has left it one behind.
+            let known = head.entry == 0
+                || entries.iter().any(|e| (e.number, Some(e.hash)) == (head.entry, head.hash));
+            if !known {
+                let newest = newest.map_or(0, |entry| entry.number);
+                found.faults.push(Fault::Head { entry: head.entry, newest });
             }
         }
         (None, None) => {}
     }
     Ok(found)
+}
+
+/// Whether a tombstone of this file has come since the entries were read.
+fn is_buried_by_now(recorder: &Beneath, file: &str) -> io::Result<bool> {
+    let Some(house) = House::open(recorder)? else { return Ok(false) };
+    let mut buried = false;
+    house.tombstones(|line| {
+        buried |= serde_json::from_slice::<Tombstone>(line).is_ok_and(|stone| stone.file == file);
+    })?;
+    let path = Path::new(file);
+    let (directory, name) = place(recorder, path)?;
+    Ok(buried && directory.kind_of(&files::sidecar_of(name))?.is_none())
 }
 
 /// What a link of the chain is.
@@ -215,12 +233,6 @@ pub(super) struct Entry {
     previous: Option<Sha256>,
     file: String,
     what: What,
-}
-
-impl Entry {
-    fn is_tombstone(&self) -> bool {
-        matches!(self.what, What::Tombstone)
-    }
 }
 
 /// All links, in no order; `odd` is told what looks like one and is none.

@@ -68,6 +68,8 @@ impl FileStore {
             Err(e) if e.kind() != io::ErrorKind::AlreadyExists => create_named(dir, name, head)?,
             other => other?,
         };
+        // Whoever would seal or mend it asks for the lock first. A file system without locks has none of them wait.
+        let _ = file.try_lock();
         Ok(Self { file, unsynced_dir })
     }
 }
@@ -136,6 +138,17 @@ mod tests {
             assert_eq!(std::fs::read(&path).unwrap(), b"head", "{name}");
         }
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 2);
+    }
+
+    #[test]
+    fn whoever_writes_holds_the_lock_until_the_end() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.wav");
+        let store = FileStore::create(&path, b"head").unwrap();
+        let other = File::open(&path).unwrap();
+        assert!(matches!(other.try_lock_shared(), Err(std::fs::TryLockError::WouldBlock)));
+        drop(store);
+        other.try_lock_shared().unwrap();
     }
 
     #[test]
