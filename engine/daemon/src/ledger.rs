@@ -1,80 +1,18 @@
-//! The gap ledger: beside each recording `NAME.wav` lies `NAME.wav.gaps.jsonl`, one JSON object a line.
+//! The gap ledger of a file that is being recorded. What its lines are, `audyn_media::ledger` says.
 //!
-//! Owns: the lines and their order. The first is the header (`LedgerHeader`), then come gaps, events, and at the end
-//! `{"closed":true,…}`. Positions are frames since the PTP epoch, exact if the header says `"placed_by":"media-clock"`; the frames of
-//! one file follow one another, and where the flow had to be placed anew the file ends with a line `placed-anew`.
-//! Lines are only ever appended, each by one write, so a crash leaves whole lines. A gap that is still
-//! open has `"open":true`; the line with the same position that follows it has the final length. A power cut may tear the
+//! Owns: what is entered, and in which words: gaps, events, why the flow was placed anew and the file ends, the end.
+//! Lines are only ever appended, each by one write, so a crash leaves whole lines. A power cut may tear the
 //! last line; the next engine takes what is left of it away.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
-use audyn_core::flow::{FlowEvent, Gap, GapCause, Placed, Placement, Why};
+use audyn_core::flow::{FlowEvent, Gap, Placed, Placement, Why};
 use audyn_media::beneath::OFlags;
+use audyn_media::ledger::{LedgerEnd, LedgerEvent, LedgerGap, LedgerHeader, LedgerLine};
 use audyn_media::{Beneath, chain};
-use audyn_units::{ClockQuality, FrameCount, FrameIndex, Nanos};
-use serde::Serialize;
-
-/// Version of the ledger's lines.
-pub(crate) const VERSION: u32 = 3;
-
-/// The first line.
-#[derive(Debug, Clone, Serialize)]
-pub(crate) struct LedgerHeader {
-    pub(crate) audyn_ledger: u32,
-    pub(crate) recorder: String,
-    /// The studio that it was assigned to when the file began.
-    pub(crate) studio: Option<String>,
-    /// Name of the audio file, beside the ledger.
-    pub(crate) file: String,
-    /// Position of the file's first frame: frames since the PTP epoch.
-    pub(crate) first_position: FrameIndex,
-    /// When that frame was due by its media clock, or arrived.
-    pub(crate) start_utc: String,
-    /// The machine's zone, as the time zone database names it; none where it has no name there.
-    pub(crate) zone: Option<String>,
-    pub(crate) rate: u32,
-    pub(crate) channels: u8,
-    /// Bits of a sample; none where there are none.
-    pub(crate) bits: Option<u16>,
-    /// How the position was found; none if the machine's clock was not known.
-    pub(crate) placed_by: Option<Placement>,
-    /// How good the machine's clock was then.
-    pub(crate) clock: Option<ClockQuality>,
-    /// TAI − UTC in seconds, by which `start_utc` was told; none where it was unknown and UTC stood in for TAI.
-    pub(crate) tai_minus_utc: Option<i64>,
-}
-
-#[derive(Serialize)]
-struct GapLine {
-    position: FrameIndex,
-    frames: FrameCount,
-    cause: GapCause,
-    estimated: bool,
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    open: bool,
-}
-
-#[derive(Serialize)]
-struct EventLine {
-    position: FrameIndex,
-    event: &'static str,
-    detail: String,
-}
-
-#[derive(Serialize)]
-struct ClosedLine {
-    closed: bool,
-    frames_written: FrameCount,
-    frames_filled: FrameCount,
-    /// By how many parts per million the sender's clock ran faster than the machine's.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    drift_ppm: Option<f64>,
-    /// TAI − UTC in seconds at the end: another one than at the start after a leap second.
-    tai_minus_utc: Option<i64>,
-}
+use audyn_units::{FrameCount, FrameIndex, Nanos};
 
 /// What is known of a file at its end.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -126,7 +64,7 @@ pub(crate) fn mend(
         let detail =
             format!("after a power cut: the last {lost} had not reached the disk; the file ends here");
         let mut ledger = Ledger { file };
-        ledger.line(&EventLine { position: beginning.first_position + frames, event: "mended", detail })?;
+        ledger.happened(beginning.first_position + frames, "mended", detail)?;
         file = ledger.file;
     }
     file.sync_data()
@@ -134,25 +72,26 @@ pub(crate) fn mend(
 
 impl Ledger {
     /// Makes the ledger of `audio` in `directory`; its name must be new as well.
-    pub(crate) fn create(directory: &Beneath, audio: &Path, header: &LedgerHeader) -> io::Result<Self> {
+    pub(crate) fn create(directory: &Beneath, audio: &Path, header: LedgerHeader) -> io::Result<Self> {
         let ledger = path_of(audio);
         let how = OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE | OFlags::EXCL;
         let file = directory.file(ledger.file_name().unwrap_or_default(), how)?;
         let mut ledger = Self { file };
-        ledger.line(header)?;
+        ledger.line(&LedgerLine::Header(header))?;
         Ok(ledger)
     }
 
     /// Enters a gap of this file; an open one has at least its length.
     pub(crate) fn gap(&mut self, gap: Gap, open: bool) -> io::Result<()> {
         let Gap { position, frames, cause, estimated } = gap;
-        self.line(&GapLine { position, frames, cause, estimated, open })
+        let cause = cause.name().to_owned();
+        self.line(&LedgerLine::Gap(LedgerGap { position, frames, cause, estimated, open }))
     }
 
     /// Enters that the end of the file could not be written.
     pub(crate) fn cut_short(&mut self, position: FrameIndex, frames: FrameCount) -> io::Result<()> {
         let detail = format!("the disk refused the last {frames}; the file ends here");
-        self.line(&EventLine { position, event: "cut-short", detail })
+        self.happened(position, "cut-short", detail)
     }
 
     /// Enters that the flow was placed anew, so that the file ends.
@@ -175,7 +114,7 @@ impl Ledger {
             "{why}; the next file goes on at {}, {:+} frames from here, placed {by}",
             placed.position, placed.moved
         );
-        self.line(&EventLine { position, event: "placed-anew", detail })
+        self.happened(position, "placed-anew", detail)
     }
 
     pub(crate) fn event(&mut self, position: FrameIndex, event: FlowEvent) -> io::Result<()> {
@@ -204,25 +143,55 @@ impl Ledger {
                 ),
             ),
         };
-        self.line(&EventLine { position, event, detail })
+        self.happened(position, event, detail)
     }
 
     /// Ends the ledger of a file that is closed as it should be.
     pub(crate) fn close(mut self, written: FrameCount, filled: FrameCount, ending: Ending) -> io::Result<()> {
         // A tenth of a part per million is more than can be known.
         let drift_ppm = ending.drift_ppm.map(|ppm| (ppm * 10.0).round() / 10.0);
-        self.line(&ClosedLine {
+        self.line(&LedgerLine::End(LedgerEnd {
             closed: true,
             frames_written: written,
             frames_filled: filled,
             drift_ppm,
             tai_minus_utc: ending.tai_offset.map(whole_seconds),
-        })
+        }))
     }
 
-    fn line(&mut self, line: &impl Serialize) -> io::Result<()> {
-        let mut bytes = serde_json::to_vec(line)?;
-        bytes.push(b'\n');
-        self.file.write_all(&bytes)
+    fn happened(&mut self, position: FrameIndex, event: &str, detail: String) -> io::Result<()> {
+        self.line(&LedgerLine::Event(LedgerEvent { position, event: event.to_owned(), detail }))
+    }
+
+    fn line(&mut self, line: &LedgerLine) -> io::Result<()> {
+        self.file.write_all(&line.encode())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use audyn_core::flow::GapCause;
+    use audyn_units::ClockQuality;
+
+    use super::*;
+
+    #[test]
+    fn the_words_are_those_of_the_contracts() {
+        let word = |value: serde_json::Result<serde_json::Value>| value.unwrap();
+        for cause in [
+            GapCause::Loss,
+            GapCause::Outage,
+            GapCause::SsrcChange,
+            GapCause::TimestampJump,
+            GapCause::DiskStall,
+        ] {
+            assert_eq!(word(serde_json::to_value(cause)), cause.name());
+        }
+        for placement in [Placement::MediaClock, Placement::Arrival] {
+            assert_eq!(word(serde_json::to_value(placement)), placement.name());
+        }
+        for quality in ClockQuality::ALL {
+            assert_eq!(word(serde_json::to_value(quality)), quality.name());
+        }
     }
 }

@@ -18,13 +18,14 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::SyncSender;
 use std::sync::{MutexGuard, PoisonError};
 
+use audyn_media::ledger::{LedgerHeader, VERSION};
 use audyn_media::{FileFormat, MediaError, PcmDepth};
 use audyn_units::{FrameCount, FrameIndex, Mono, Nanos, Timestamp};
 
 use crate::disk::NEVER;
 use crate::facts::{About, rfc3339};
 use crate::feed::{DiskCommand, Done, FeedEnd, Opening};
-use crate::ledger::{self, Ledger, LedgerHeader};
+use crate::ledger::{self, Ledger};
 use crate::naming::{Naming, Place};
 use crate::resume::Leaving;
 use crate::segment::{Account, Book, Closed, Segment};
@@ -368,7 +369,7 @@ impl Recording {
         let header = self.ledger_header(opening, format, name.to_string_lossy().into_owned());
         let ledger = || {
             let path = directory.path_of(name);
-            Ledger::create(directory, &path, &header)
+            Ledger::create(directory, &path, header.clone())
                 .map_err(|error| {
                     tracing::warn!(path = %path.display(), %error, "the gap ledger cannot be made; gaps are only counted");
                 })
@@ -393,17 +394,17 @@ impl Recording {
 
     fn ledger_header(&self, opening: &Opening, format: FileFormat, file: String) -> LedgerHeader {
         LedgerHeader {
-            audyn_ledger: ledger::VERSION,
+            audyn_ledger: VERSION,
             recorder: self.about.recorder.clone(),
             studio: self.status().studio.clone(),
             file,
             first_position: opening.position,
             start_utc: rfc3339(opening.utc),
             zone: self.naming.zone_name(),
-            rate: format.rate().hz(),
+            rate: format.rate(),
             channels: format.channels().into(),
             bits: format.bits(),
-            placed_by: opening.placed.map(|placed| placed.placement),
+            placed_by: opening.placed.map(|placed| placed.placement.name().to_owned()),
             clock: opening.placed.map(|placed| placed.quality),
             tai_minus_utc: opening.tai_offset.map(ledger::whole_seconds),
         }

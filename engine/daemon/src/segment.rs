@@ -337,11 +337,11 @@ mod tests {
     use std::sync::atomic::AtomicU64;
     use std::sync::atomic::Ordering::Relaxed;
 
+    use audyn_media::ledger::{LedgerHeader, VERSION};
     use audyn_media::{Facts, PcmDepth, Store, WavSpec, WavWriter};
     use audyn_units::{ChannelCount, SampleRate};
 
     use super::*;
-    use crate::ledger::LedgerHeader;
 
     /// A disk that takes so many more bytes, and then nothing.
     struct Disk<'a> {
@@ -373,14 +373,14 @@ mod tests {
         let spec =
             WavSpec { rate: SampleRate::HZ_48000, channels: ChannelCount::MONO, depth: PcmDepth::Pcm24 };
         let header = LedgerHeader {
-            audyn_ledger: crate::ledger::VERSION,
+            audyn_ledger: VERSION,
             recorder: "a".to_owned(),
             studio: None,
             file: "a.wav".to_owned(),
             first_position: AT,
             start_utc: String::new(),
             zone: None,
-            rate: 48_000,
+            rate: SampleRate::HZ_48000,
             channels: 1,
             bits: Some(24),
             placed_by: None,
@@ -388,7 +388,7 @@ mod tests {
             tai_minus_utc: None,
         };
         let ledger =
-            Ledger::create(&audyn_media::Beneath::root(dir).unwrap(), &dir.join("a.wav"), &header).unwrap();
+            Ledger::create(&audyn_media::Beneath::root(dir).unwrap(), &dir.join("a.wav"), header).unwrap();
         Segment::new(
             Box::new(WavWriter::on_store(Disk { room }, "a.wav", spec, &Facts::default()).unwrap()),
             Some(ledger),

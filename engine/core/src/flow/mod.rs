@@ -110,6 +110,19 @@ pub enum GapCause {
     DiskStall,
 }
 
+impl GapCause {
+    /// The name in the files.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Loss => "loss",
+            Self::Outage => "outage",
+            Self::SsrcChange => "ssrc-change",
+            Self::TimestampJump => "timestamp-jump",
+            Self::DiskStall => "disk-stall",
+        }
+    }
+}
+
 /// A line of the gap ledger: where audio is missing, how much, and why.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Gap {

@@ -8,8 +8,9 @@ use audyn_units::{FrameCount, FrameIndex, SampleRate};
 use jiff::tz::{Offset, TimeZone};
 
 use super::files::ledger_of;
+use super::hash::Sha256;
 use super::seal::{Sealing, place};
-use super::sidecar::{ClockFacts, FormatFacts, Instants};
+use super::sidecar::{ClockFacts, FormatFacts, Instants, Sidecar, VERSION};
 use crate::beneath::OFlags;
 use crate::ledger::LedgerFacts;
 use crate::{Beneath, MediaError, frames_of};
@@ -31,7 +32,7 @@ fn read(recorder: &Beneath, file: &Path) -> io::Result<Sealing> {
     let told = LedgerFacts::read(ledger()?, FrameCount::ZERO)?;
     let held = frames_of(audio, file, told.header.rate).map_err(|error| invalid(&error.to_string()))?;
     // What is resampled holds the flow's frames to the nearest one only; the ledger has counted them.
-    let closed = told.end.map(|end| end.frames_written + end.frames_filled);
+    let closed = told.end.map(|end| end.frames());
     let frames = closed.filter(|closed| closed.0.abs_diff(held.0) <= 1).unwrap_or(held);
     let facts = LedgerFacts::read(ledger()?, frames)?;
     let LedgerFacts { header, gaps, gaps_in_all, filled, end } = facts;
@@ -45,7 +46,8 @@ fn read(recorder: &Beneath, file: &Path) -> io::Result<Sealing> {
         .checked_add(jiff::SignedDuration::from_nanos(span) - jiff::SignedDuration::from_secs(leapt))
         .map_err(|error| invalid(&error.to_string()))?;
     let last = header.first_position + frames;
-    Ok(Sealing {
+    Ok(Sealing(Sidecar {
+        audyn_sidecar: VERSION,
         recorder: header.recorder,
         studio: header.studio,
         file: name.to_owned(),
@@ -57,6 +59,8 @@ fn read(recorder: &Beneath, file: &Path) -> io::Result<Sealing> {
         },
         start: instants(header.first_position, header.rate, start, zone.as_ref()),
         end: instants(last, header.rate, ended, zone.as_ref()),
+        frames,
+        frames_written: frames.saturating_sub(filled),
         frames_filled: filled,
         gaps,
         gaps_in_all,
@@ -66,8 +70,13 @@ fn read(recorder: &Beneath, file: &Path) -> io::Result<Sealing> {
             tai_minus_utc: tai_at_end,
             drift_ppm: end.and_then(|end| end.drift_ppm),
         },
-        mended: end.is_none_or(|end| end.frames_written + end.frames_filled != frames),
-    })
+        mended: end.is_none_or(|end| end.frames() != frames),
+        bytes: 0,
+        sha256: Sha256::UNKNOWN,
+        ledger: None,
+        entry: 0,
+        previous: None,
+    }))
 }
 
 /// A frame's instant on each clock.
@@ -120,7 +129,7 @@ mod tests {
         let closed =
             r#"{"closed":true,"frames_written":48000,"frames_filled":0,"drift_ppm":0.2,"tai_minus_utc":37}"#;
         let root = recording(dir.path(), HEADER, closed);
-        let sealing = account(&root, Path::new("a.wav")).unwrap();
+        let sealing = account(&root, Path::new("a.wav")).unwrap().0;
         let told = |instants: &Instants| {
             (instants.tai.clone(), instants.utc.clone(), instants.local.clone().unwrap())
         };
@@ -140,7 +149,7 @@ mod tests {
     fn a_leap_second_within_lets_utc_fall_behind() {
         let dir = tempfile::tempdir().unwrap();
         let closed = r#"{"closed":true,"frames_written":48000,"frames_filled":0,"tai_minus_utc":38}"#;
-        let sealing = account(&recording(dir.path(), HEADER, closed), Path::new("a.wav")).unwrap();
+        let sealing = account(&recording(dir.path(), HEADER, closed), Path::new("a.wav")).unwrap().0;
         assert_eq!(
             (sealing.end.tai.as_str(), sealing.end.utc.as_str()),
             ("2025-07-01T23:46:41", "2025-07-01T23:46:03Z")
@@ -151,7 +160,7 @@ mod tests {
     fn what_a_kill_left_is_told_as_mended() {
         let dir = tempfile::tempdir().unwrap();
         let gap = r#"{"position":84067852800100,"frames":50,"cause":"loss","estimated":false}"#;
-        let sealing = account(&recording(dir.path(), HEADER, gap), Path::new("a.wav")).unwrap();
+        let sealing = account(&recording(dir.path(), HEADER, gap), Path::new("a.wav")).unwrap().0;
         assert!(sealing.mended);
         assert_eq!((sealing.frames_filled, sealing.gaps_in_all), (FrameCount(50), 1));
     }

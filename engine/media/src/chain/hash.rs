@@ -18,6 +18,9 @@ pub struct Sha256([u8; 32]);
 pub struct NoSha256(String);
 
 impl Sha256 {
+    /// Where none was computed yet.
+    pub(super) const UNKNOWN: Self = Self([0; 32]);
+
     /// Of these bytes.
     #[must_use]
     pub fn of(bytes: &[u8]) -> Self {

@@ -6,41 +6,16 @@ use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
-use audyn_units::FrameCount;
-
 use super::files::{self, Head, House, Next, Tombstone, ledger_of, sidecar_of};
 use super::hash::{Sha256, hash_of};
-use super::sidecar::{ClockFacts, FormatFacts, GapFacts, Instants, LedgerHash, Sidecar, VERSION};
+use super::sidecar::{LedgerHash, Sidecar};
 use super::verify::entries_of;
 use crate::beneath::OFlags;
 use crate::{Beneath, MediaError};
 
-/// What a sidecar tells beside what the files on the disk do.
+/// A sidecar to be: all that it tells but its hashes and its place in the chain, which [`Chain::seal`] enters.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Sealing {
-    /// See the fields of the same names of [`Sidecar`].
-    pub recorder: String,
-    /// The studio when the file began.
-    pub studio: Option<String>,
-    /// The closed file, as a path below the recorder's directory.
-    pub file: String,
-    /// What it holds.
-    pub format: FormatFacts,
-    /// Its first frame.
-    pub start: Instants,
-    /// The frame after its last one.
-    pub end: Instants,
-    /// Frames in it that are silence in the place of what did not come.
-    pub frames_filled: FrameCount,
-    /// The first [`super::MOST_GAPS`] gaps.
-    pub gaps: Vec<GapFacts>,
-    /// How many there are.
-    pub gaps_in_all: u64,
-    /// How well its place in time is known.
-    pub clock: ClockFacts,
-    /// It was mended.
-    pub mended: bool,
-}
+pub struct Sealing(pub(super) Sidecar);
 
 /// What a closed file and its ledger are, to the byte.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -153,12 +128,12 @@ impl Chain {
     /// [`MediaError::Chain`]: the file is as it was and can be sealed later; of the kind [`io::ErrorKind::NotFound`] if it is gone,
     /// [`io::ErrorKind::InvalidData`] if what is to be told contradicts itself.
     pub fn seal(&mut self, sealing: Sealing, hashes: Hashes) -> Result<Sidecar, MediaError> {
-        let path = self.recorder.path().join(&sealing.file);
+        let path = self.recorder.path().join(&sealing.0.file);
         self.sealed(sealing, hashes).map_err(|source| MediaError::Chain { path, source })
     }
 
-    fn sealed(&mut self, sealing: Sealing, hashes: Hashes) -> io::Result<Sidecar> {
-        let path = Path::new(&sealing.file).to_owned();
+    fn sealed(&mut self, Sealing(told): Sealing, hashes: Hashes) -> io::Result<Sidecar> {
+        let path = Path::new(&told.file).to_owned();
         if let Some(text) = self.sidecar(&path)? {
             return Ok(serde_json::from_slice(&text)?);
         }
@@ -167,49 +142,16 @@ impl Chain {
         if directory.file(name, OFlags::RDONLY)?.metadata()?.ino() != hashes.inode {
             return Err(io::ErrorKind::NotFound.into());
         }
-        let Sealing {
-            recorder,
-            studio,
-            file,
-            format,
-            start,
-            end,
-            frames_filled,
-            gaps,
-            gaps_in_all,
-            clock,
-            mended,
-        } = sealing;
         let Hashes { bytes, sha256, ledger, .. } = hashes;
-        let frames = end.position.since(start.position);
-        let sidecar = Sidecar {
-            audyn_sidecar: VERSION,
-            recorder,
-            studio,
-            file: file.clone(),
-            format,
-            start,
-            end,
-            frames,
-            frames_written: frames.saturating_sub(frames_filled),
-            frames_filled,
-            gaps,
-            gaps_in_all,
-            clock,
-            mended,
-            bytes,
-            sha256,
-            ledger,
-            entry: self.head.entry + 1,
-            previous: self.head.hash,
-        };
+        let (entry, previous) = (self.head.entry + 1, self.head.hash);
+        let sidecar = Sidecar { bytes, sha256, ledger, entry, previous, ..told };
         if let Some(contradiction) = sidecar.contradiction() {
             return Err(io::Error::new(io::ErrorKind::InvalidData, contradiction));
         }
         let mut text = serde_json::to_vec_pretty(&sidecar)?;
         text.push(b'\n');
         let hash = Sha256::of(&text);
-        self.head.next = Some(Next { file, hash });
+        self.head.next = Some(Next { file: sidecar.file.clone(), hash });
         self.house.set_head(&self.head)?;
         files::create(&directory, &sidecar_of(name), &text)?;
         self.set_head(sidecar.entry, hash)?;

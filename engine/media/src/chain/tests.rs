@@ -21,7 +21,8 @@ fn sealing(file: &str) -> Sealing {
         cause: "loss".to_owned(),
         estimated: false,
     };
-    Sealing {
+    Sealing(Sidecar {
+        audyn_sidecar: VERSION,
         recorder: "a".to_owned(),
         studio: Some("one".to_owned()),
         file: file.to_owned(),
@@ -33,12 +34,19 @@ fn sealing(file: &str) -> Sealing {
         },
         start: instants(20),
         end: instants(120),
+        frames: FrameCount(100),
+        frames_written: FrameCount(90),
         frames_filled: FrameCount(10),
         gaps: vec![gap],
         gaps_in_all: 1,
         clock: ClockFacts::default(),
         mended: false,
-    }
+        bytes: 0,
+        sha256: Sha256::UNKNOWN,
+        ledger: None,
+        entry: 0,
+        previous: None,
+    })
 }
 
 /// A sidecar of that file.

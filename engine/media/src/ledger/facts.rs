@@ -1,66 +1,16 @@
-//! Reading a gap ledger: what `NAME.wav.gaps.jsonl` says of `NAME.wav`.
+//! What a ledger says of the file that it lies beside.
 //!
-//! Owns: what the lines mean to a reader. The engine writes them (`audyn-daemon`, module `ledger`) and says what each is. Must never:
-//! take up more memory than [`MOST_GAPS`] gaps need, however long the ledger.
+//! Must never: take up more memory than [`MOST_GAPS`] gaps need, however long the ledger.
 
 use std::io::{self, BufRead};
 
-use audyn_units::{ClockQuality, FrameCount, FrameIndex, SampleRate};
-use serde::Deserialize;
+use audyn_units::{FrameCount, FrameIndex};
 
+use super::{LedgerEnd, LedgerGap, LedgerHeader, LedgerLine};
 use crate::chain::{GapFacts, MOST_GAPS};
 
 /// A line is never longer.
 const MOST_LINE: u64 = 64 * 1024;
-
-/// The first line.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-pub struct LedgerHeader {
-    /// Version of the ledger's lines.
-    pub audyn_ledger: u32,
-    /// The recorder.
-    pub recorder: String,
-    /// The studio that it was assigned to then.
-    #[serde(default)]
-    pub studio: Option<String>,
-    /// Name of the audio file.
-    pub file: String,
-    /// Position of its first frame.
-    pub first_position: FrameIndex,
-    /// That frame's instant, RFC 3339.
-    pub start_utc: String,
-    /// The zone of the machine, as the time zone database names it.
-    #[serde(default)]
-    pub zone: Option<String>,
-    /// Frames per second.
-    pub rate: SampleRate,
-    /// Samples of a frame.
-    pub channels: u8,
-    /// Bits of a sample; none for Opus.
-    #[serde(default)]
-    pub bits: Option<u16>,
-    /// How the position was found.
-    pub placed_by: Option<String>,
-    /// How good the machine's clock was.
-    pub clock: Option<ClockQuality>,
-    /// TAI − UTC in seconds then.
-    pub tai_minus_utc: Option<i64>,
-}
-
-/// The last line of a ledger whose file was closed as it should be.
-#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
-pub struct LedgerEnd {
-    /// Frames that came.
-    pub frames_written: FrameCount,
-    /// Frames of silence.
-    pub frames_filled: FrameCount,
-    /// By how much the sender ran fast.
-    #[serde(default)]
-    pub drift_ppm: Option<f64>,
-    /// TAI − UTC in seconds at the end.
-    #[serde(default)]
-    pub tai_minus_utc: Option<i64>,
-}
 
 /// A ledger, as far as it concerns a file of a certain length.
 #[derive(Debug, Clone, PartialEq)]
@@ -75,16 +25,6 @@ pub struct LedgerFacts {
     pub filled: FrameCount,
     /// The last line.
     pub end: Option<LedgerEnd>,
-}
-
-#[derive(Deserialize)]
-struct GapLine {
-    position: FrameIndex,
-    frames: FrameCount,
-    cause: String,
-    estimated: bool,
-    #[serde(default)]
-    open: bool,
 }
 
 impl LedgerFacts {
@@ -104,22 +44,26 @@ impl LedgerFacts {
         };
         next(&mut line)?;
         let header: LedgerHeader = serde_json::from_slice(&line)?;
-        let end = header.first_position + frames;
+        let end = header.first_position.0.checked_add(frames.0).map(FrameIndex);
+        let end = end.ok_or_else(|| {
+            let reason = "its first frame lies further from the epoch than can be counted";
+            io::Error::new(io::ErrorKind::InvalidData, reason)
+        })?;
         let mut facts =
             Self { header, gaps: Vec::new(), gaps_in_all: 0, filled: FrameCount::ZERO, end: None };
         // The last gap waits for what follows: a line of the same position replaces one that was open.
-        let mut waiting: Option<GapLine> = None;
+        let mut waiting: Option<LedgerGap> = None;
         while next(&mut line)? {
-            if let Ok(gap) = serde_json::from_slice::<GapLine>(&line) {
-                match waiting.replace(gap) {
+            match LedgerLine::parse(&line) {
+                Some(LedgerLine::Gap(gap)) => match waiting.replace(gap) {
                     Some(before)
                         if before.open
                             && waiting.as_ref().is_some_and(|gap| gap.position == before.position) => {}
                     Some(before) => facts.take(before, end),
                     None => {}
-                }
-            } else if let Ok(last) = serde_json::from_slice::<LedgerEnd>(&line) {
-                facts.end = Some(last);
+                },
+                Some(LedgerLine::End(last)) => facts.end = Some(last),
+                Some(LedgerLine::Header(_) | LedgerLine::Event(_)) | None => {}
             }
         }
         if let Some(mut gap) = waiting {
@@ -131,8 +75,8 @@ impl LedgerFacts {
         Ok(facts)
     }
 
-    fn take(&mut self, gap: GapLine, end: FrameIndex) {
-        let GapLine { position, frames, cause, estimated, .. } = gap;
+    fn take(&mut self, gap: LedgerGap, end: FrameIndex) {
+        let LedgerGap { position, frames, cause, estimated, .. } = gap;
         if position > end {
             return;
         }
@@ -205,7 +149,8 @@ mod tests {
 
     #[test]
     fn what_is_no_ledger_is_said() {
-        for text in ["", "{}\n", "RIFF\n"] {
+        let never = HEADER.replace('\n', "").replace("1000,", "18446744073709551615,");
+        for text in ["", "{}\n", "RIFF\n", &never] {
             let error = LedgerFacts::read(text.as_bytes(), FrameCount(1)).unwrap_err();
             assert!(
                 matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof),
