@@ -309,6 +309,11 @@ def anew(make, check):
         boot(box)
         check("anew: asked again, done again, on a partition that is whole too", made(box) == 1 and not box.settings().exists() and not asked(box))
 
+    box = damaged(make)
+    (box.root / "efi/audyn/make-state-anew").mkdir()
+    boot(box)
+    check("anew: a folder of that name is not obeyed, and the alarm says so", not made(box) and "make-state-anew on the EFI partition is a folder" in box.alarms(), box.alarms())
+
     for cut, times in (("0a", 1), ("0b", 0)):
         box = damaged(make)
         ask(box)

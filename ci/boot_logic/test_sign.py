@@ -15,9 +15,10 @@ def sign(work, *args, env=None):
 
 
 def refused(check, name, result, words):
+    """One sentence of ours: none of openssl's lines, with their routines and files of source."""
     lines = result.stderr.strip().splitlines()
     check(f"sign: refused, {name}", result.returncode == 1 and len(lines) == 1 and lines[0].startswith("Refused: ")
-          and lines[0].endswith(".") and words in lines[0], f"{result.returncode} {result.stdout}{result.stderr}")
+          and lines[0].endswith(".") and words in lines[0] and ":error:" not in lines[0] and "routines" not in lines[0] and "../" not in lines[0], f"{result.returncode} {result.stdout}{result.stderr}")
 
 
 def mode(path):
@@ -139,9 +140,31 @@ printf 5678 >pin""", check=False)
     refused(check, "a bundle whose signer only this machine's list of public authorities knows",
             inside("bundle", "release.raucb", "no.raucb", *release, env=f"SSL_CERT_DIR={work}/public"), "not signed by whom")
     refused(check, "a key that does not fit its certificate", inside("bundle", "dev.raucb", "no.raucb", "--key", dev / "signer.key", "--cert", safe / "signer.pem",
-                                                                    "--keyring", safe / "keyring.pem"), "could not sign")
+                                                                    "--keyring", safe / "keyring.pem"), "nothing was signed with that key and certificate: the key is not that of the certificate")
     refused(check, "a signer that the boxes don't believe", inside("bundle", "dev.raucb", "no.raucb", "--key", dev / "signer.key", "--cert", dev / "signer.pem",
-                                                                   "--keyring", safe / "keyring.pem"), "would not take this signature")
+                                                                   "--keyring", safe / "keyring.pem"), "would not take this signature: no authority in that keyring issued the signer's certificate")
+    signer = ("--key", dev / "signer.key", "--cert", dev / "signer.pem")
+    (work / "junk").write_text("junk\n")
+    (work / "badkey").touch(mode=0o600)
+    (work / "badpass").write_text("incorrect donkey\n")
+    for name, words, args in (
+        ("a keyring that is none", "holds no certificate", (*signer, "--keyring", work / "junk")),
+        ("a directory for a keyring", "can't be read", (*signer, "--keyring", work)),
+        ("a keyring that is none, of whom it should be from", "holds no certificate", (*signer, "--keyring", dev / "keyring.pem", "--from", work / "junk")),
+        ("a certificate that is none", "--cert names holds no certificate", ("--key", dev / "signer.key", "--cert", work / "junk", "--keyring", dev / "keyring.pem")),
+        ("an intermediate that is none", "--intermediate names holds no certificate", (*signer, "--intermediate", work / "junk", "--keyring", dev / "keyring.pem")),
+        ("a key that is none", "no private key in what --key names", ("--key", work / "badkey", "--cert", dev / "signer.pem", "--keyring", dev / "keyring.pem")),
+        ("a wrong passphrase", "the passphrase is not the key's", (*by_file[:4], "--passphrase", work / "badpass", "--keyring", safe / "keyring.pem")),
+        ("an encrypted key without its passphrase", "by --passphrase FILE", (*by_file[:4], "--keyring", safe / "keyring.pem")),
+        ("a passphrase that is not there", "passphrase file nosuch can't be read", (*by_file[:4], "--passphrase", "nosuch", "--keyring", safe / "keyring.pem")),
+    ):
+        refused(check, name, inside("bundle", "dev.raucb", "no.raucb", *args), words)
+    refused(check, "offline, a signature that is none", inside("offline", "attach", "dev.raucb", "junk", "no.raucb", "--keyring", dev / "keyring.pem"), "it is no signature")
+    subprocess.run(["openssl", "req", "-new", "-key", dev / "signer.key", "-subj", "/CN=of yesterday", "-out", "old.csr"], check=True, capture_output=True, cwd=work)
+    subprocess.run(["openssl", "x509", "-req", "-days", "-1", "-in", "old.csr", "-CA", dev / "ca.pem", "-CAkey", dev / "ca.key", "-set_serial", "5", "-out", "old.pem"],
+                   check=True, capture_output=True, cwd=work)
+    refused(check, "a signer whose time is over", inside("bundle", "dev.raucb", "no.raucb", "--key", dev / "signer.key", "--cert", work / "old.pem",
+                                                         "--keyring", dev / "keyring.pem"), "has expired: sign with a newer one")
     refused(check, "an authority as signer", inside("bundle", "dev.raucb", "no.raucb", "--key", dev / "ca.key", "--cert", dev / "ca.pem", "--keyring", dev / "keyring.pem"), "not for code signing")
     (work / "other").write_text((work / "to-sign").read_text().replace("2.0.0", "9.9.9"))
     sign(work, "offline", "sign", "other", "other-signature", *by_file)

@@ -132,6 +132,16 @@ def refused(make, check, keys):
         boot(box)
         check(f"ssh: {what}: none of it, SSH stays off, and an alarm says why", not has(box) and START not in box.log() and "were not taken over" in box.alarms()
               and left(box) == ["authorized_keys"], f"{has(box)} {box.alarms()}")
+    for name, other in (("authorized_keys", "authorized_keys.txt"), ("authorized_keys.txt", "authorized_keys")):
+        box = good(make)
+        (box.root / "efi/audyn" / name).mkdir()
+        boot(box)
+        check(f"ssh: a folder called {name}: SSH stays off, and an alarm says why", START not in box.log() and f"{name} is a folder, and should be a file" in box.alarms(),
+              box.alarms())
+        asked(box, keys["ed"], other)
+        boot(box)
+        check(f"ssh: beside it a good {other}: not taken over, as beside any other that is bad", not has(box) and START not in box.log() and len(left(box)) == 2, box.alarms())
+        (box.root / "efi/audyn" / name).rmdir()
     asked(box, keys["ed"])
     boot(box)
     check("ssh: mended, it is taken over", has(box) == [keys["ed"]] and not left(box))
