@@ -4,13 +4,12 @@
 //! Lines are only ever appended, each by one write, so a crash leaves whole lines. A power cut may tear the
 //! last line; the next engine takes what is left of it away.
 
-use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use audyn_core::flow::{FlowEvent, Gap, Placed, Placement, Why};
 use audyn_media::beneath::OFlags;
-use audyn_media::ledger::{LedgerEnd, LedgerEvent, LedgerGap, LedgerHeader, LedgerLine};
+use audyn_media::ledger::{LedgerEnd, LedgerEvent, LedgerGap, LedgerHeader, LedgerLine, LedgerWriter};
 use audyn_media::{Beneath, chain};
 use audyn_units::{FrameCount, FrameIndex, Nanos};
 
@@ -23,10 +22,13 @@ pub(crate) struct Ending {
     pub(crate) tai_offset: Option<Nanos>,
 }
 
-/// The ledger of one open file.
-#[derive(Debug)]
+/// The ledger of one open file. What the disk refuses waits, and the log says so once.
 pub(crate) struct Ledger {
-    file: File,
+    /// The file that it belongs to.
+    audio: PathBuf,
+    writer: LedgerWriter,
+    /// The disk refused what came last.
+    refused: bool,
 }
 
 /// TAI − UTC is whole seconds.
@@ -63,9 +65,9 @@ pub(crate) fn mend(
         let beginning: Beginning = serde_json::from_slice(first)?;
         let detail =
             format!("after a power cut: the last {lost} had not reached the disk; the file ends here");
-        let mut ledger = Ledger { file };
-        ledger.happened(beginning.first_position + frames, "mended", detail)?;
-        file = ledger.file;
+        let position = beginning.first_position + frames;
+        let event = LedgerEvent { position, event: "mended".to_owned(), detail };
+        file.write_all(&LedgerLine::Event(event).encode())?;
     }
     file.sync_data()
 }
@@ -73,29 +75,29 @@ pub(crate) fn mend(
 impl Ledger {
     /// Makes the ledger of `audio` in `directory`; its name must be new as well.
     pub(crate) fn create(directory: &Beneath, audio: &Path, header: LedgerHeader) -> io::Result<Self> {
-        let ledger = path_of(audio);
-        let how = OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE | OFlags::EXCL;
-        let file = directory.file(ledger.file_name().unwrap_or_default(), how)?;
-        let mut ledger = Self { file };
-        ledger.line(&LedgerLine::Header(header))?;
-        Ok(ledger)
+        let writer = LedgerWriter::create_in(directory, audio.file_name().unwrap_or_default(), header)?;
+        Ok(Self::on(audio, writer))
+    }
+
+    pub(crate) fn on(audio: &Path, writer: LedgerWriter) -> Self {
+        Self { audio: audio.to_owned(), writer, refused: false }
     }
 
     /// Enters a gap of this file; an open one has at least its length.
-    pub(crate) fn gap(&mut self, gap: Gap, open: bool) -> io::Result<()> {
+    pub(crate) fn gap(&mut self, gap: Gap, open: bool) {
         let Gap { position, frames, cause, estimated } = gap;
         let cause = cause.name().to_owned();
-        self.line(&LedgerLine::Gap(LedgerGap { position, frames, cause, estimated, open }))
+        self.line(&LedgerLine::Gap(LedgerGap { position, frames, cause, estimated, open }));
     }
 
     /// Enters that the end of the file could not be written.
-    pub(crate) fn cut_short(&mut self, position: FrameIndex, frames: FrameCount) -> io::Result<()> {
+    pub(crate) fn cut_short(&mut self, position: FrameIndex, frames: FrameCount) {
         let detail = format!("the disk refused the last {frames}; the file ends here");
-        self.happened(position, "cut-short", detail)
+        self.happened(position, "cut-short", detail);
     }
 
     /// Enters that the flow was placed anew, so that the file ends.
-    pub(crate) fn placed_anew(&mut self, position: FrameIndex, placed: &Placed) -> io::Result<()> {
+    pub(crate) fn placed_anew(&mut self, position: FrameIndex, placed: &Placed) {
         let why = match placed.why {
             Why::First => "the flow begins anew".to_owned(),
             Why::ClockStepped(step) => {
@@ -114,10 +116,10 @@ impl Ledger {
             "{why}; the next file goes on at {}, {:+} frames from here, placed {by}",
             placed.position, placed.moved
         );
-        self.happened(position, "placed-anew", detail)
+        self.happened(position, "placed-anew", detail);
     }
 
-    pub(crate) fn event(&mut self, position: FrameIndex, event: FlowEvent) -> io::Result<()> {
+    pub(crate) fn event(&mut self, position: FrameIndex, event: FlowEvent) {
         let (event, detail) = match event {
             FlowEvent::Started { ssrc, packet_frames } => {
                 ("started", format!("SSRC {ssrc}, {packet_frames} frames a packet"))
@@ -143,11 +145,11 @@ impl Ledger {
                 ),
             ),
         };
-        self.happened(position, event, detail)
+        self.happened(position, event, detail);
     }
 
-    /// Ends the ledger of a file that is closed as it should be.
-    pub(crate) fn close(mut self, written: FrameCount, filled: FrameCount, ending: Ending) -> io::Result<()> {
+    /// Ends the ledger of a file that is closed as it should be. Comes back while the disk has not taken all of it.
+    pub(crate) fn close(mut self, written: FrameCount, filled: FrameCount, ending: Ending) -> Option<Self> {
         // A tenth of a part per million is more than can be known.
         let drift_ppm = ending.drift_ppm.map(|ppm| (ppm * 10.0).round() / 10.0);
         self.line(&LedgerLine::End(LedgerEnd {
@@ -156,15 +158,39 @@ impl Ledger {
             frames_filled: filled,
             drift_ppm,
             tai_minus_utc: ending.tai_offset.map(whole_seconds),
-        }))
+        }));
+        self.writer.waits().then_some(self)
     }
 
-    fn happened(&mut self, position: FrameIndex, event: &str, detail: String) -> io::Result<()> {
-        self.line(&LedgerLine::Event(LedgerEvent { position, event: event.to_owned(), detail }))
+    /// Writes what the disk refused before; whether nothing waits any more.
+    pub(crate) fn settle(&mut self) -> bool {
+        if self.writer.waits() {
+            let flushed = self.writer.flush();
+            self.said(flushed);
+        }
+        !self.writer.waits()
     }
 
-    fn line(&mut self, line: &LedgerLine) -> io::Result<()> {
-        self.file.write_all(&line.encode())
+    fn happened(&mut self, position: FrameIndex, event: &str, detail: String) {
+        self.line(&LedgerLine::Event(LedgerEvent { position, event: event.to_owned(), detail }));
+    }
+
+    fn line(&mut self, line: &LedgerLine) {
+        let entered = self.writer.enter(line);
+        self.said(entered);
+    }
+
+    /// Takes note of what the disk said to a line.
+    fn said(&mut self, result: io::Result<()>) {
+        let before = std::mem::replace(&mut self.refused, result.is_err());
+        let path = self.audio.display();
+        match result {
+            Err(error) if !before => {
+                tracing::warn!(%path, %error, "the gap ledger cannot be written; its lines wait in memory and are tried again");
+            }
+            Ok(()) if before => tracing::info!(%path, "the gap ledger is written again"),
+            _ => {}
+        }
     }
 }
 

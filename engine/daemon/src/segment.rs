@@ -4,7 +4,7 @@
 //! both are made of the same calls. While the disk refuses for so long that memory is full, frames are owed; when it takes
 //! them again, silence of the same length stands in their place.
 
-use std::io;
+use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 
 use audyn_core::flow::{FlowEvent, Gap, GapCause, Placed};
@@ -48,6 +48,8 @@ pub(crate) struct Book {
     owed: Option<Gap>,
     /// Gaps that are complete and that nobody has been told of yet.
     told: Vec<Gap>,
+    /// Gaps that the file need not hold yet: what is lost at its end may be theirs.
+    recent: VecDeque<Gap>,
     /// What its ledger's last line tells.
     ending: Ending,
     /// The gap that the head stands in is in the ledger, as one that is open.
@@ -62,6 +64,8 @@ pub(crate) struct Closed {
     pub(crate) gaps: Vec<Gap>,
     pub(crate) bytes: u64,
     pub(crate) result: Result<(), MediaError>,
+    /// Its ledger, if the disk has not taken all of it yet.
+    pub(crate) ledger: Option<Ledger>,
 }
 
 impl<'a> Segment<'a> {
@@ -151,7 +155,12 @@ impl<'a> Segment<'a> {
     pub(crate) fn flush(&mut self) -> Result<(), MediaError> {
         self.settle()?;
         self.book.enter_open();
-        self.file.checkpoint()
+        self.book.enter(|ledger| {
+            ledger.settle();
+        });
+        let checkpoint = self.file.checkpoint();
+        self.book.holds(self.file.buffered_frames());
+        checkpoint
     }
 
     /// Ends the file here and goes on in the one that `next` makes, where one encoder runs over both: gives the account of the
@@ -229,6 +238,7 @@ impl Book {
             gap: None,
             owed: None,
             told: Vec::new(),
+            recent: VecDeque::new(),
             ending: Ending::default(),
             entered: false,
         }
@@ -244,22 +254,26 @@ impl Book {
 
     /// Ends the account of a file that has ended, and its ledger.
     pub(crate) fn close(self, finished: Finished) -> Closed {
-        let Self { path, mut ledger, mut account, head, owed, told, ending, .. } = self;
+        let Self { path, ledger, mut account, head, owed, told, ending, recent, .. } = self;
         let lost = match &finished.result {
             Err(MediaError::Close { lost, .. }) => *lost,
             _ => FrameCount::ZERO,
         };
         // What was lost at the end is told as such; the rest of the account is what stands in the file.
         let valid = finished.frames.saturating_sub(lost);
-        account.filled = account.filled.min(valid);
-        account.written = valid.saturating_sub(account.filled);
         let missing = lost + owed.map_or(FrameCount::ZERO, |gap| head.since(gap.position));
-        if let Some(mut ledger) = ledger.take() {
-            let cut =
-                if missing == FrameCount::ZERO { Ok(()) } else { ledger.cut_short(head - missing, missing) };
-            said(cut.and_then(|()| ledger.close(account.written, account.filled, ending)));
-        }
-        Closed { path, account, gaps: told, bytes: finished.bytes, result: finished.result }
+        let end = head - missing;
+        let behind = |gap: &Gap| (gap.position + gap.frames).since(end.max(gap.position));
+        let unfilled = recent.iter().map(behind).fold(FrameCount::ZERO, |sum, frames| sum + frames);
+        account.filled = account.filled.saturating_sub(unfilled).min(valid);
+        account.written = valid.saturating_sub(account.filled);
+        let ledger = ledger.and_then(|mut ledger| {
+            if missing > FrameCount::ZERO {
+                ledger.cut_short(end, missing);
+            }
+            ledger.close(account.written, account.filled, ending)
+        });
+        Closed { path, account, gaps: told, bytes: finished.bytes, result: finished.result, ledger }
     }
 
     /// Takes note of silence that was written at `at`.
@@ -278,6 +292,15 @@ impl Book {
         }
     }
 
+    /// Takes note that the file holds all but the last `buffered` frames.
+    fn holds(&mut self, buffered: FrameCount) {
+        // What is owed is not buffered.
+        let taken = self.owed.map_or(self.head, |gap| gap.position);
+        let held = taken.0.saturating_sub(buffered.0);
+        let gone = self.recent.partition_point(|gap| gap.position.0 + gap.frames.0 <= held);
+        self.recent.drain(..gone);
+    }
+
     fn joint(&mut self, cause: GapCause) {
         if self.owed.is_some() {
             return;
@@ -292,6 +315,7 @@ impl Book {
         if let Some(gap) = self.gap.take() {
             self.enter(|ledger| ledger.gap(gap, false));
             self.told.push(gap);
+            self.recent.push_back(gap);
         }
     }
 
@@ -319,25 +343,21 @@ impl Book {
         !refused
     }
 
-    fn enter(&mut self, line: impl FnOnce(&mut Ledger) -> io::Result<()>) {
+    fn enter(&mut self, line: impl FnOnce(&mut Ledger)) {
         if let Some(ledger) = &mut self.ledger {
-            said(line(ledger));
+            line(ledger);
         }
-    }
-}
-
-fn said(result: io::Result<()>) {
-    if let Err(error) = result {
-        tracing::warn!(%error, "a line of a gap ledger could not be written");
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io;
     use std::sync::atomic::AtomicU64;
     use std::sync::atomic::Ordering::Relaxed;
+    use std::sync::{Arc, Mutex};
 
-    use audyn_media::ledger::{LedgerHeader, VERSION};
+    use audyn_media::ledger::{LedgerHeader, LedgerLine, LedgerWriter, VERSION};
     use audyn_media::{Facts, PcmDepth, Store, WavSpec, WavWriter};
     use audyn_units::{ChannelCount, SampleRate};
 
@@ -369,10 +389,8 @@ mod tests {
 
     const AT: FrameIndex = FrameIndex(1_000_000);
 
-    fn segment<'a>(room: &'a AtomicU64, dir: &Path) -> Segment<'a> {
-        let spec =
-            WavSpec { rate: SampleRate::HZ_48000, channels: ChannelCount::MONO, depth: PcmDepth::Pcm24 };
-        let header = LedgerHeader {
+    fn header() -> LedgerHeader {
+        LedgerHeader {
             audyn_ledger: VERSION,
             recorder: "a".to_owned(),
             studio: None,
@@ -386,14 +404,19 @@ mod tests {
             placed_by: None,
             clock: None,
             tai_minus_utc: None,
-        };
-        let ledger =
-            Ledger::create(&audyn_media::Beneath::root(dir).unwrap(), &dir.join("a.wav"), header).unwrap();
-        Segment::new(
-            Box::new(WavWriter::on_store(Disk { room }, "a.wav", spec, &Facts::default()).unwrap()),
-            Some(ledger),
-            AT,
-        )
+        }
+    }
+
+    fn segment<'a>(room: &'a AtomicU64, dir: &Path) -> Segment<'a> {
+        let beneath = audyn_media::Beneath::root(dir).unwrap();
+        with_ledger(room, Ledger::create(&beneath, &dir.join("a.wav"), header()).unwrap())
+    }
+
+    fn with_ledger(room: &AtomicU64, ledger: Ledger) -> Segment<'_> {
+        let spec =
+            WavSpec { rate: SampleRate::HZ_48000, channels: ChannelCount::MONO, depth: PcmDepth::Pcm24 };
+        let writer = WavWriter::on_store(Disk { room }, "a.wav", spec, &Facts::default()).unwrap();
+        Segment::new(Box::new(writer), Some(ledger), AT)
     }
 
     /// The lines of the ledger as (position in the file, frames, cause), and its last line.
@@ -498,5 +521,74 @@ mod tests {
         let text = std::fs::read_to_string(dir.path().join("a.wav.gaps.jsonl")).unwrap();
         assert!(text.contains("the last 635 frames"), "{text}");
         assert_eq!(ledger(dir.path()).1["frames_written"].as_u64(), Some(1_365));
+    }
+
+    #[test]
+    fn silence_that_a_full_disk_lost_at_the_end_is_no_silence_of_the_file() {
+        let (dir, room) = (tempfile::tempdir().unwrap(), AtomicU64::new(u64::MAX));
+        let mut segment = segment(&room, dir.path());
+        segment.audio(&[1 << 8; 1_000]).unwrap();
+        segment.silence(FrameCount(100), GapCause::Loss).unwrap();
+        segment.audio(&[1 << 8; 400]).unwrap();
+        segment.flush().unwrap();
+        room.store(0, Relaxed);
+        segment.silence(FrameCount(300), GapCause::Loss).unwrap();
+        segment.audio(&[1 << 8; 200]).unwrap();
+        let Closed { account, .. } = segment.close(Vec::new()).remove(0);
+        assert_eq!(account, Account { written: FrameCount(1_265), filled: FrameCount(100) });
+        let text = std::fs::read_to_string(dir.path().join("a.wav.gaps.jsonl")).unwrap();
+        let facts = audyn_media::ledger::LedgerFacts::read(text.as_bytes(), account.frames()).unwrap();
+        assert_eq!(facts.filled, facts.end.unwrap().frames_filled, "{text}");
+    }
+
+    /// A ledger's disk, which takes what it is given only while it has room.
+    struct Shared {
+        text: Arc<Mutex<Vec<u8>>>,
+        room: Arc<AtomicU64>,
+    }
+
+    impl Store for Shared {
+        fn write_at(&mut self, bytes: &[u8], offset: u64) -> io::Result<usize> {
+            let taken = Disk { room: &self.room }.write_at(bytes, offset)?;
+            let mut text = self.text.lock().unwrap();
+            text.truncate(offset as usize);
+            text.extend_from_slice(&bytes[..taken]);
+            Ok(taken)
+        }
+
+        fn set_len(&mut self, _: u64) -> io::Result<()> {
+            unreachable!("a ledger only grows")
+        }
+
+        fn sync(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_gap_that_the_disk_refused_is_entered_once_it_has_room_also_behind_the_end() {
+        let room = AtomicU64::new(u64::MAX);
+        let (text, ledgers_room) = (Arc::default(), Arc::new(AtomicU64::new(u64::MAX)));
+        let disk = Shared { text: Arc::clone(&text), room: Arc::clone(&ledgers_room) };
+        let mut writer = LedgerWriter::on_store(Box::new(disk) as Box<dyn Store + Send>);
+        writer.enter(&LedgerLine::Header(header())).unwrap();
+        let mut segment = with_ledger(&room, Ledger::on(Path::new("a.wav"), writer));
+        segment.audio(&[1 << 8; 100]).unwrap();
+        ledgers_room.store(20, Relaxed);
+        segment.silence(FrameCount(5), GapCause::Loss).unwrap();
+        segment.audio(&[1 << 8; 100]).unwrap();
+        segment.silence(FrameCount(7), GapCause::Loss).unwrap();
+        segment.audio(&[1 << 8; 100]).unwrap();
+        assert!(!text.lock().unwrap().ends_with(b"\n"), "one is torn");
+        let Closed { account, ledger, .. } = segment.close(Vec::new()).remove(0);
+        let mut ledger = ledger.expect("the disk has not taken it yet");
+        assert!(!ledger.settle());
+        ledgers_room.store(u64::MAX, Relaxed);
+        assert!(ledger.settle());
+        let facts =
+            audyn_media::ledger::LedgerFacts::read(&text.lock().unwrap()[..], account.frames()).unwrap();
+        let gaps: Vec<_> = facts.gaps.iter().map(|gap| (gap.position.0 - AT.0, gap.frames.0)).collect();
+        assert_eq!(gaps, [(100, 5), (205, 7)]);
+        assert_eq!(facts.end.unwrap().frames_filled, FrameCount(12));
     }
 }

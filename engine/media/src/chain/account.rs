@@ -36,6 +36,17 @@ fn read(recorder: &Beneath, file: &Path) -> io::Result<Sealing> {
     let frames = closed.filter(|closed| closed.0.abs_diff(held.0) <= 1).unwrap_or(held);
     let facts = LedgerFacts::read(ledger()?, frames)?;
     let LedgerFacts { header, gaps, gaps_in_all, filled, end } = facts;
+    let filled_in_all = match end.filter(|end| end.frames() == frames) {
+        None => filled,
+        // Lines of it were refused by a full disk: the last one counts what they told.
+        Some(end) if end.frames_filled >= filled => end.frames_filled,
+        Some(end) => {
+            let told = end.frames_filled;
+            return Err(invalid(&format!(
+                "its ledger contradicts itself: gaps of {filled}, and {told} at its end"
+            )));
+        }
+    };
     let zone = header.zone.as_deref().and_then(|name| TimeZone::get(name).ok());
     let start = header.start_utc.parse::<jiff::Timestamp>().map_err(|error| invalid(&error.to_string()))?;
     let tai_at_end = end.and_then(|end| end.tai_minus_utc).or(header.tai_minus_utc);
@@ -60,8 +71,9 @@ fn read(recorder: &Beneath, file: &Path) -> io::Result<Sealing> {
         start: instants(header.first_position, header.rate, start, zone.as_ref()),
         end: instants(last, header.rate, ended, zone.as_ref()),
         frames,
-        frames_written: frames.saturating_sub(filled),
-        frames_filled: filled,
+        frames_written: frames.saturating_sub(filled_in_all),
+        frames_filled: filled_in_all,
+        frames_unlisted: filled_in_all.saturating_sub(filled),
         gaps,
         gaps_in_all,
         clock: ClockFacts {
@@ -163,6 +175,24 @@ mod tests {
         let sealing = account(&recording(dir.path(), HEADER, gap), Path::new("a.wav")).unwrap().0;
         assert!(sealing.mended);
         assert_eq!((sealing.frames_filled, sealing.gaps_in_all), (FrameCount(50), 1));
+    }
+
+    #[test]
+    fn what_the_ledger_lost_is_told_as_silence_of_an_unknown_place() {
+        let dir = tempfile::tempdir().unwrap();
+        let gap = r#"{"position":84067852800100,"frames":50,"cause":"loss","estimated":false}"#;
+        let closed = r#"{"closed":true,"frames_written":47900,"frames_filled":100,"tai_minus_utc":37}"#;
+        let root = recording(dir.path(), HEADER, &format!("{gap}\n{closed}"));
+        let told = account(&root, Path::new("a.wav")).unwrap().0;
+        assert_eq!(
+            (told.frames_written, told.frames_filled, told.frames_unlisted),
+            (FrameCount(47_900), FrameCount(100), FrameCount(50))
+        );
+        assert_eq!((told.contradiction(), told.mended), (None, false));
+        let less = closed.replace("47900", "47960").replace(":100,", ":40,");
+        std::fs::write(dir.path().join("a.wav.gaps.jsonl"), format!("{HEADER}\n{gap}\n{less}")).unwrap();
+        let error = account(&root, Path::new("a.wav")).unwrap_err().to_string();
+        assert!(error.contains("gaps of 50 frames, and 40 frames at its end"), "{error}");
     }
 
     #[test]

@@ -35,6 +35,9 @@ pub struct Sidecar {
     pub frames_written: FrameCount,
     /// Those that are silence in the place of what did not.
     pub frames_filled: FrameCount,
+    /// Those of the filled ones that no gap tells of, since the disk refused lines of the ledger; left out where there are none.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub frames_unlisted: FrameCount,
     /// Where silence stands for what did not come, or what follows is placed by its arrival; the first [`MOST_GAPS`].
     pub gaps: Vec<GapFacts>,
     /// How many there are.
@@ -121,6 +124,10 @@ pub struct LedgerHash {
     pub sha256: Sha256,
 }
 
+fn is_none(frames: &FrameCount) -> bool {
+    *frames == FrameCount::ZERO
+}
+
 impl Sidecar {
     /// What is wrong in itself: a sentence, if something is.
     #[must_use]
@@ -147,7 +154,7 @@ impl Sidecar {
             at = end;
         }
         let filled = self.gaps.iter().fold(FrameCount::ZERO, |sum, gap| sum + gap.frames);
-        if self.gaps_in_all == listed && filled != self.frames_filled {
+        if self.gaps_in_all == listed && filled + self.frames_unlisted != self.frames_filled {
             let told = self.frames_filled;
             return Some(format!("its gaps have {filled}, and it counts {told} of silence"));
         }

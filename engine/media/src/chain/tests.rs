@@ -37,6 +37,7 @@ fn sealing(file: &str) -> Sealing {
         frames: FrameCount(100),
         frames_written: FrameCount(90),
         frames_filled: FrameCount(10),
+        frames_unlisted: FrameCount::ZERO,
         gaps: vec![gap],
         gaps_in_all: 1,
         clock: ClockFacts::default(),

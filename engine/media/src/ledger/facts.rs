@@ -30,7 +30,7 @@ pub struct LedgerFacts {
 impl LedgerFacts {
     /// Reads the ledger of a file that holds `frames`.
     ///
-    /// A gap that was still open reaches to the file's end; what the ledger tells of frames behind it is left out: a kill or a power
+    /// A gap that was still open when the engine died reaches to the file's end; what the ledger tells of frames behind it is left out: a kill or a power
     /// cut took them. A torn line is none.
     ///
     /// # Errors
@@ -67,7 +67,8 @@ impl LedgerFacts {
             }
         }
         if let Some(mut gap) = waiting {
-            if gap.open {
+            // With a last line the file was closed, and only the line with the gap's length is lost.
+            if gap.open && facts.end.is_none() {
                 gap.frames = end.since(gap.position);
             }
             facts.take(gap, end);
@@ -124,6 +125,12 @@ mod tests {
     fn a_gap_that_a_kill_left_open_reaches_to_the_end_of_the_file() {
         let facts = read(&[LOSS, OPEN], 120);
         assert_eq!((gaps(&facts), facts.end), (vec![(1_010, 5), (1_050, 70)], None));
+    }
+
+    #[test]
+    fn a_gap_whose_length_is_lost_has_at_least_what_was_known() {
+        let facts = read(&[LOSS, OPEN, CLOSED], 100);
+        assert_eq!((gaps(&facts), facts.filled), (vec![(1_010, 5), (1_050, 10)], FrameCount(15)));
     }
 
     #[test]

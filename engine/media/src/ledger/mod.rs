@@ -11,10 +11,13 @@
 //! ```
 //!
 //! Positions are frames since the PTP epoch, exact if the header says `"placed_by":"media-clock"`. The frames of one file follow one
-//! another. Lines are only ever appended, so a crash leaves whole lines; a power cut may tear the last one.
+//! another. Lines are only ever appended, each by one write, so a crash leaves whole lines; a power cut may tear the last one, and
+//! so may a full disk before the crash.
 
 mod facts;
 mod line;
+mod writer;
 
 pub use facts::LedgerFacts;
 pub use line::{LedgerEnd, LedgerEvent, LedgerGap, LedgerHeader, LedgerLine, VERSION};
+pub use writer::LedgerWriter;

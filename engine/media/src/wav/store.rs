@@ -35,6 +35,34 @@ impl<S: Store + ?Sized> Store for &mut S {
     }
 }
 
+impl<S: Store + ?Sized> Store for Box<S> {
+    fn write_at(&mut self, bytes: &[u8], offset: u64) -> io::Result<usize> {
+        (**self).write_at(bytes, offset)
+    }
+
+    fn set_len(&mut self, len: u64) -> io::Result<()> {
+        (**self).set_len(len)
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        (**self).sync()
+    }
+}
+
+impl Store for File {
+    fn write_at(&mut self, bytes: &[u8], offset: u64) -> io::Result<usize> {
+        FileExt::write_at(self, bytes, offset)
+    }
+
+    fn set_len(&mut self, len: u64) -> io::Result<()> {
+        Self::set_len(self, len)
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        self.sync_data()
+    }
+}
+
 /// A [`Store`] on the file system.
 #[derive(Debug)]
 pub struct FileStore {
@@ -101,7 +129,7 @@ fn create_named(dir: &Beneath, name: &OsStr, head: &[u8]) -> io::Result<File> {
 
 impl Store for FileStore {
     fn write_at(&mut self, bytes: &[u8], offset: u64) -> io::Result<usize> {
-        self.file.write_at(bytes, offset)
+        Store::write_at(&mut self.file, bytes, offset)
     }
 
     fn set_len(&mut self, len: u64) -> io::Result<()> {
@@ -109,7 +137,7 @@ impl Store for FileStore {
     }
 
     fn sync(&mut self) -> io::Result<()> {
-        self.file.sync_data()?;
+        self.file.sync()?;
         if let Some(dir) = &self.unsynced_dir {
             rustix::fs::fsync(dir)?;
             self.unsynced_dir = None;

@@ -1,0 +1,275 @@
+//! Recordings as the disk writer runs them.
+
+use audyn_core::flow::{FlowEvent, GapCause, Placed, Placement, Why};
+use audyn_core::segment::TimeAnchor;
+use audyn_units::{ChannelCount, ClockQuality, SampleRate};
+
+use audyn_media::WavSpec;
+
+use super::*;
+use crate::feed;
+
+const RATE: SampleRate = SampleRate::HZ_48000;
+
+fn placed(position: u64, moved: i64, placement: Placement, why: Why) -> Placed {
+    let seconds = (position / 48_000) as i64;
+    let offset = Nanos::from_secs(37);
+    let anchor = TimeAnchor {
+        position: FrameIndex(position),
+        utc: Timestamp::from_nanos(seconds * 1_000_000_000) - offset,
+        rate: RATE,
+        exact: placement == Placement::MediaClock,
+        tai_offset: Some(offset),
+    };
+    let (position, tai_offset) = (FrameIndex(position), Some(offset));
+    Placed { position, moved, placement, quality: ClockQuality::PtpLocked, tai_offset, why, anchor }
+}
+
+#[test]
+fn a_flow_that_is_placed_anew_ends_its_file_and_both_ledgers_say_how_they_stand() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.wav");
+    let (mut feed, end) = feed::connect(RATE, 1, None, None);
+    let plan = RecordingPlan {
+        about: About {
+            recorder: "a".to_owned(),
+            name: "Studio 1".to_owned(),
+            channel_names: vec!["Mono".to_owned()],
+        },
+        naming: Naming::File(path.clone()),
+        formats: vec![FileFormat::Wav(WavSpec {
+            rate: RATE,
+            channels: ChannelCount::MONO,
+            depth: PcmDepth::Pcm24,
+        })],
+        source_depth: PcmDepth::Pcm24,
+    };
+    let mut recording = Recording::new(plan, end, SharedRecording::default());
+    let (notices, news) = std::sync::mpsc::sync_channel(64);
+
+    let first = 1_783_000_000 * 48_000;
+    let one = placed(first, 0, Placement::Arrival, Why::First);
+    feed.placed(&one);
+    feed.audio(one.position, &[256; 48], &one.anchor);
+    feed.silence(one.position + FrameCount(48), FrameCount(5), GapCause::Loss, &one.anchor);
+    feed.drift(Some(-12.345));
+    let why = Why::ClockStepped(Nanos::from_secs(-3_600));
+    let two = placed(first - 3_600 * 48_000, -172_800_053, Placement::MediaClock, why);
+    feed.placed(&two);
+    feed.audio(two.position, &[512; 48], &two.anchor);
+    let (from, to) = (ClockQuality::PtpLocked, ClockQuality::PtpFreeRunning);
+    feed.event(FlowEvent::ClockQualityChanged { from, to });
+    feed.event(FlowEvent::ClockStepped(Nanos::from_secs(2)));
+    feed.end(None);
+    feed.turn(two.position + FrameCount(48), None);
+    recording.work(Timestamp::from_nanos(1_000_000_000), &notices);
+
+    let opened: Vec<_> = news
+        .try_iter()
+        .filter_map(|notice| match notice {
+            Notice::Opened { path, position, .. } => Some((path, position)),
+            _ => None,
+        })
+        .collect();
+    let next = dir.path().join("a_002.wav");
+    assert_eq!(opened, [(path.clone(), one.position), (next.clone(), two.position)]);
+    let lines = |path: &Path| -> Vec<serde_json::Value> {
+        let text = std::fs::read_to_string(ledger::path_of(path)).unwrap();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    let ledger = lines(&path);
+    assert_eq!((&ledger[0]["placed_by"], &ledger[0]["clock"]), (&"arrival".into(), &"ptp-locked".into()));
+    assert_eq!(ledger[0]["tai_minus_utc"], 37);
+    assert_eq!(ledger[0]["start_utc"], "2026-07-02T13:46:03Z");
+    assert_eq!((&ledger[1]["cause"], &ledger[1]["frames"]), (&"loss".into(), &5.into()));
+    assert_eq!(ledger[2]["event"], "placed-anew");
+    assert_eq!(
+        ledger[2]["detail"],
+        "this machine's clock stepped by -3600.000 s and stood by it; the next file goes on at frame \
+         85583827200000, -172800053 frames from here, placed by its media clock"
+    );
+    assert_eq!((&ledger[3]["closed"], &ledger[3]["drift_ppm"]), (&true.into(), &(-12.3).into()));
+    assert_eq!(ledger.len(), 4);
+    let ledger = lines(&next);
+    assert_eq!((&ledger[0]["placed_by"], ledger.len()), (&"media-clock".into(), 4));
+    assert_eq!(
+        (&ledger[1]["event"], &ledger[1]["position"]),
+        (&"clock-quality".into(), &(two.position.0 + 48).into())
+    );
+    assert_eq!(
+        ledger[1]["detail"],
+        "this machine's clock is free-running after PTP, and was locked to PTP; no frame moves"
+    );
+    assert_eq!(ledger[2]["event"], "clock-stepped");
+    assert_eq!(
+        ledger[2]["detail"],
+        "this machine's clock stepped by +2.000 s and stood by it; the flow goes on by its media clock, and no frame moves"
+    );
+    assert_eq!(ledger[0]["file"], "a_002.wav");
+    for (path, position, reading) in [(&path, one.position, 49_563), (&next, two.position, 45_963)] {
+        let mut reader = audyn_media::WavReader::open(path).unwrap();
+        let (bext, facts) = (reader.bext().unwrap().unwrap(), reader.facts().unwrap().unwrap());
+        assert_eq!(bext.time_reference.0, reading * 48_000, "the second of the day in UTC");
+        assert_eq!(
+            (facts.first, facts.start_utc.as_str()),
+            (position, lines(path)[0]["start_utc"].as_str().unwrap())
+        );
+        assert_eq!(facts.placed_by.as_deref(), lines(path)[0]["placed_by"].as_str());
+        assert_eq!((facts.tai_minus_utc, facts.clock.as_deref()), (Some(37), Some("ptp-locked")));
+        assert_eq!((bext.description.as_str(), facts.channel_names), ("Studio 1", vec!["Mono".to_owned()]));
+        assert!(bext.originator.starts_with("Audyn "), "{}", bext.originator);
+    }
+}
+
+/// All samples of a file.
+fn samples(path: &Path) -> Vec<i32> {
+    let mut samples = vec![0; 200_000];
+    let read = match path.extension().and_then(|suffix| suffix.to_str()) {
+        Some("wav") => audyn_media::WavReader::open(path).unwrap().read(&mut samples),
+        Some("flac") => audyn_media::FlacReader::open(path).unwrap().read(&mut samples),
+        _ => audyn_media::opus::OpusReader::open(path).unwrap().read(&mut samples),
+    };
+    samples.truncate(read.unwrap().0 as usize);
+    samples
+}
+
+#[test]
+fn a_master_and_its_proxies_are_cut_at_the_same_frame_and_each_has_a_ledger() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.wav");
+    let (mut feed, end) = feed::connect(RATE, 1, None, None);
+    let formats =
+        [audyn_api::FormatConfig::Wav24, audyn_api::FormatConfig::Flac, audyn_api::FormatConfig::Opus];
+    let opus = audyn_api::OpusConfig::default();
+    let encoding = audyn_units::Encoding::L24;
+    let plan = RecordingPlan {
+        about: About::default(),
+        naming: Naming::File(path.clone()),
+        formats: crate::formats_of(&formats, &opus, RATE, ChannelCount::MONO, encoding).unwrap(),
+        source_depth: PcmDepth::Pcm24,
+    };
+    let status = SharedRecording::default();
+    let mut recording = Recording::new(plan, end, SharedRecording::clone(&status));
+    let (notices, _news) = std::sync::mpsc::sync_channel(64);
+    let now = Timestamp::from_nanos(1_000_000_000);
+
+    // A tone, since that is what Opus can be held to; three files of odd lengths, the second one with a gap.
+    let first = 1_783_000_000 * 48_000;
+    let tone = |n: u64| ((n as f64 * 0.0576).sin() * 1e9) as i32 & !0xff;
+    let placed = placed(first, 0, Placement::MediaClock, Why::First);
+    feed.placed(&placed);
+    let mut at = placed.position;
+    let mut whole = Vec::new();
+    for (number, frames) in [30_011u64, 40_000, 25_003].into_iter().enumerate() {
+        if number > 0 {
+            // As a boundary of the archive does.
+            feed.cut_here();
+        }
+        let samples: Vec<i32> = (0..frames).map(|n| tone(whole.len() as u64 + n)).collect();
+        feed.audio(at, &samples, &placed.anchor);
+        at += FrameCount(frames);
+        whole.extend(samples);
+        if number == 1 {
+            feed.silence(at, FrameCount(77), GapCause::Loss, &placed.anchor);
+            at += FrameCount(77);
+            whole.extend([0; 77]);
+        }
+        feed.turn(at, None);
+        recording.work(now, &notices);
+    }
+    let open: Vec<_> = recording.files().map(|file| file.path).collect();
+    assert!(open.len() >= 3, "an ended file of Opus may still be open");
+    assert_eq!(status.lock().unwrap().open, open, "none of them may be deleted");
+    feed.end(None);
+    feed.turn(at, None);
+    recording.work(now, &notices);
+    assert_eq!((recording.files().count(), status.lock().unwrap().open.len()), (0, 0));
+    assert_eq!(status.lock().unwrap().error, None);
+
+    let names = ["a", "a_002", "a_003"];
+    let lengths = [30_011, 40_077, 25_003];
+    for suffix in ["wav", "flac", "opus"] {
+        let files: Vec<_> = names.iter().map(|name| dir.path().join(format!("{name}.{suffix}"))).collect();
+        let parts: Vec<_> = files.iter().map(|file| samples(file)).collect();
+        assert_eq!(parts.iter().map(Vec::len).collect::<Vec<_>>(), lengths, "{suffix}");
+        let joined = parts.concat();
+        if suffix != "opus" {
+            assert!(joined == whole, "{suffix} is not what came");
+        }
+        let error =
+            joined.iter().zip(&whole).map(|(a, b)| (f64::from(*a) - f64::from(*b)).powi(2)).sum::<f64>();
+        let power = whole.iter().map(|a| f64::from(*a).powi(2)).sum::<f64>();
+        assert!(error < power / 100.0, "{suffix}: {:.1} dB", 10.0 * (power / error).log10());
+        for (file, frames) in files.iter().zip(lengths) {
+            let text = std::fs::read(ledger::path_of(file)).unwrap();
+            let facts = audyn_media::ledger::LedgerFacts::read(&text[..], FrameCount(frames as u64)).unwrap();
+            let end = facts.end.unwrap();
+            assert_eq!((end.frames_written + end.frames_filled).0, frames as u64, "{}", file.display());
+            assert_eq!(facts.filled.0, if frames == 40_077 { 77 } else { 0 }, "{}", file.display());
+        }
+    }
+}
+
+/// A ledger's disk that refuses until it is told otherwise.
+struct Stubborn(std::sync::Arc<std::sync::atomic::AtomicBool>);
+
+impl audyn_media::Store for Stubborn {
+    fn write_at(&mut self, bytes: &[u8], _: u64) -> std::io::Result<usize> {
+        match self.0.load(std::sync::atomic::Ordering::Relaxed) {
+            true => Ok(bytes.len()),
+            false => Err(std::io::ErrorKind::StorageFull.into()),
+        }
+    }
+
+    fn set_len(&mut self, _: u64) -> std::io::Result<()> {
+        unreachable!("a ledger only grows")
+    }
+
+    fn sync(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_file_whose_ledger_the_disk_refuses_counts_as_open_until_it_is_whole() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.wav");
+    let (feed, end) = feed::connect(RATE, 1, None, None);
+    let format = crate::formats_of(
+        &[audyn_api::FormatConfig::Wav24],
+        &audyn_api::OpusConfig::default(),
+        RATE,
+        ChannelCount::MONO,
+        audyn_units::Encoding::L24,
+    )
+    .unwrap()[0];
+    let plan = RecordingPlan {
+        about: About::default(),
+        naming: Naming::File(path.clone()),
+        formats: vec![format],
+        source_depth: PcmDepth::Pcm24,
+    };
+    let status = SharedRecording::default();
+    let mut recording = Recording::new(plan, end, SharedRecording::clone(&status));
+    let (notices, _news) = std::sync::mpsc::sync_channel(64);
+    let room = std::sync::Arc::default();
+    let disk: Box<dyn audyn_media::Store + Send> = Box::new(Stubborn(std::sync::Arc::clone(&room)));
+    let ledger = Ledger::on(&path, audyn_media::ledger::LedgerWriter::on_store(disk));
+    let ledger = ledger.close(FrameCount(1), FrameCount(0), crate::ledger::Ending::default());
+    let account = Account::default();
+    let closed = Closed { path: path.clone(), account, gaps: vec![], bytes: 0, result: Ok(()), ledger };
+    recording.take_note(0, closed, &notices);
+    recording.finished = true;
+    let open = |recording: &Recording| recording.files().map(|file| file.path).collect::<Vec<_>>();
+    let second = |n: i64| Timestamp::from_nanos(n * 1_000_000_000);
+    recording.due_to_sync(second(1), Nanos(0));
+    recording.flush(second(1), Nanos(0), &notices);
+    assert_eq!((open(&recording), recording.is_finished()), (vec![path.clone()], false));
+    assert_eq!(status.lock().unwrap().open, std::slice::from_ref(&path), "it may not be deleted either");
+    room.store(true, std::sync::atomic::Ordering::Relaxed);
+    recording.flush(second(2), Nanos(0), &notices);
+    assert_eq!((open(&recording), status.lock().unwrap().open.len()), (vec![], 0));
+    assert_eq!(recording.due_to_sync(second(2), Nanos(0)), [ledger::path_of(&path)]);
+    assert!(recording.is_finished());
+    drop(feed);
+}
