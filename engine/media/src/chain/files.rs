@@ -8,6 +8,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::hash::Sha256;
+use super::reserve;
 use crate::Beneath;
 use crate::beneath::OFlags;
 
@@ -156,6 +157,11 @@ impl House {
         replace(&self.dir, OsStr::new(HEAD), &text)
     }
 
+    /// The same after a deletion, which nothing may hold up: where there is no room for it, the reserve is given up.
+    pub(super) fn set_head_of_tombstone(&self, head: &Head) -> io::Result<()> {
+        reserve::with(&self.dir, || self.set_head(head))
+    }
+
     /// The whole lines of the tombstones, in their order, to `each`; in constant memory. What follows the last one is torn.
     pub(super) fn tombstones(&self, mut each: impl FnMut(&[u8])) -> io::Result<()> {
         let Some(file) = existing(self.dir.file(OsStr::new(TOMBSTONES), OFlags::RDONLY))? else {
@@ -193,7 +199,17 @@ impl House {
     }
 
     /// Appends a tombstone by one write. One that a full disk has torn is taken back.
+    /// Where there is no room for it, the reserve is given up.
     pub(super) fn append_tombstone(&self, line: &[u8]) -> io::Result<()> {
+        reserve::with(&self.dir, || self.append(line))
+    }
+
+    /// Keeps room for the next tombstone, as far as there is any.
+    pub(super) fn fill_reserve(&self) {
+        reserve::fill(&self.dir);
+    }
+
+    fn append(&self, line: &[u8]) -> io::Result<()> {
         let how = OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE;
         let mut file = self.dir.file(OsStr::new(TOMBSTONES), how)?;
         let before = file.metadata()?.len();

@@ -9,6 +9,7 @@
 //! RECORDER/2026-07-02-13.wav.json         its sidecar: when, how long, what is missing, SHA-256 of both, entry 41, hash of entry 40
 //! RECORDER/.audyn/tombstones.jsonl        a line for each deletion: who, when, the sidecar's text; entry 42, hash of entry 41
 //! RECORDER/.audyn/head.json               number and hash of the newest entry
+//! RECORDER/.audyn/reserve                 1 MiB that is given up for a tombstone on a full disk
 //! ```
 //!
 //! # Goals
@@ -28,7 +29,7 @@
 //! *Seal*: 1 hash the audio and the ledger, 2 fdatasync both, 3 the head gets the file and the sidecar's hash as its `next`, 4 the sidecar
 //! under a temporary name, fsync, rename (fails if taken), fsync of the directory, 5 the head moves on.
 //! *Bury*: 1 the tombstone, appended by one write, fdatasync, 2 the head, 3 remove audio, peaks and ledger, 4 remove the
-//! sidecar, fsync of the directory.
+//! sidecar, fsync of the directory. On a disk without room the reserve is given up before 1, and 2 comes last.
 //! *Open*: a torn last line of the tombstones is taken away; the sidecar that is `next`, or a tombstone, moves the head on if it is on
 //! the disk; what the last tombstone names and is still there is removed. A chain without a head is read whole.
 //!
@@ -40,6 +41,7 @@
 mod account;
 mod files;
 mod hash;
+mod reserve;
 mod seal;
 mod sidecar;
 mod verify;

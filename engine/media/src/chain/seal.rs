@@ -8,6 +8,7 @@ use std::path::Path;
 
 use super::files::{self, Head, House, Next, Tombstone, ledger_of, sidecar_of};
 use super::hash::{Sha256, hash_of};
+use super::reserve;
 use super::sidecar::{LedgerHash, Sidecar};
 use super::verify::entries_of;
 use crate::beneath::OFlags;
@@ -88,6 +89,7 @@ impl Chain {
         };
         let mut chain = Self { recorder, house, head };
         chain.catch_up()?;
+        chain.house.fill_reserve();
         Ok(chain)
     }
 
@@ -110,14 +112,16 @@ impl Chain {
         self.house.tombstones(|line| last = Some(line.to_vec()))?;
         let Some(line) = last else { return Ok(()) };
         let Ok(tombstone) = serde_json::from_slice::<Tombstone>(&line) else { return Ok(()) };
-        if tombstone.entry == self.head.entry + 1 && tombstone.previous == self.head.hash {
-            self.set_head(tombstone.entry, Sha256::of(&line))?;
-        }
         // A later recording may have taken the name: only the very one that was buried goes.
         let (file, buried) = (Path::new(&tombstone.file), tombstone.sidecar.map(String::into_bytes));
         if buried.is_some() && self.sidecar(file)? == buried {
             // What cannot be removed stops nothing else; [`super::verify`] tells of it.
             let _ = self.remove(file);
+        }
+        if tombstone.entry == self.head.entry + 1 && tombstone.previous == self.head.hash {
+            let head = Head::at(tombstone.entry, Some(Sha256::of(&line)));
+            self.house.set_head_of_tombstone(&head)?;
+            self.head = head;
         }
         Ok(())
     }
@@ -188,8 +192,20 @@ impl Chain {
         };
         let line = serde_json::to_vec(&tombstone)?;
         self.house.append_tombstone(&line)?;
-        self.set_head(tombstone.entry, Sha256::of(&line))?;
-        self.remove(path)
+        let hash = Sha256::of(&line);
+        match self.set_head(tombstone.entry, hash) {
+            // The head may be one entry behind, and what is removed makes room for it.
+            Err(error) if reserve::is_full(&error) => {
+                self.remove(path)?;
+                self.set_head(tombstone.entry, hash)?;
+            }
+            moved => {
+                moved?;
+                self.remove(path)?;
+            }
+        }
+        self.house.fill_reserve();
+        Ok(())
     }
 
     /// The text of a file's sidecar.

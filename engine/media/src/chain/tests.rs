@@ -7,6 +7,8 @@ use audyn_units::{FrameCount, FrameIndex, SampleRate};
 use super::*;
 use crate::{Beneath, MediaError};
 
+mod full;
+
 /// What is sealed of `file`: 100 frames, 10 of them silence.
 fn sealing(file: &str) -> Sealing {
     let instants = |position: u64| Instants {
