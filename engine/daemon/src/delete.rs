@@ -8,6 +8,7 @@ use std::path::{Component, Path};
 
 use audyn_api::{DeletedFile, Refusal, RefusalKind};
 use audyn_media::beneath::FileType;
+use audyn_media::chain::HOUSE;
 use audyn_media::{Beneath, MediaError};
 
 use crate::chains::Chains;
@@ -79,6 +80,12 @@ fn delete(
             let detail = format!("`{path}` cannot be deleted: {error}");
             Refusal { kind: RefusalKind::Forbidden, detail }
         }
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            let detail = format!(
+                "`{path}` cannot be deleted: the disk has no room for the record of it; stop a recorder and try again"
+            );
+            Refusal { kind: RefusalKind::Failed, detail }
+        }
         _ => {
             let detail = format!("`{path}` cannot be deleted ({error}); check the disk");
             Refusal { kind: RefusalKind::Failed, detail }
@@ -107,17 +114,27 @@ fn delete(
     if is_open(&real.join(relative)) || is_open(&root.join(relative)) {
         return refuse(RefusalKind::Conflict, "is being recorded; stop the recorder first".into());
     }
-    let mut parts = path.splitn(2, '/');
-    let (recorder, file) = match (parts.next(), parts.next()) {
-        (Some(recorder), Some(file)) => (root.join(recorder), file),
-        _ => (root.to_owned(), path),
-    };
+    let below = recorder_of(root, relative).map_err(failed)?;
+    let file = path.strip_prefix(below).unwrap_or(path).trim_start_matches('/');
     let when = jiff::Timestamp::now().to_string();
-    let buried = chains.with(&recorder, |chain| chain.bury(file, who, &when, "asked for"));
+    let buried = chains.with(&root.join(below), |chain| chain.bury(file, who, &when, "asked for"));
     buried.map_err(|error| match error {
         MediaError::Chain { source, .. } => failed(source),
         other => failed(io::Error::other(other)),
     })
+}
+
+/// The recorder's directory below the root that a recording belongs to: the nearest one above it that keeps a chain, the root itself
+/// included. Where none does yet, the first directory of the path, as the engine lays them out; the root for a file that lies in it.
+fn recorder_of<'a>(root: &Path, recording: &'a Path) -> io::Result<&'a str> {
+    let text = |path: &'a Path| path.to_str().unwrap_or_default();
+    let above = recording.parent().unwrap_or(Path::new(""));
+    for below in above.ancestors() {
+        if Beneath::root(root)?.open(below)?.kind_of(HOUSE.as_ref())? == Some(FileType::Directory) {
+            return Ok(text(below));
+        }
+    }
+    Ok(above.components().next().map_or("", |first| text(Path::new(first.as_os_str()))))
 }
 
 #[cfg(test)]
@@ -168,6 +185,49 @@ mod tests {
         assert!(!root.join("a/one.wav").exists() && !root.join("a/one.wav.gaps.jsonl").exists());
         let told = std::fs::read_to_string(root.join("a/.audyn/tombstones.jsonl")).unwrap();
         assert!(told.contains("one.wav") && told.contains("anna") && told.lines().count() == 1, "{told}");
+    }
+
+    #[test]
+    fn a_deletion_is_entered_where_the_recordings_chain_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path();
+        let put = |name: &str| {
+            std::fs::create_dir_all(root.join(name).parent().unwrap()).unwrap();
+            std::fs::write(root.join(name), "x").unwrap();
+        };
+        for name in ["top.wav", "new/2026/a.wav", "desk/2026/01/a.wav", "group/desk/a.wav", "group/b.wav"] {
+            put(name);
+        }
+        for house in ["desk/.audyn", "group/desk/.audyn"] {
+            std::fs::create_dir(root.join(house)).unwrap();
+        }
+        put("group/.audyn"); // no directory keeps no chain
+        let delete = |path: &str| {
+            let chains = Chains::below(root.to_owned());
+            let refused =
+                recordings(root, &chains, vec![path.to_owned()], "anna", |_| false).remove(0).refused;
+            assert_eq!(refused, None, "{path}");
+            assert!(!root.join(path).exists(), "{path}");
+        };
+        let told =
+            |house: &str| std::fs::read_to_string(root.join(house).join(".audyn/tombstones.jsonl")).unwrap();
+        delete("desk/2026/01/a.wav");
+        assert!(told("desk").contains(r#""file":"2026/01/a.wav""#));
+        delete("group/desk/a.wav");
+        assert!(told("group/desk").contains(r#""file":"a.wav""#));
+        delete("new/2026/a.wav");
+        assert!(told("new").contains(r#""file":"2026/a.wav""#), "as the engine lays them out");
+        delete("top.wav");
+        // What `audyn record` has written keeps its chain in the archive's root.
+        put("2026/01/10/a.wav");
+        delete("2026/01/10/a.wav");
+        assert!(
+            told("").contains(r#""file":"top.wav""#) && told("").contains(r#""file":"2026/01/10/a.wav""#)
+        );
+        std::fs::remove_file(root.join("group/.audyn")).unwrap();
+        put("group/desk/b.wav");
+        delete("group/desk/b.wav");
+        assert_eq!(told("group/desk").lines().count(), 2);
     }
 
     #[test]
