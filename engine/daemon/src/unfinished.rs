@@ -10,11 +10,12 @@
 //! *List*, when a file has been opened, and before the disk writer has its header count a frame (it waits no longer than its buffer
 //! of 256 KiB: audio goes before): 1. write `unfinished.jsonl.new`, all that is
 //! open, what was closed less than a minute ago (the disk need not have it yet), and what is not sealed; 2. fsync; 3. rename; 4. fsync the directory.
-//! *Mend*, for each line that an earlier engine left: 1. the header counts what is there; 2. fdatasync; 3. the ledger loses a
+//! *Mend*, for each line that an earlier engine left, one between two listings: 1. the header counts what is there; 2. fdatasync; 3. the ledger loses a
 //! torn line and says so; 4. it is sealed, if it belongs to an archive; 5. the line goes with the next listing. A crash after any of these finds the line again, and nothing left to mend.
 //!
 //! A file whose directory isn't there may be on a volume that comes later: its line stays, and is tried again.
 
+use std::collections::VecDeque;
 use std::fs::TryLockError;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -136,7 +137,9 @@ impl Listing {
             loop {
                 list.turn(clock::mono_now(), &open);
                 listed.store(heard, Release);
-                match inbox.recv_timeout(LOOK_AGAIN) {
+                // What is opened meanwhile waits for one file to be mended, not for all.
+                let more = list.mend_one(clock::mono_now());
+                match inbox.recv_timeout(if more { Duration::ZERO } else { LOOK_AGAIN }) {
                     Ok(set) => (open, heard) = (set, heard + 1),
                     Err(RecvTimeoutError::Timeout) => {}
                     Err(RecvTimeoutError::Disconnected) => return list,
@@ -174,9 +177,8 @@ struct Unfinished {
     directory: Option<PathBuf>,
     chains: Chains,
     sealer: Sealer,
-    /// What an earlier engine was writing, and is not mended yet.
-    earlier: Vec<Line>,
-    last_try: Option<Timestamp<Mono>>,
+    /// What an earlier engine was writing, and is not mended yet; each with its last try. The next one to be tried is the first.
+    earlier: VecDeque<(Line, Option<Timestamp<Mono>>)>,
     listed: Vec<Listed>,
     /// The list on the disk is another.
     changed: bool,
@@ -191,34 +193,30 @@ impl Unfinished {
         let text = directory.as_ref().and_then(|directory| std::fs::read(directory.join(NAME)).ok());
         let text = text.unwrap_or_default();
         let lines = text.split(|&byte| byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok());
-        let earlier: Vec<Line> = lines.take(MOST).collect();
+        let earlier: VecDeque<_> = lines.take(MOST).map(|line| (line, None)).collect();
         let changed = !earlier.is_empty();
-        Self {
-            directory,
-            chains,
-            sealer,
-            earlier,
-            last_try: None,
-            listed: Vec::new(),
-            changed,
-            failing: false,
-        }
+        Self { directory, chains, sealer, earlier, listed: Vec::new(), changed, failing: false }
     }
 
-    /// Mends what can be mended, and lists what is open now. Waits for the disk where something changed.
-    fn turn(&mut self, now: Timestamp<Mono>, open: &[OpenFile]) {
-        if !self.earlier.is_empty() && self.last_try.is_none_or(|last| now - last >= RETRY) {
-            self.last_try = Some(now);
-            let before = self.earlier.len();
-            for line in std::mem::take(&mut self.earlier) {
-                match is_done_with(&line, &self.chains) {
-                    true if line.chain.is_some() => self.listed.push(Listed::new(line, Some(now))),
-                    true => {}
-                    false => self.earlier.push(line),
+    /// Mends one file of an earlier engine, if one is due, and says whether it did: then another may be. A FLAC of an hour takes seconds,
+    /// so no more than one is mended between two listings. The list on the disk changes with the next turn.
+    fn mend_one(&mut self, now: Timestamp<Mono>) -> bool {
+        let is_due = |last: Option<Timestamp<Mono>>| last.is_none_or(|last| now - last >= RETRY);
+        let Some((line, _)) = self.earlier.pop_front_if(|(_, last)| is_due(*last)) else { return false };
+        match is_done_with(&line, &self.chains) {
+            false => self.earlier.push_back((line, Some(now))),
+            done => {
+                self.changed |= done;
+                if line.chain.is_some() {
+                    self.listed.push(Listed::new(line, Some(now)));
                 }
             }
-            self.changed |= self.earlier.len() != before;
         }
+        true
+    }
+
+    /// Lists what is open now. Waits for the disk where something changed.
+    fn turn(&mut self, now: Timestamp<Mono>, open: &[OpenFile]) {
         for listed in &mut self.listed {
             if listed.closed.is_none() && !open.iter().any(|file| file.path == listed.line.path) {
                 listed.closed = Some(now);
@@ -275,7 +273,8 @@ impl Unfinished {
         let Some(directory) = self.directory.as_ref().filter(|_| self.changed) else { return };
         // What is open comes first: no more than so many are read again.
         let of = |open: bool| self.listed.iter().filter(move |listed| listed.closed.is_none() == open);
-        let lines = of(true).chain(of(false)).map(|listed| &listed.line).chain(&self.earlier);
+        let lines = of(true).chain(of(false)).map(|listed| &listed.line);
+        let lines = lines.chain(self.earlier.iter().map(|(line, _)| line));
         let saved = list(directory, lines);
         self.changed = saved.is_err();
         let failed_before = std::mem::replace(&mut self.failing, saved.is_err());
@@ -392,9 +391,19 @@ mod tests {
             .collect()
     }
 
-    /// A recording of 100 frames of which a cut has left 60, and its ledger with a torn last line.
+    /// What the thread does until nothing is due.
+    fn go(list: &mut Unfinished, now: Timestamp<Mono>, open: &[OpenFile]) {
+        while list.mend_one(now) {}
+        list.turn(now, open);
+    }
+
     fn cut(dir: &Path) -> PathBuf {
-        let path = dir.join("a.wav");
+        cut_as(dir, "a.wav")
+    }
+
+    /// A recording of 100 frames of which a cut has left 60, and its ledger with a torn last line.
+    fn cut_as(dir: &Path, name: &str) -> PathBuf {
+        let path = dir.join(name);
         let mut writer = WavWriter::create(&path, SPEC, &Facts::default()).unwrap();
         writer.append(&[256; 100]).unwrap();
         writer.close().unwrap();
@@ -409,16 +418,42 @@ mod tests {
         let state = tempfile::tempdir().unwrap();
         let mut list = list_of(state.path(), state.path());
         let (a, b) = (Path::new("/r/a.wav"), Path::new("/r/b.wav"));
-        list.turn(at(0), &[file(a)]);
+        go(&mut list, at(0), &[file(a)]);
         assert_eq!(lines(state.path()), ["/r/a.wav"]);
-        list.turn(at(1), &[file(b)]);
+        go(&mut list, at(1), &[file(b)]);
         assert_eq!(lines(state.path()), ["/r/b.wav", "/r/a.wav"], "what is open comes first");
-        list.turn(at(60), &[file(b)]);
+        go(&mut list, at(60), &[file(b)]);
         assert_eq!(lines(state.path()).len(), 2);
-        list.turn(at(61), &[file(b)]);
+        go(&mut list, at(61), &[file(b)]);
         assert_eq!(lines(state.path()), ["/r/b.wav"]);
         list.end(true);
         assert_eq!(lines(state.path()), [""; 0]);
+    }
+
+    #[test]
+    fn a_listing_waits_for_one_file_to_be_mended_and_not_for_all() {
+        let state = tempfile::tempdir().unwrap();
+        let paths: Vec<PathBuf> = ["a.wav", "b.wav", "c.wav"].map(|name| cut_as(state.path(), name)).to_vec();
+        let away = state.path().join("away/d.wav");
+        let open: Vec<OpenFile> = std::iter::once(&away).chain(&paths).map(|path| file(path)).collect();
+        list_of(state.path(), state.path()).turn(at(0), &open);
+
+        let mut list = list_of(state.path(), state.path());
+        let mended = || {
+            let whole = |path: &&PathBuf| WavReader::open(path).unwrap().info().declared == FrameCount(60);
+            paths.iter().filter(whole).count()
+        };
+        let new = [file(&state.path().join("new.wav"))];
+        for (n, left) in [(0, 5), (0, 5), (1, 4), (2, 3), (3, 2)] {
+            list.turn(at(0), &new);
+            assert_eq!(
+                (mended(), lines(state.path()).len()),
+                (n, left),
+                "what is open, and what is to be mended"
+            );
+            assert_eq!(list.mend_one(at(0)), n < 3, "one whose volume is away is tried later");
+        }
+        assert!(!list.mend_one(at(1)) && list.mend_one(at(2)));
     }
 
     #[test]
@@ -446,20 +481,20 @@ mod tests {
         let state = tempfile::tempdir().unwrap();
         let volume = state.path().join("volume");
         let mut list = list_of(state.path(), state.path());
-        list.turn(at(0), &[file(&volume.join("a.wav"))]);
+        go(&mut list, at(0), &[file(&volume.join("a.wav"))]);
 
         let mut list = list_of(state.path(), state.path());
-        list.turn(at(0), &[]);
+        go(&mut list, at(0), &[]);
         assert_eq!(lines(state.path()).len(), 1, "the volume may come");
         std::fs::create_dir(&volume).unwrap();
         let path = cut(&volume);
-        list.turn(at(1), &[]);
+        go(&mut list, at(1), &[]);
         assert_eq!(
             WavReader::open(&path).unwrap().info().declared,
             FrameCount(100),
             "not each turn asks the disk"
         );
-        list.turn(at(2), &[]);
+        go(&mut list, at(2), &[]);
         assert_eq!(WavReader::open(&path).unwrap().info().declared, FrameCount(60));
         assert_eq!(lines(state.path()), [""; 0]);
         let told = std::fs::read_to_string(ledger::path_of(&path)).unwrap();
@@ -476,7 +511,7 @@ mod tests {
         let deadline = std::time::Instant::now() + Duration::from_secs(60); // only for what never comes
         while !sidecar.exists() || list.listed.iter().any(|listed| listed.seal != Seal::Done) {
             assert!(std::time::Instant::now() < deadline, "it is never sealed");
-            list.turn(at(3), &[]);
+            go(list, at(3), &[]);
             std::thread::yield_now();
         }
     }
@@ -491,14 +526,14 @@ mod tests {
         std::fs::write(ledger::path_of(&path), format!("{header}\n")).unwrap();
         let open =
             OpenFile { path: path.clone(), format: FileFormat::Wav(SPEC), chain: Some(recorder.clone()) };
-        list_of(state.path(), state.path()).turn(at(0), std::slice::from_ref(&open));
+        go(&mut list_of(state.path(), state.path()), at(0), std::slice::from_ref(&open));
 
         // It ended here; the next one mends and seals.
         let mut list = list_of(state.path(), state.path());
-        list.turn(at(0), &[]);
+        go(&mut list, at(0), &[]);
         assert_eq!(lines(state.path()).len(), 1, "it is not sealed");
         await_seal(&mut list, &recorder.join("a.wav.json"));
-        list.turn(at(100), &[]);
+        go(&mut list, at(100), &[]);
         assert_eq!(lines(state.path()), [""; 0]);
         let text = std::fs::read(recorder.join("a.wav.json")).unwrap();
         let sidecar: audyn_media::chain::Sidecar = serde_json::from_slice(&text).unwrap();
@@ -511,8 +546,8 @@ mod tests {
         std::fs::rename(&path, recorder.join("b.wav")).unwrap();
         let path = recorder.join("b.wav");
         std::fs::write(ledger::path_of(&path), format!("{header}\n")).unwrap();
-        list.turn(at(3), &[OpenFile { path, ..open }]);
-        list.turn(at(3), &[]);
+        go(&mut list, at(3), &[OpenFile { path, ..open }]);
+        go(&mut list, at(3), &[]);
         await_seal(&mut list, &recorder.join("b.wav.json"));
     }
 
@@ -520,21 +555,21 @@ mod tests {
     fn what_somebody_writes_waits_and_what_is_sealed_stays_as_it_is() {
         let state = tempfile::tempdir().unwrap();
         let path = cut(state.path());
-        list_of(state.path(), state.path()).turn(at(0), &[file(&path)]);
+        go(&mut list_of(state.path(), state.path()), at(0), &[file(&path)]);
         let writer = std::fs::File::open(&path).unwrap();
         writer.try_lock().unwrap();
         let mut list = list_of(state.path(), state.path());
-        list.turn(at(0), &[]);
+        go(&mut list, at(0), &[]);
         let declared = || WavReader::open(&path).unwrap().info().declared;
         assert_eq!((declared(), lines(state.path()).len()), (FrameCount(100), 1), "a recording has its name");
         drop(writer);
         let sidecar = state.path().join("a.wav.json");
         std::fs::write(&sidecar, "{}").unwrap();
-        list.turn(at(2), &[]);
+        go(&mut list, at(2), &[]);
         assert_eq!((declared(), lines(state.path()).len()), (FrameCount(100), 0), "it is sealed");
         std::fs::remove_file(&sidecar).unwrap();
-        list_of(state.path(), state.path()).turn(at(0), &[file(&path)]);
-        list_of(state.path(), state.path()).turn(at(0), &[]);
+        go(&mut list_of(state.path(), state.path()), at(0), &[file(&path)]);
+        go(&mut list_of(state.path(), state.path()), at(0), &[]);
         assert_eq!(declared(), FrameCount(60), "else it is mended");
     }
 
@@ -552,9 +587,9 @@ mod tests {
             (state.path(), archive.path().join("r/a.wav")), // the root was changed since
         ] {
             let mut list = list_of(state.path(), root);
-            list.turn(at(0), &[super::tests::file(&file)]);
+            go(&mut list, at(0), &[super::tests::file(&file)]);
             let mut list = list_of(state.path(), root);
-            list.turn(at(0), &[]);
+            go(&mut list, at(0), &[]);
             assert_eq!(lines(state.path()), [""; 0]);
             assert_eq!(std::fs::read(&path).unwrap(), before.0);
             assert_eq!(std::fs::read(ledger::path_of(&path)).unwrap(), before.1);
@@ -563,8 +598,8 @@ mod tests {
         let root = state.path().join("root");
         std::os::unix::fs::symlink(elsewhere.path(), &root).unwrap();
         let mut list = list_of(state.path(), &root);
-        list.turn(at(0), &[file(&root.join("a.wav"))]);
-        list_of(state.path(), &root).turn(at(0), &[]);
+        go(&mut list, at(0), &[file(&root.join("a.wav"))]);
+        go(&mut list_of(state.path(), &root), at(0), &[]);
         assert_eq!(WavReader::open(&path).unwrap().info().declared, FrameCount(60));
     }
 
@@ -574,9 +609,9 @@ mod tests {
         let (gone, other) = (state.path().join("gone.wav"), state.path().join("other.wav"));
         std::fs::write(&other, [b'x'; 200]).unwrap();
         let mut list = list_of(state.path(), state.path());
-        list.turn(at(0), &[file(&gone), file(&other)]);
+        go(&mut list, at(0), &[file(&gone), file(&other)]);
         let mut list = list_of(state.path(), state.path());
-        list.turn(at(0), &[]);
+        go(&mut list, at(0), &[]);
         assert_eq!(lines(state.path()), [""; 0]);
         assert_eq!(std::fs::read(&other).unwrap(), [b'x'; 200]);
     }
