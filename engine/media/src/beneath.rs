@@ -87,6 +87,14 @@ impl Beneath {
         Ok(Self { dir: self.dir.try_clone()?, path: self.path.clone() })
     }
 
+    /// The file system that it lies on. A directory below with another one is a mount.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn device(&self) -> io::Result<u64> {
+        Ok(rustix::fs::fstat(&self.dir)?.st_dev)
+    }
+
     /// Its own name in messages.
     pub fn path(&self) -> &Path {
         &self.path
@@ -128,6 +136,14 @@ impl Beneath {
     /// What the system says.
     pub fn remove(&self, name: &OsStr) -> io::Result<()> {
         Ok(unlinkat(&self.dir, name, AtFlags::empty())?)
+    }
+
+    /// Removes the directory `name` if it is empty.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::DirectoryNotEmpty`], and what else the system says.
+    pub fn remove_directory(&self, name: &OsStr) -> io::Result<()> {
+        Ok(unlinkat(&self.dir, name, AtFlags::REMOVEDIR)?)
     }
 
     /// Renames `from` to `to`, both in it, unless `to` is taken.

@@ -20,6 +20,7 @@ pub const SIDECAR_SUFFIX: &str = ".json";
 
 const HEAD: &str = "head.json";
 const TOMBSTONES: &str = "tombstones.jsonl";
+const PROTECTED: &str = "protected.jsonl";
 const LOCK: &str = "lock";
 
 /// A head or tombstone is never longer: a sidecar of [`super::MOST_GAPS`] gaps has some 130 KiB.
@@ -163,8 +164,17 @@ impl House {
     }
 
     /// The whole lines of the tombstones, in their order, to `each`; in constant memory. What follows the last one is torn.
-    pub(super) fn tombstones(&self, mut each: impl FnMut(&[u8])) -> io::Result<()> {
-        let Some(file) = existing(self.dir.file(OsStr::new(TOMBSTONES), OFlags::RDONLY))? else {
+    pub(super) fn tombstones(&self, each: impl FnMut(&[u8])) -> io::Result<()> {
+        self.lines(TOMBSTONES, each)
+    }
+
+    /// Those of the list of what is protected, likewise.
+    pub(super) fn protections(&self, each: impl FnMut(&[u8])) -> io::Result<()> {
+        self.lines(PROTECTED, each)
+    }
+
+    fn lines(&self, name: &str, mut each: impl FnMut(&[u8])) -> io::Result<()> {
+        let Some(file) = existing(self.dir.file(OsStr::new(name), OFlags::RDONLY))? else {
             return Ok(());
         };
         let mut reader = io::BufReader::new(file);
@@ -180,9 +190,14 @@ impl House {
         }
     }
 
-    /// Takes a torn last line away.
-    pub(super) fn mend_tombstones(&self) -> io::Result<()> {
-        let Some(mut file) = existing(self.dir.file(OsStr::new(TOMBSTONES), OFlags::RDWR))? else {
+    /// Takes a torn last line away, of the tombstones and of what is protected.
+    pub(super) fn mend(&self) -> io::Result<()> {
+        self.mend_lines(TOMBSTONES)?;
+        self.mend_lines(PROTECTED)
+    }
+
+    fn mend_lines(&self, name: &str) -> io::Result<()> {
+        let Some(mut file) = existing(self.dir.file(OsStr::new(name), OFlags::RDWR))? else {
             return Ok(());
         };
         let length = file.metadata()?.len();
@@ -201,7 +216,12 @@ impl House {
     /// Appends a tombstone by one write. One that a full disk has torn is taken back.
     /// Where there is no room for it, the reserve is given up.
     pub(super) fn append_tombstone(&self, line: &[u8]) -> io::Result<()> {
-        reserve::with(&self.dir, || self.append(line))
+        reserve::with(&self.dir, || self.append(TOMBSTONES, line))
+    }
+
+    /// Appends a line to the list of what is protected, likewise.
+    pub(super) fn append_protection(&self, line: &[u8]) -> io::Result<()> {
+        reserve::with(&self.dir, || self.append(PROTECTED, line))
     }
 
     /// Keeps room for the next tombstone, as far as there is any.
@@ -209,9 +229,9 @@ impl House {
         reserve::fill(&self.dir);
     }
 
-    fn append(&self, line: &[u8]) -> io::Result<()> {
+    fn append(&self, name: &str, line: &[u8]) -> io::Result<()> {
         let how = OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE;
-        let mut file = self.dir.file(OsStr::new(TOMBSTONES), how)?;
+        let mut file = self.dir.file(OsStr::new(name), how)?;
         let before = file.metadata()?.len();
         let written = file.write_all(&[line, b"\n"].concat()).and_then(|()| file.sync_data());
         if written.is_err() {

@@ -9,6 +9,7 @@
 //! RECORDER/2026-07-02-13.wav.json         its sidecar: when, how long, what is missing, SHA-256 of both, entry 41, hash of entry 40
 //! RECORDER/.audyn/tombstones.jsonl        a line for each deletion: who, when, the sidecar's text; entry 42, hash of entry 41
 //! RECORDER/.audyn/head.json               number and hash of the newest entry
+//! RECORDER/.audyn/protected.jsonl         a line for each time that a segment was protected or let go: who and when; no part of the chain
 //! RECORDER/.audyn/reserve                 1 MiB that is given up for a tombstone on a full disk
 //! ```
 //!
@@ -24,6 +25,7 @@
 //!    file, or of the tombstone's line without its end.
 //! 3. The head is never ahead of what is on the disk; it may be one entry behind, and is then moved on when the chain is opened.
 //! 4. One writer: whoever records into the directory.
+//! 5. What is protected is never buried, whoever asks.
 //!
 //! # Procedures
 //! *Seal*: 1 hash the audio and the ledger, 2 fdatasync both, 3 the head gets the file and the sidecar's hash as its `next`, 4 the sidecar
@@ -41,6 +43,7 @@
 mod account;
 mod files;
 mod hash;
+mod protect;
 mod reserve;
 mod seal;
 mod sidecar;
@@ -49,6 +52,7 @@ mod verify;
 pub use account::account;
 pub use files::{HOUSE, Head, Next, SIDECAR_SUFFIX, Tombstone, is_sidecar, ledger_of, sidecar_of};
 pub use hash::{Sha256, hash_of};
+pub use protect::{Protected, protected, segment_of};
 pub use seal::{Chain, Hashes, Sealing};
 pub use sidecar::{ClockFacts, FormatFacts, GapFacts, Instants, LedgerHash, MOST_GAPS, Sidecar, VERSION};
 pub use verify::{Fault, Found, verify};

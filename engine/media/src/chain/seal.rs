@@ -8,6 +8,7 @@ use std::path::Path;
 
 use super::files::{self, Head, House, Next, Tombstone, ledger_of, sidecar_of};
 use super::hash::{Sha256, hash_of};
+use super::protect::{self, segment_of};
 use super::reserve;
 use super::sidecar::{LedgerHash, Sidecar};
 use super::verify::entries_of;
@@ -82,7 +83,7 @@ impl Chain {
 
     fn opened(recorder: Beneath) -> io::Result<Self> {
         let house = House::make(&recorder)?;
-        house.mend_tombstones()?;
+        house.mend()?;
         let head = match house.head()? {
             Some(head) => head,
             None => newest(&recorder)?,
@@ -177,6 +178,9 @@ impl Chain {
         if directory.kind_of(name)?.is_none() && directory.kind_of(&sidecar_of(name))?.is_none() {
             return Err(io::ErrorKind::NotFound.into());
         }
+        if protect::read(&self.house)?.contains(&segment_of(file)) {
+            return Err(io::Error::new(io::ErrorKind::PermissionDenied, protect::Protected));
+        }
         let sidecar = self.sidecar(path)?.map(String::from_utf8).transpose();
         let sidecar =
             sidecar.map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "its sidecar is no text"))?;
@@ -206,6 +210,29 @@ impl Chain {
         }
         self.house.fill_reserve();
         Ok(())
+    }
+
+    /// Protects the segment that a file is of against every deletion, or lets it go again, and enters who said so and when.
+    ///
+    /// # Errors
+    /// [`MediaError::Chain`], of the kind [`io::ErrorKind::NotFound`] if the file is not there.
+    pub fn protect(&mut self, file: &str, protected: bool, who: &str, when: &str) -> Result<(), MediaError> {
+        let path = self.recorder.path().join(file);
+        let enter = || {
+            let (directory, name) = self.place(Path::new(file))?;
+            directory.kind_of(name)?.ok_or(io::ErrorKind::NotFound)?;
+            protect::enter(&self.house, file, protected, who, when)
+        };
+        enter().map_err(|source| MediaError::Chain { path, source })
+    }
+
+    /// Whether the segment that a file is of is protected.
+    ///
+    /// # Errors
+    /// [`MediaError::Chain`].
+    pub fn is_protected(&self, file: &str) -> Result<bool, MediaError> {
+        let read = protect::read(&self.house).map(|protected| protected.contains(&segment_of(file)));
+        read.map_err(|source| MediaError::Chain { path: self.recorder.path().join(file), source })
     }
 
     /// The text of a file's sidecar.

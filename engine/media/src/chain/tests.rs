@@ -402,6 +402,40 @@ fn what_an_engine_adds_while_somebody_verifies_is_no_fault() {
 }
 
 #[test]
+fn what_is_protected_is_buried_by_nobody() {
+    let archive = Archive::of(&["d/a.wav", "d/a.opus", "d/a.b.wav"]);
+    let mut chain = archive.chain();
+    let list = || protected(&archive.root()).unwrap().into_iter().collect::<Vec<_>>();
+    assert_eq!(list(), [""; 0]);
+    chain.protect("d/a.opus", true, "anna", "now").unwrap();
+    chain.protect("d/a.wav", true, "anna", "now").unwrap();
+    assert_eq!(list(), ["d/a"]);
+    for file in ["d/a.wav", "d/a.opus"] {
+        assert!(chain.is_protected(file).unwrap(), "all formats of it");
+        let MediaError::Chain { source, .. } = chain.bury(file, "anna", "now", "asked for").unwrap_err()
+        else {
+            panic!("another error")
+        };
+        assert!(source.to_string().contains("protected"), "{source}");
+        assert!(archive.path(file).exists());
+    }
+    chain.bury("d/a.b.wav", "anna", "now", "asked for").unwrap();
+    assert!(chain.protect("d/none.wav", true, "anna", "now").is_err());
+    drop(chain);
+    // A line that a crash has torn goes, those before it hold.
+    let path = archive.path(".audyn/protected.jsonl");
+    let text = std::fs::read_to_string(&path).unwrap();
+    assert_eq!(text.lines().count(), 1, "what is so already is not entered again");
+    std::fs::write(&path, text.clone() + &text[..20]).unwrap();
+    assert_eq!(list(), ["d/a"]);
+    let mut chain = archive.chain();
+    chain.protect("d/a.wav", false, "otto", "later").unwrap();
+    assert_eq!(list(), [""; 0]);
+    chain.bury("d/a.wav", "anna", "now", "asked for").unwrap();
+    assert_eq!(archive.faults(), [""; 0]);
+}
+
+#[test]
 fn no_link_is_followed() {
     let archive = Archive::of(&["a.wav"]);
     let outside = tempfile::tempdir().unwrap();
