@@ -19,10 +19,12 @@ SO_RCVBUFFORCE = 33
 SO_TIMESTAMPNS = 35
 
 
-def own_network(name):
-    """Starts this script again inside a namespace, or says why that cannot be and ends it."""
+def own_network(name, mounts=False):
+    """Starts this script again inside a namespace, or says why that cannot be and ends it. With `mounts` what it mounts is seen by
+    nobody else."""
     if os.environ.get(MARK) != "1":
         command = ["unshare", "--net"] if os.geteuid() == 0 else ["unshare", "--map-root-user", "--net"]
+        command += ["--mount"] if mounts else []
         if subprocess.run([*command, "true"], stdin=subprocess.DEVNULL, capture_output=True).returncode != 0:
             sys.exit(skip(f"ci/{name}", "network namespaces are not allowed here; run it as root"))
         os.environ[MARK] = "1"

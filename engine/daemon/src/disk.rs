@@ -15,8 +15,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{
-    AtomicBool,
-    Ordering::{Acquire, Release},
+    AtomicBool, AtomicI64,
+    Ordering::{Acquire, Relaxed, Release},
 };
 use std::sync::mpsc::{Receiver as Inbox, Sender, SyncSender, TrySendError, channel};
 use std::thread::JoinHandle;
@@ -25,6 +25,7 @@ use audyn_sys::{Grid, SysError, clock};
 use audyn_units::{Mono, Nanos, Timestamp};
 
 use crate::chains::Chains;
+use crate::feed::DISK_BUFFER;
 use crate::recording::Recording;
 use crate::shared::Notice;
 use crate::unfinished::Listing;
@@ -36,12 +37,20 @@ const PERIOD: Nanos = Nanos::from_millis(40);
 /// disk writer that stays below 200 ms and the bound of 250 ms on what a crash can cost.
 const FLUSH_AFTER: Nanos = Nanos::from_millis(120);
 
+/// How much of a turn may go into the encoding of long silence.
+const SILENCE: Nanos = Nanos::from_millis(60);
+
+/// A turn that takes longer than this is one in which the disk does not answer: all of them together rarely take a tenth of it.
+const STALLED: Nanos = Nanos::from_secs(1);
+
 /// Time between two fdatasyncs of a file.
 const SYNC_AFTER: Nanos = Nanos::from_secs(1);
 
 /// The handle of the running disk writer. Dropping it closes every file and ends the thread.
 pub(crate) struct Disk {
     recordings: Sender<Recording>,
+    /// When its last turn began, in monotonic nanoseconds.
+    turned: Arc<AtomicI64>,
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
@@ -60,6 +69,8 @@ impl Disk {
         let (recordings, inbox) = channel();
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
+        let turned = Arc::new(AtomicI64::new(clock::mono_now().as_nanos()));
+        let turns = Arc::clone(&turned);
         let thread = std::thread::Builder::new()
             .name("audyn-disk".to_owned())
             .spawn(move || {
@@ -70,6 +81,7 @@ impl Disk {
                 let mut open = Vec::new();
                 while !stopped.load(Acquire) {
                     clock::sleep_until(grid.next_after(clock::mono_now()).at);
+                    turns.store(clock::mono_now().as_nanos(), Relaxed);
                     turn(&mut open, &inbox, &notices, syncer.as_ref(), list.as_mut());
                 }
                 // Workers have ended by now, so this drains what they left.
@@ -90,7 +102,18 @@ impl Disk {
                 }
             })
             .map_err(|source| SysError::Thread { source })?;
-        Ok(Self { recordings, stop, thread: Some(thread) })
+        Ok(Self { recordings, turned, stop, thread: Some(thread) })
+    }
+
+    /// What is to be said of a disk that keeps the thread waiting, and whether audio is lost by now.
+    pub(crate) fn complaint(&self, now: Timestamp<Mono>) -> Option<(String, bool)> {
+        self.stalled(now).map(complaint)
+    }
+
+    /// For how long the disk has kept the thread waiting, if it is longer than a turn may take.
+    fn stalled(&self, now: Timestamp<Mono>) -> Option<Nanos> {
+        let since = now - Timestamp::from_nanos(self.turned.load(Relaxed));
+        (since >= STALLED).then_some(since)
     }
 
     /// Takes a recording over.
@@ -109,6 +132,22 @@ impl Drop for Disk {
     }
 }
 
+fn complaint(stalled: Nanos) -> (String, bool) {
+    let (seconds, room) = (stalled.as_secs_f64(), DISK_BUFFER.as_secs_f64());
+    let lost = stalled >= DISK_BUFFER;
+    let what = if lost {
+        format!("the {room:.0} s that memory holds are full, and what comes now is a gap until it answers")
+    } else {
+        format!("nothing is lost yet, since {room:.0} s of audio wait in memory")
+    };
+    (
+        format!(
+            "the archive's disk has not answered for {seconds:.0} s; {what}: check the disk and its cable"
+        ),
+        lost,
+    )
+}
+
 fn turn(
     open: &mut Vec<Recording>,
     inbox: &Inbox<Recording>,
@@ -117,8 +156,13 @@ fn turn(
     list: Option<&mut Listing>,
 ) {
     open.extend(inbox.try_iter());
+    // Whoever has long silence to write comes to its turn.
+    if !open.is_empty() {
+        open.rotate_left(1);
+    }
+    let began = clock::mono_now();
     for recording in open.iter_mut() {
-        recording.work(clock::mono_now(), notices);
+        recording.work(clock::mono_now(), began + SILENCE, notices);
     }
     let listed = list.is_none_or(|list| list.tell(open.iter().flat_map(Recording::files).collect()));
     for recording in open.iter_mut() {
@@ -269,6 +313,18 @@ mod tests {
     /// What was made safe after it was complete.
     fn safe(told: impl Iterator<Item = (PathBuf, bool)>) -> BTreeSet<PathBuf> {
         told.filter(|(_, closed)| *closed).map(|(path, _)| path).collect()
+    }
+
+    #[test]
+    fn a_disk_that_keeps_its_thread_waiting_is_told_of() {
+        let dir = tempfile::tempdir().unwrap();
+        let (disk, _told, _news) = disk(&dir.path().join("a.wav"));
+        let later = |nanos: Nanos| Timestamp::from_nanos(disk.turned.load(Relaxed)) + nanos;
+        assert_eq!(disk.complaint(later(Nanos::from_millis(500))), None);
+        let (sentence, lost) = disk.complaint(later(Nanos::from_millis(3_000))).unwrap();
+        assert!(sentence.contains("for 3 s; nothing is lost yet") && !lost, "{sentence}");
+        let (sentence, lost) = disk.complaint(later(Nanos::from_secs(12))).unwrap();
+        assert!(sentence.contains("for 12 s; the 10 s that memory holds are full") && lost, "{sentence}");
     }
 
     #[test]

@@ -18,9 +18,11 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::SyncSender;
 use std::sync::{MutexGuard, PoisonError};
 
+use audyn_core::flow::GapCause;
 use audyn_media::ledger::{LedgerHeader, VERSION};
 use audyn_media::{FileFormat, MediaError, PcmDepth};
-use audyn_units::{FrameCount, FrameIndex, Mono, Nanos, Timestamp};
+use audyn_sys::clock;
+use audyn_units::{FrameCount, FrameIndex, Mono, Nanos, SampleRate, Timestamp};
 
 use crate::disk::NEVER;
 use crate::facts::{About, rfc3339};
@@ -34,6 +36,9 @@ use crate::unfinished::OpenFile;
 
 /// Time between two tries to open a file.
 const RETRY: Nanos = Nanos::from_millis(250);
+
+/// Silence that an encoder is given at once: some milliseconds of work.
+const AT_ONCE: Nanos = Nanos::from_secs(1);
 
 pub(crate) struct Recording {
     about: About,
@@ -56,6 +61,8 @@ pub(crate) struct Recording {
     leaving: Option<Leaving>,
     /// No file has been made yet.
     first: bool,
+    /// Silence that was asked for and is not written yet.
+    silence: Option<(FrameCount, GapCause)>,
     /// Frames that found no file before the recording ended.
     unwritten: FrameCount,
     last_try: Timestamp<Mono>,
@@ -107,6 +114,7 @@ impl Recording {
             began: None,
             leaving: None,
             first: true,
+            silence: None,
             unwritten: FrameCount::ZERO,
             last_try: NEVER,
             last_flush: NEVER,
@@ -129,14 +137,24 @@ impl Recording {
         self.finished && self.to_sync.is_empty() && self.late.is_empty()
     }
 
-    /// Does what the feed asks.
-    pub(crate) fn work(&mut self, now: Timestamp<Mono>, notices: &SyncSender<Notice>) {
+    /// Does what the feed asks. Long silence is written until `until` and goes on with the next turn, a second of it at least; what
+    /// follows waits in the rings.
+    pub(crate) fn work(
+        &mut self,
+        now: Timestamp<Mono>,
+        until: Timestamp<Mono>,
+        notices: &SyncSender<Notice>,
+    ) {
         if self.finished {
             return;
         }
         // Asked before the ring is emptied, or the last commands could be missed.
         let gone = self.end.commands.is_abandoned();
+        let paid = self.pay(until);
         loop {
+            if !paid || !self.keep_silent(until) {
+                break;
+            }
             if self.wants_files.is_some() && !self.try_open(now, notices) {
                 break;
             }
@@ -219,7 +237,7 @@ impl Recording {
 
     /// Ends without the feed's word: the engine ends. What is in the rings is written first.
     pub(crate) fn finish(&mut self, now: Timestamp<Mono>, notices: &SyncSender<Notice>) {
-        self.work(now, notices);
+        self.work(now, Timestamp::from_nanos(i64::MAX), notices);
         if !self.finished {
             self.end(None, notices);
         }
@@ -239,22 +257,17 @@ impl Recording {
                 self.last_try = NEVER;
                 self.place = None;
                 self.tracks.iter_mut().for_each(|track| track.wants = true);
-                self.wants_files = Some(opening);
+                self.wants_files = Some(*opening);
             }
             DiskCommand::Ends(placed) => {
                 self.segments().for_each(|segment| segment.ends(&placed));
                 self.close_segments(notices, |_| true);
             }
-            DiskCommand::Ending(ending) => self.segments().for_each(|segment| segment.ending(ending)),
+            DiskCommand::Ending(ending) => self.segments().for_each(|segment| segment.ending(*ending)),
             DiskCommand::Audio(frames) => self.audio(frames),
-            DiskCommand::Silence(frames, cause) => {
-                if !self.is_open() {
-                    self.unwritten += frames;
-                }
-                self.each(|segment| segment.silence(frames, cause));
-            }
+            DiskCommand::Silence(frames, cause) => self.silence = Some((frames, cause)),
             DiskCommand::Joint(cause) => self.segments().for_each(|segment| segment.joint(cause)),
-            DiskCommand::Event(event) => self.segments().for_each(|segment| segment.event(event)),
+            DiskCommand::Event(event) => self.segments().for_each(|segment| segment.event(*event)),
             DiskCommand::Leaves(position) => self.leave(position, notices),
             DiskCommand::Close(done) => self.end(done, notices),
         }
@@ -274,6 +287,42 @@ impl Recording {
             // What it was to leave out has not all come yet.
             None => leaving.at(position),
         }
+    }
+
+    /// Pays of the silence that the files are owed, where the disk takes it again. False if that is to go on with the next turn.
+    fn pay(&mut self, until: Timestamp<Mono>) -> bool {
+        let step = self.rate().frames_in(AT_ONCE);
+        loop {
+            // One that is still refused keeps nobody waiting: it is owed what comes as well.
+            let owing =
+                self.segments().map(|segment| segment.pay(step)).any(|paid| matches!(paid, Ok(false)));
+            if !owing || clock::mono_now() >= until {
+                return !owing;
+            }
+        }
+    }
+
+    /// Writes of the silence that was asked for. False if that is to go on with the next turn.
+    fn keep_silent(&mut self, until: Timestamp<Mono>) -> bool {
+        while let Some((left, cause)) = self.silence.take() {
+            // In a file that has it for nothing, or in none, all of it at once.
+            let is_free = self.tracks.iter().all(|track| track.segment.is_none() || track.format.has_holes());
+            let now = if is_free { left } else { left.min(self.rate().frames_in(AT_ONCE)) };
+            if !self.is_open() {
+                self.unwritten += now;
+            }
+            self.each(|segment| segment.silence(now, cause));
+            self.silence =
+                Some((left.saturating_sub(now), cause)).filter(|(left, _)| *left > FrameCount::ZERO);
+            if clock::mono_now() >= until {
+                break;
+            }
+        }
+        self.silence.is_none()
+    }
+
+    fn rate(&self) -> SampleRate {
+        self.tracks.first().map_or(SampleRate::HZ_48000, |track| track.format.rate())
     }
 
     fn audio(&mut self, frames: FrameCount) {

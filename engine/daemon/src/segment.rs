@@ -44,7 +44,7 @@ pub(crate) struct Book {
     account: Account,
     /// The gap that the head stands in.
     gap: Option<Gap>,
-    /// Frames that the file could not take.
+    /// Frames that the file could not take, from their position to the head; so many of them are paid by now.
     owed: Option<Gap>,
     /// Gaps that are complete and that nobody has been told of yet.
     told: Vec<Gap>,
@@ -99,6 +99,33 @@ impl<'a> Segment<'a> {
         std::mem::take(&mut self.book.told)
     }
 
+    /// Pays of the silence that is owed at most `most` frames, if the disk takes it now. False if more of it is owed.
+    pub(crate) fn pay(&mut self, most: FrameCount) -> Result<bool, MediaError> {
+        let Some(owed) = self.book.owed else { return Ok(true) };
+        self.file.flush()?;
+        let left = self.book.owing();
+        let part = left.min(most);
+        let paid = self.file.append_silence(part);
+        if matches!(paid, Err(MediaError::Backlog { .. } | MediaError::Codec { .. })) {
+            return paid.map(|()| false);
+        }
+        let gap = Gap { frames: owed.frames + part, ..owed };
+        self.book.account.filled += part;
+        self.book.gap = Some(gap);
+        if part < left {
+            self.book.owed = Some(gap);
+        } else {
+            self.book.owed = None;
+            self.book.end_gap();
+        }
+        paid.map(|()| part == left)
+    }
+
+    /// While something is owed, what comes is owed as well; says what the disk says.
+    fn while_owing(&mut self) -> Option<Result<(), MediaError>> {
+        self.book.owed.map(|_| self.file.flush())
+    }
+
     /// Writes whole frames.
     pub(crate) fn audio(&mut self, samples: &[i32]) -> Result<(), MediaError> {
         let frames = FrameCount((samples.len() / self.file.channels().get()) as u64);
@@ -106,8 +133,7 @@ impl<'a> Segment<'a> {
             return Ok(());
         }
         self.book.end_gap();
-        let settled = self.settle();
-        let result = settled.and_then(|()| self.file.append(samples));
+        let result = self.while_owing().unwrap_or_else(|| self.file.append(samples));
         if self.book.took(frames, &result) {
             self.book.account.written += frames;
         }
@@ -120,8 +146,7 @@ impl<'a> Segment<'a> {
             self.book.end_gap();
         }
         let at = self.book.head;
-        let settled = self.settle();
-        let result = settled.and_then(|()| self.file.append_silence(frames));
+        let result = self.while_owing().unwrap_or_else(|| self.file.append_silence(frames));
         if self.book.took(frames, &result) {
             self.book.filled(at, frames, cause);
         }
@@ -153,7 +178,9 @@ impl<'a> Segment<'a> {
 
     /// Writes what is buffered, and what counts it. Silence that is counted is in the ledger before.
     pub(crate) fn flush(&mut self) -> Result<(), MediaError> {
-        self.settle()?;
+        if self.book.owed.is_some() {
+            self.file.flush()?;
+        }
         self.book.enter_open();
         self.book.enter(|ledger| {
             ledger.settle();
@@ -170,8 +197,7 @@ impl<'a> Segment<'a> {
         next: impl FnOnce(&mut dyn AudioFile) -> Option<Result<Option<Ledger>, E>>,
     ) -> Option<Result<Book, E>> {
         // What is owed belongs into the ended file; while the disk refuses it, the next one would be refused as well.
-        let _ = self.settle();
-        if self.book.owed.is_some() {
+        if self.settle().is_err() || self.book.owed.is_some() {
             return None;
         }
         let ledger = match next(&mut *self.file)? {
@@ -190,7 +216,6 @@ impl<'a> Segment<'a> {
 
     /// Closes the file, and those before it that the encoder still had, whose accounts are `before`; then their ledgers.
     pub(crate) fn close(mut self, before: Vec<Book>) -> Vec<Closed> {
-        self.book.end_gap();
         let settled = self.settle();
         let Self { file, book } = self;
         let mut books = before;
@@ -211,20 +236,10 @@ impl<'a> Segment<'a> {
         closed
     }
 
-    /// Pays the silence that is owed, if the disk takes it now.
+    /// Pays all the silence that is owed, if the disk takes it now.
     fn settle(&mut self) -> Result<(), MediaError> {
-        let Some(gap) = self.book.owed else { return Ok(()) };
-        let gap = Gap { frames: self.book.head.since(gap.position), ..gap };
-        self.file.flush()?;
-        let paid = self.file.append_silence(gap.frames);
-        if matches!(paid, Err(MediaError::Backlog { .. })) {
-            return paid;
-        }
-        self.book.owed = None;
-        self.book.account.filled += gap.frames;
-        self.book.gap = Some(gap);
-        self.book.end_gap();
-        paid
+        let all = self.book.owing();
+        self.pay(all).map(|_| ())
     }
 }
 
@@ -252,16 +267,25 @@ impl Book {
         self.account
     }
 
+    /// Frames that are owed still.
+    fn owing(&self) -> FrameCount {
+        self.owed.map_or(FrameCount::ZERO, |owed| self.head.since(owed.position).saturating_sub(owed.frames))
+    }
+
     /// Ends the account of a file that has ended, and its ledger.
-    pub(crate) fn close(self, finished: Finished) -> Closed {
-        let Self { path, ledger, mut account, head, owed, told, ending, recent, .. } = self;
+    pub(crate) fn close(mut self, finished: Finished) -> Closed {
+        // What is not paid is told as the end that is missing.
+        let owing = self.owing();
+        self.owed = None;
+        self.end_gap();
+        let Self { path, ledger, mut account, head, told, ending, recent, .. } = self;
         let lost = match &finished.result {
             Err(MediaError::Close { lost, .. }) => *lost,
             _ => FrameCount::ZERO,
         };
         // What was lost at the end is told as such; the rest of the account is what stands in the file.
         let valid = finished.frames.saturating_sub(lost);
-        let missing = lost + owed.map_or(FrameCount::ZERO, |gap| head.since(gap.position));
+        let missing = lost + owing;
         let end = head - missing;
         let behind = |gap: &Gap| (gap.position + gap.frames).since(end.max(gap.position));
         let unfilled = recent.iter().map(behind).fold(FrameCount::ZERO, |sum, frames| sum + frames);
@@ -295,7 +319,7 @@ impl Book {
     /// Takes note that the file holds all but the last `buffered` frames.
     fn holds(&mut self, buffered: FrameCount) {
         // What is owed is not buffered.
-        let taken = self.owed.map_or(self.head, |gap| gap.position);
+        let taken = self.head - self.owing();
         let held = taken.0.saturating_sub(buffered.0);
         let gone = self.recent.partition_point(|gap| gap.position.0 + gap.frames.0 <= held);
         self.recent.drain(..gone);
@@ -310,9 +334,11 @@ impl Book {
         self.end_gap();
     }
 
-    /// Ends the gap that the head stands in, if it does.
+    /// Ends the gap that the head stands in, if it does. One that is being paid ends when it is paid.
     fn end_gap(&mut self) {
-        if let Some(gap) = self.gap.take() {
+        if self.owed.is_none()
+            && let Some(gap) = self.gap.take()
+        {
             self.enter(|ledger| ledger.gap(gap, false));
             self.told.push(gap);
             self.recent.push_back(gap);
@@ -497,13 +523,44 @@ mod tests {
         }
         let kept = seconds * 48_000;
         segment.silence(FrameCount(1_000), GapCause::Loss).unwrap_err();
+        assert!(segment.pay(FrameCount(1)).is_err(), "it is refused still");
         room.store(u64::MAX, Relaxed);
+        // It is paid by parts, and a kill between two of them finds the ledger right.
+        assert!(!segment.pay(FrameCount(30_000)).unwrap());
+        segment.flush().unwrap();
+        let text = std::fs::read_to_string(dir.path().join("a.wav.gaps.jsonl")).unwrap();
+        let facts = audyn_media::ledger::LedgerFacts::read(text.as_bytes(), segment.counted()).unwrap();
+        assert!(segment.counted() > FrameCount(kept) && segment.counted() <= FrameCount(kept + 30_000));
+        assert_eq!(facts.filled + FrameCount(kept), segment.counted(), "{text}");
+        assert!(segment.pay(FrameCount(30_000)).unwrap());
         segment.audio(&second).unwrap();
         let Closed { account, gaps, result, .. } = segment.close(Vec::new()).remove(0);
         result.unwrap();
         assert_eq!(account, Account { written: FrameCount(kept + 48_000), filled: FrameCount(49_000) });
         assert_eq!(gaps.len(), 1);
         assert_eq!(ledger(dir.path()).0, [(kept, 49_000, "disk-stall".to_owned())]);
+    }
+
+    #[test]
+    fn what_is_not_paid_at_the_end_is_told_as_missing_and_what_is_paid_stands() {
+        let (dir, room) = (tempfile::tempdir().unwrap(), AtomicU64::new(u64::MAX));
+        let mut segment = segment(&room, dir.path());
+        room.store(0, Relaxed);
+        let second = vec![1 << 8; 48_000];
+        while !matches!(segment.audio(&second), Err(MediaError::Backlog { .. })) {}
+        room.store(u64::MAX, Relaxed);
+        assert!(!segment.pay(FrameCount(40_000)).unwrap());
+        segment.flush().unwrap();
+        room.store(0, Relaxed);
+        let Closed { account, gaps, .. } = segment.close(Vec::new()).remove(0);
+        let (lines, last) = ledger(dir.path());
+        assert_eq!((gaps.len(), lines.len()), (1, 1));
+        assert_eq!(account.filled, FrameCount(40_000));
+        assert_eq!(last["frames_filled"].as_u64(), Some(40_000));
+        let text = std::fs::read_to_string(dir.path().join("a.wav.gaps.jsonl")).unwrap();
+        assert!(text.contains("the last 8000 frames"), "{text}");
+        let facts = audyn_media::ledger::LedgerFacts::read(text.as_bytes(), account.frames()).unwrap();
+        assert_eq!(facts.filled, FrameCount(40_000), "{text}");
     }
 
     #[test]

@@ -72,14 +72,18 @@ impl Engine {
         // What the disk refused a recording that has ended is told by its end, not for ever.
         let disk_error = status.error.filter(|_| entry.wanted);
         errors.extend(disk_error.clone());
+        let stall = self.disk_complaint().filter(|_| entry.wanted);
+        errors.extend(stall.iter().map(|(sentence, _)| sentence.clone()));
         if let Some(seen) = &flow_snapshot
             && entry.spec.enabled
         {
             errors.extend(seen.diagnosis.iter().map(|diagnosis| diagnosis.sentence.clone()));
             errors.extend(legs::complaint(seen));
         }
-        let broken =
-            entry.error.is_some() || disk_error.is_some() || flow.is_some_and(|flow| flow.failure.is_some());
+        let broken = entry.error.is_some()
+            || disk_error.is_some()
+            || stall.is_some_and(|(_, lost)| lost)
+            || flow.is_some_and(|flow| flow.failure.is_some());
         let state = match (entry.wanted, broken) {
             (true, true) => RecorderState::Error,
             (true, false) => RecorderState::Recording,

@@ -235,7 +235,7 @@ impl FlowWorker {
         receiver.on_clock(reading, &mut sink);
         sink.anchor = receiver.time_anchor(now).unwrap_or(sink.anchor);
 
-        // While its socket has not been empty yet, seconds of audio may wait there, and in the ring to the disk is room for four.
+        // While its socket has not been empty yet, seconds of audio may wait there, and in the ring to the disk is room for ten.
         let behind = captured == Timestamp::ZERO && now < self.catch_up;
         while !(behind && sink.is_crowded())
             && let Some((leg, filled)) = self.ports.next()

@@ -36,6 +36,12 @@ impl FileFormat {
         }
     }
 
+    /// Whether long silence is a hole in the file, which costs neither time nor room.
+    #[must_use]
+    pub const fn has_holes(&self) -> bool {
+        matches!(self, Self::Wav(_))
+    }
+
     /// Frames per second that it is given.
     #[must_use]
     pub fn rate(&self) -> SampleRate {

@@ -335,6 +335,11 @@ impl Engine {
         self.open_files.clone()
     }
 
+    /// What is to be said of a disk that does not answer, and whether audio is lost by now.
+    pub(crate) fn disk_complaint(&self) -> Option<(String, bool)> {
+        self.disk.complaint(clock::mono_now())
+    }
+
     /// The chains of the recorders' directories.
     pub(crate) fn chains(&self) -> Chains {
         self.chains.clone()

@@ -62,7 +62,7 @@ fn a_flow_that_is_placed_anew_ends_its_file_and_both_ledgers_say_how_they_stand(
     feed.event(FlowEvent::ClockStepped(Nanos::from_secs(2)));
     feed.end(None);
     feed.turn(two.position + FrameCount(48), None);
-    recording.work(Timestamp::from_nanos(1_000_000_000), &notices);
+    recording.work(Timestamp::from_nanos(1_000_000_000), Timestamp::from_nanos(i64::MAX), &notices);
 
     let opened: Vec<_> = news
         .try_iter()
@@ -123,7 +123,7 @@ fn a_flow_that_is_placed_anew_ends_its_file_and_both_ledgers_say_how_they_stand(
 
 /// All samples of a file.
 fn samples(path: &Path) -> Vec<i32> {
-    let mut samples = vec![0; 200_000];
+    let mut samples = vec![0; 400_000];
     let read = match path.extension().and_then(|suffix| suffix.to_str()) {
         Some("wav") => audyn_media::WavReader::open(path).unwrap().read(&mut samples),
         Some("flac") => audyn_media::FlacReader::open(path).unwrap().read(&mut samples),
@@ -131,6 +131,58 @@ fn samples(path: &Path) -> Vec<i32> {
     };
     samples.truncate(read.unwrap().0 as usize);
     samples
+}
+
+#[test]
+fn long_silence_is_encoded_by_the_second_and_what_follows_waits_its_turn() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.opus");
+    for (format, turns) in [(audyn_api::FormatConfig::Opus, 7), (audyn_api::FormatConfig::Wav24, 1)] {
+        let path = path.with_extension(format.suffix());
+        let (mut feed, end) = feed::connect(RATE, 1, None, None);
+        let opus = audyn_api::OpusConfig::default();
+        let plan = RecordingPlan {
+            about: About::default(),
+            naming: Naming::File(path.clone()),
+            formats: crate::formats_of(
+                &[format],
+                &opus,
+                RATE,
+                ChannelCount::MONO,
+                audyn_units::Encoding::L24,
+            )
+            .unwrap(),
+            source_depth: PcmDepth::Pcm24,
+        };
+        let status = SharedRecording::default();
+        let mut recording = Recording::new(plan, end, SharedRecording::clone(&status));
+        let (notices, _news) = std::sync::mpsc::sync_channel(64);
+        let placed = placed(1_783_000_000 * 48_000, 0, Placement::MediaClock, Why::First);
+        feed.placed(&placed);
+        feed.silence(placed.position, FrameCount(6 * 48_000 + 77), GapCause::Outage, &placed.anchor);
+        let at = placed.position + FrameCount(6 * 48_000 + 77);
+        feed.audio(at, &[1 << 20; 480], &placed.anchor);
+        feed.turn(at + FrameCount(480), None);
+        // No turn has any time for it.
+        let now = Timestamp::from_nanos(1_000_000_000);
+        let account = || {
+            let status = status.lock().unwrap();
+            (status.written.0, status.filled.0)
+        };
+        for turn in 1..=turns {
+            assert_eq!(account().0, 0, "{format:?} {turn}");
+            recording.work(now, Timestamp::ZERO, &notices);
+            assert_eq!(account().1, if turn == turns { 6 * 48_000 + 77 } else { turn * 48_000 });
+        }
+        if turns > 1 {
+            recording.work(now, Timestamp::ZERO, &notices);
+        }
+        assert_eq!(account(), (480, 6 * 48_000 + 77));
+        feed.end(None);
+        feed.turn(at + FrameCount(480), None);
+        recording.work(now, Timestamp::ZERO, &notices);
+        assert_eq!(samples(&path).len(), 6 * 48_000 + 77 + 480, "{format:?}");
+    }
 }
 
 #[test]
@@ -175,14 +227,14 @@ fn a_master_and_its_proxies_are_cut_at_the_same_frame_and_each_has_a_ledger() {
             whole.extend([0; 77]);
         }
         feed.turn(at, None);
-        recording.work(now, &notices);
+        recording.work(now, Timestamp::from_nanos(i64::MAX), &notices);
     }
     let open: Vec<_> = recording.files().map(|file| file.path).collect();
     assert!(open.len() >= 3, "an ended file of Opus may still be open");
     assert_eq!(status.lock().unwrap().open, open, "none of them may be deleted");
     feed.end(None);
     feed.turn(at, None);
-    recording.work(now, &notices);
+    recording.work(now, Timestamp::from_nanos(i64::MAX), &notices);
     assert_eq!((recording.files().count(), status.lock().unwrap().open.len()), (0, 0));
     assert_eq!(status.lock().unwrap().error, None);
 
