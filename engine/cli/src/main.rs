@@ -7,6 +7,8 @@
 
 mod analyze;
 mod capture;
+mod find;
+mod instant;
 mod legs;
 mod legs_text;
 mod record;
@@ -49,6 +51,8 @@ enum Command {
     SelfTest(selftest::SelfTestArgs),
     /// Look whether recordings are what they were when they were closed: hashes, lengths, ledgers, the chain.
     Verify(verify::VerifyArgs),
+    /// Find recordings in an archive, by recorder, studio and time.
+    Find(find::FindArgs),
     /// Send a tone, a file or an index signal as an AES67 stream, with faults if wanted.
     Send(Box<send::SendArgs>),
 }
@@ -83,6 +87,7 @@ fn main() -> ExitCode {
         Command::Verify(args) => {
             verify::run(&args, json).map_err(|error| (error.exit_code(), error.to_string()))
         }
+        Command::Find(args) => find::run(&args, json).map_err(|error| (error.exit_code(), error.to_string())),
         Command::Send(args) => send::run(*args, json).map_err(|error| (error.exit_code(), error.to_string())),
     };
     match result {

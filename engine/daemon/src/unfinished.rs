@@ -15,7 +15,7 @@
 //!
 //! A file whose directory isn't there may be on a volume that comes later: its line stays, and is tried again.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::fs::TryLockError;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -184,6 +184,8 @@ struct Unfinished {
     changed: bool,
     /// It could not be written; said once.
     failing: bool,
+    /// What each recorder's directory was told of its open files, by paths below it.
+    published: BTreeMap<PathBuf, Vec<String>>,
 }
 
 impl Unfinished {
@@ -195,7 +197,16 @@ impl Unfinished {
         let lines = text.split(|&byte| byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok());
         let earlier: VecDeque<_> = lines.take(MOST).map(|line| (line, None)).collect();
         let changed = !earlier.is_empty();
-        Self { directory, chains, sealer, earlier, listed: Vec::new(), changed, failing: false }
+        Self {
+            directory,
+            chains,
+            sealer,
+            earlier,
+            listed: Vec::new(),
+            changed,
+            failing: false,
+            published: BTreeMap::new(),
+        }
     }
 
     /// Mends one file of an earlier engine, if one is due, and says whether it did: then another may be. A FLAC of an hour takes seconds,
@@ -233,6 +244,37 @@ impl Unfinished {
             }
         }
         self.save();
+        self.publish();
+    }
+
+    /// Tells each recorder's directory which of its files are not sealed, for whoever looks for recordings there.
+    fn publish(&mut self) {
+        let mut now: BTreeMap<PathBuf, Vec<String>> = BTreeMap::new();
+        let unsealed =
+            self.listed.iter().filter(|listed| listed.seal != Seal::Done).map(|listed| &listed.line);
+        for line in unsealed.chain(self.earlier.iter().map(|(line, _)| line)) {
+            if let Some(recorder) = &line.chain
+                && let Ok(below) = line.path.strip_prefix(recorder)
+                && let Some(below) = below.to_str()
+            {
+                now.entry(recorder.clone()).or_default().push(below.to_owned());
+            }
+        }
+        for recorder in self.published.keys() {
+            now.entry(recorder.clone()).or_default();
+        }
+        for (recorder, files) in now {
+            if self.published.get(&recorder) == Some(&files) {
+                continue;
+            }
+            let told = self.chains.directory(&recorder).and_then(|dir| chain::set_open_files(&dir, &files));
+            match told {
+                Ok(()) => drop(self.published.insert(recorder, files)),
+                Err(error) => {
+                    tracing::debug!(recorder = %recorder.display(), %error, "its open files are not told");
+                }
+            }
+        }
     }
 
     /// Asks for what is closed to be sealed, and takes note of what is.
@@ -267,6 +309,7 @@ impl Unfinished {
             self.changed |= self.listed.len() != before;
             self.save();
         }
+        self.publish();
     }
 
     fn save(&mut self) {
@@ -454,6 +497,29 @@ mod tests {
             assert_eq!(list.mend_one(at(0)), n < 3, "one whose volume is away is tried later");
         }
         assert!(!list.mend_one(at(1)) && list.mend_one(at(2)));
+    }
+
+    #[test]
+    fn each_recorders_directory_is_told_what_is_not_sealed_there() {
+        let state = tempfile::tempdir().unwrap();
+        let archive = state.path().join("archive");
+        for recorder in ["a", "b"] {
+            std::fs::create_dir_all(archive.join(recorder)).unwrap();
+        }
+        let open = |recorder: &str, file: &str| {
+            let recorder = archive.join(recorder);
+            OpenFile { chain: Some(recorder.clone()), ..self::file(&recorder.join(file)) }
+        };
+        let told = |recorder: &str| {
+            std::fs::read_to_string(archive.join(recorder).join(".audyn/open.json")).unwrap_or_default()
+        };
+        let mut list = list_of(state.path(), &archive);
+        list.turn(at(0), &[open("a", "x/1.wav"), open("a", "1.opus"), open("b", "1.wav")]);
+        assert_eq!((told("a").as_str(), told("b").as_str()), ("[\"x/1.wav\",\"1.opus\"]\n", "[\"1.wav\"]\n"));
+        // An engine that is killed now leaves it as it is, and the next one knows of it.
+        let mut next = list_of(state.path(), &archive);
+        next.turn(at(1), &[open("b", "2.wav")]);
+        assert!(told("b").contains("2.wav"), "{}", told("b"));
     }
 
     #[test]

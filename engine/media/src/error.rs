@@ -132,6 +132,12 @@ pub enum MediaError {
         /// What the library said.
         reason: String,
     },
+    /// A stretch of a recorder cannot be read as one.
+    #[error("this range cannot be read: {reason}")]
+    Range {
+        /// Why not, and what to do.
+        reason: String,
+    },
     /// A chain, or a file that belongs into it, could not be read or written. Audio is never touched by it.
     #[error("cannot keep the record of {}: {source}; the recording itself is as it was, check the disk", path.display())]
     Chain {

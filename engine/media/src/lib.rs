@@ -7,6 +7,7 @@
 //! Samples are interleaved `i32`, left-justified: a 24-bit sample is shifted up by 8, a 16-bit one by 16.
 #![forbid(unsafe_code)]
 
+pub mod archive;
 pub mod beneath;
 pub mod chain;
 mod error;

@@ -137,6 +137,18 @@ impl House {
         }
     }
 
+    /// Opens it to write what is no part of the chain; none if there is no chain yet or another program keeps it.
+    pub(super) fn borrow(recorder: &Beneath) -> io::Result<Option<Self>> {
+        let Some(house) = Self::open(recorder)? else { return Ok(None) };
+        let Some(lock) = existing(house.dir.file(OsStr::new(LOCK), OFlags::RDWR))? else { return Ok(None) };
+        Ok(lock.try_lock().is_ok().then_some(Self { _lock: Some(lock), ..house }))
+    }
+
+    /// The directory itself.
+    pub(super) fn dir(&self) -> &Beneath {
+        &self.dir
+    }
+
     /// Opens it to read; none if it is not there.
     pub(super) fn open(recorder: &Beneath) -> io::Result<Option<Self>> {
         match recorder.try_clone()?.open(Path::new(HOUSE)) {
@@ -273,7 +285,7 @@ pub(super) fn create(directory: &Beneath, name: &OsStr, bytes: &[u8]) -> io::Res
 }
 
 /// Makes a file or replaces it whole, likewise.
-fn replace(directory: &Beneath, name: &OsStr, bytes: &[u8]) -> io::Result<()> {
+pub(crate) fn replace(directory: &Beneath, name: &OsStr, bytes: &[u8]) -> io::Result<()> {
     let new = write_new(directory, name, bytes)?;
     directory.rename_over(&new, name)?;
     directory.sync()

@@ -26,6 +26,12 @@ impl Sha256 {
     pub fn of(bytes: &[u8]) -> Self {
         Self(sha2::Sha256::digest(bytes).into())
     }
+
+    /// Its first 8 bytes, where the whole is told elsewhere.
+    pub(super) fn beginning(&self) -> u64 {
+        let [a, b, c, d, e, f, g, h, ..] = self.0;
+        u64::from_be_bytes([a, b, c, d, e, f, g, h])
+    }
 }
 
 /// SHA-256 and length of all that `from` gives, in constant memory. `go_on` is asked now and then; without its consent the end is an

@@ -9,6 +9,8 @@
 //! RECORDER/2026-07-02-13.wav.json         its sidecar: when, how long, what is missing, SHA-256 of both, entry 41, hash of entry 40
 //! RECORDER/.audyn/tombstones.jsonl        a line for each deletion: who, when, the sidecar's text; entry 42, hash of entry 41
 //! RECORDER/.audyn/head.json               number and hash of the newest entry
+//! RECORDER/.audyn/index                   what the sidecars tell, to be found at once; made from them anew at any time
+//! RECORDER/.audyn/open.json               files that are written or wait to be sealed
 //! RECORDER/.audyn/protected.jsonl         a line for each time that a segment was protected or let go: who and when; no part of the chain
 //! RECORDER/.audyn/reserve                 1 MiB that is given up for a tombstone on a full disk
 //! ```
@@ -29,11 +31,12 @@
 //!
 //! # Procedures
 //! *Seal*: 1 hash the audio and the ledger, 2 fdatasync both, 3 the head gets the file and the sidecar's hash as its `next`, 4 the sidecar
-//! under a temporary name, fsync, rename (fails if taken), fsync of the directory, 5 the head moves on.
-//! *Bury*: 1 the tombstone, appended by one write, fdatasync, 2 the head, 3 remove audio, peaks and ledger, 4 remove the
-//! sidecar, fsync of the directory. On a disk without room the reserve is given up before 1, and 2 comes last.
+//! under a temporary name, fsync, rename (fails if taken), fsync of the directory, 5 the index, fdatasync, 6 the head moves on.
+//! *Bury*: 1 the tombstone, appended by one write, fdatasync, 2 the index, 3 the head, 4 remove audio, peaks and ledger, 5 remove the
+//! sidecar, fsync of the directory. On a disk without room the reserve is given up before 1, and 3 comes last.
 //! *Open*: a torn last line of the tombstones is taken away; the sidecar that is `next`, or a tombstone, moves the head on if it is on
-//! the disk; what the last tombstone names and is still there is removed. A chain without a head is read whole.
+//! the disk; what the last tombstone names and is still there is removed. A chain without a head is read whole. An index that does not
+//! hold the head is made anew.
 //!
 //! # Rejected designs
 //! *A chain over whole days*: a deletion then breaks a day. *Hashing while recording*: the head of each file changes until it
@@ -43,6 +46,7 @@
 mod account;
 mod files;
 mod hash;
+mod listing;
 mod protect;
 mod reserve;
 mod seal;
@@ -50,8 +54,11 @@ mod sidecar;
 mod verify;
 
 pub use account::account;
+pub(crate) use files::replace;
 pub use files::{HOUSE, Head, Next, SIDECAR_SUFFIX, Tombstone, is_sidecar, ledger_of, sidecar_of};
 pub use hash::{Sha256, hash_of};
+pub use listing::set_open_files;
+pub(crate) use listing::{head_of, open_files, reindex, unsealed};
 pub use protect::{Protected, protected, segment_of};
 pub use seal::{Chain, Hashes, Sealing};
 pub use sidecar::{ClockFacts, FormatFacts, GapFacts, Instants, LedgerHash, MOST_GAPS, Sidecar, VERSION};

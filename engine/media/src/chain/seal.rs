@@ -8,16 +8,27 @@ use std::path::Path;
 
 use super::files::{self, Head, House, Next, Tombstone, ledger_of, sidecar_of};
 use super::hash::{Sha256, hash_of};
+use super::listing;
 use super::protect::{self, segment_of};
 use super::reserve;
 use super::sidecar::{LedgerHash, Sidecar};
 use super::verify::entries_of;
+use crate::archive::Segment;
+use crate::archive::index::{self, Row};
 use crate::beneath::OFlags;
 use crate::{Beneath, MediaError};
 
 /// A sidecar to be: all that it tells but its hashes and its place in the chain, which [`Chain::seal`] enters.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sealing(pub(super) Sidecar);
+
+impl Sealing {
+    /// The sidecar that it is to become, without hashes and a place in the chain.
+    #[must_use]
+    pub fn as_sidecar(&self) -> &Sidecar {
+        &self.0
+    }
+}
 
 /// What a closed file and its ledger are, to the byte.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,6 +80,8 @@ pub struct Chain {
     recorder: Beneath,
     house: House,
     head: Head,
+    /// The index is not that of the chain, and was not to be made anew.
+    unindexed: bool,
 }
 
 impl Chain {
@@ -88,8 +101,10 @@ impl Chain {
             Some(head) => head,
             None => newest(&recorder)?,
         };
-        let mut chain = Self { recorder, house, head };
+        let mut chain = Self { recorder, house, head, unindexed: false };
         chain.catch_up()?;
+        // What cannot be indexed is found all the same, more slowly.
+        chain.unindexed = listing::indexed(&chain.recorder, &chain.house, &chain.head).is_err();
         chain.house.fill_reserve();
         Ok(chain)
     }
@@ -159,6 +174,9 @@ impl Chain {
         self.head.next = Some(Next { file: sidecar.file.clone(), hash });
         self.house.set_head(&self.head)?;
         files::create(&directory, &sidecar_of(name), &text)?;
+        if let Ok(segment) = Segment::of_sidecar(&sidecar) {
+            self.index(&Row::sealed(&segment, hash.beginning()));
+        }
         self.set_head(sidecar.entry, hash)?;
         Ok(sidecar)
     }
@@ -195,8 +213,11 @@ impl Chain {
             previous: self.head.hash,
         };
         let line = serde_json::to_vec(&tombstone)?;
+        let buries = tombstone.sidecar.as_deref().and_then(|text| serde_json::from_str::<Sidecar>(text).ok());
         self.house.append_tombstone(&line)?;
         let hash = Sha256::of(&line);
+        let buries = buries.map(|sidecar| sidecar.entry);
+        self.index(&Row::tombstone(tombstone.entry, hash.beginning(), buries));
         match self.set_head(tombstone.entry, hash) {
             // The head may be one entry behind, and what is removed makes room for it.
             Err(error) if reserve::is_full(&error) => {
@@ -233,6 +254,24 @@ impl Chain {
     pub fn is_protected(&self, file: &str) -> Result<bool, MediaError> {
         let read = protect::read(&self.house).map(|protected| protected.contains(&segment_of(file)));
         read.map_err(|source| MediaError::Chain { path: self.recorder.path().join(file), source })
+    }
+
+    /// Enters an entry that is on the disk into the index. One that cannot be added to goes, and is made anew when next a recording is
+    /// sealed: not now, since it may be a full disk that retention is making room on.
+    fn index(&mut self, row: &Row<'_>) {
+        let sealed = row.recorded.is_some();
+        let added = match self.unindexed {
+            true if sealed => listing::write_index(&self.recorder, &self.house, &self.head).map(drop),
+            true => Ok(()),
+            false => index::append(self.house.dir(), row),
+        };
+        match added {
+            Ok(()) => self.unindexed &= !sealed,
+            Err(_) => {
+                self.unindexed = true;
+                index::remove(self.house.dir());
+            }
+        }
     }
 
     /// The text of a file's sidecar.

@@ -235,6 +235,16 @@ pub(super) struct Entry {
     what: What,
 }
 
+impl Entry {
+    /// The sidecar of a recording that is there.
+    pub(super) fn sealed(&self) -> Option<&Sidecar> {
+        match &self.what {
+            What::Sealed(sidecar) => Some(sidecar),
+            What::Buried | What::Tombstone => None,
+        }
+    }
+}
+
 /// All links, in no order; `odd` is told what looks like one and is none.
 pub(super) fn entries_of(recorder: &Beneath, odd: &mut dyn FnMut(&str, String)) -> io::Result<Vec<Entry>> {
     let mut entries = Vec::new();
@@ -367,7 +377,10 @@ fn look_at(
 
 /// Tells `each` file below a recorder's directory: its path, the directory that it is in, and its name there. No link is followed;
 /// names that are no text, what begins with a dot, and what lies below a directory with a chain of its own, are none of this chain's.
-fn walk(recorder: &Beneath, each: &mut dyn FnMut(&str, &Beneath, &str) -> io::Result<()>) -> io::Result<()> {
+pub(super) fn walk(
+    recorder: &Beneath,
+    each: &mut dyn FnMut(&str, &Beneath, &str) -> io::Result<()>,
+) -> io::Result<()> {
     let mut directories = vec![(recorder.try_clone()?, String::new(), 0)];
     while let Some((directory, path, depth)) = directories.pop() {
         for (name, kind) in directory.entries()? {

@@ -2,6 +2,8 @@
 #![cfg(test)]
 
 #[cfg(test)]
+mod archive;
+#[cfg(test)]
 mod bwf;
 #[cfg(test)]
 mod crash;

@@ -1,0 +1,34 @@
+//! What a recorder's directory holds, as one timeline: which segments there are, and any stretch of them as exact frames.
+//!
+//! Owns: how segments follow one another and what is between them; which file a frame is taken from; what is found by recorder,
+//! studio and time ([`Catalog`]). Must never: write into a recording or its sidecar, or wait for a file that grows.
+//!
+//! # Goals
+//! Any stretch [from, to) of a recorder comes back frame by frame, in constant memory, however many files it lies in, also from
+//! one that is still written. What is not there is told with its length and cause, and is never left out: what follows stays at its
+//! place.
+//!
+//! # Invariants
+//! 1. [`RangeReader`] gives each frame of its range once, in order, as audio or as a lack.
+//! 2. Of a file that is written only what its header counts is read. It is looked at once, when the range is planned.
+//! 3. A frame that several files hold comes from one that is lossless, else from Opus; of two alike from the one that began first.
+//! 4. Where the ledger tells of silence, silence is given, whatever a lossy file holds there.
+//!
+//! # Opus at other rates
+//! Opus files count 48,000 frames a second. Where a recorder of 44.1 or 96 kHz has nothing else, its timeline is told at 48 kHz: each
+//! position *p* becomes round(*p* × 48000 / rate), by which the files were cut (`opus`, invariant 3), so lengths still add up.
+
+mod catalog;
+mod gaps;
+pub(crate) mod index;
+mod range;
+mod reader;
+mod segment;
+mod source;
+
+pub use catalog::{Catalog, Hit, State, Wanted, When};
+pub use gaps::LedgerGaps;
+pub use range::{Piece, Range};
+pub use reader::{NOT_RECORDED, Part, RangeReader, UNREADABLE};
+pub use segment::{Kind, Segment};
+pub use source::AudioSource;

@@ -1,0 +1,283 @@
+//! Which files a stretch of a recorder is taken from.
+
+use audyn_units::{ChannelCount, FrameCount, FrameIndex, SampleRate};
+
+use super::{Kind, Segment};
+use crate::{MediaError, PcmDepth};
+
+/// A stretch of one file, or of none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Piece {
+    /// Its first frame.
+    pub from: FrameIndex,
+    /// The frame after its last one.
+    pub to: FrameIndex,
+    /// Which of [`Range::segments`] holds it; none does where nothing was recorded.
+    pub segment: Option<usize>,
+}
+
+/// A stretch of a recorder's timeline, and where each frame of it lies. See the module's page.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Range {
+    /// Its first frame.
+    pub from: FrameIndex,
+    /// The frame after its last one.
+    pub to: FrameIndex,
+    /// Frames per second that positions count.
+    pub rate: SampleRate,
+    /// Samples of a frame.
+    pub channels: ChannelCount,
+    /// How deep samples are at most.
+    pub depth: PcmDepth,
+    /// The files that it lies in, at their places on this timeline.
+    pub segments: Vec<Segment>,
+    /// From the first frame to the last without a hole between them.
+    pub pieces: Vec<Piece>,
+}
+
+/// A position at 48 kHz.
+fn scaled(position: FrameIndex, rate: SampleRate) -> FrameIndex {
+    let (base, rate) = (u128::from(SampleRate::HZ_48000.hz()), u128::from(rate.hz()));
+    let scaled = (u128::from(position.0) * base + rate / 2) / rate;
+    FrameIndex(u64::try_from(scaled).unwrap_or(u64::MAX))
+}
+
+/// Positions of one rate at the rate of a range.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Scale {
+    from: SampleRate,
+    to: SampleRate,
+}
+
+impl Scale {
+    pub(super) fn new(from: SampleRate, to: SampleRate) -> Self {
+        Self { from, to }
+    }
+
+    pub(super) fn position(self, position: FrameIndex) -> FrameIndex {
+        if self.from == self.to { position } else { scaled(position, self.from) }
+    }
+
+    /// The other way, for what encloses: at most a frame too early.
+    pub(super) fn back(self, position: FrameIndex) -> FrameIndex {
+        if self.from == self.to {
+            return position;
+        }
+        let there = u128::from(position.0) * u128::from(self.from.hz()) / u128::from(self.to.hz());
+        FrameIndex(u64::try_from(there).unwrap_or(u64::MAX))
+    }
+}
+
+impl Range {
+    /// Plans [from, to), both at the segments' own rate, of one recorder. `only` takes no files but of that kind.
+    ///
+    /// # Errors
+    /// [`MediaError::Range`] if nothing of it was recorded, or files of another rate or number of channels lie within.
+    pub fn plan(
+        mut segments: Vec<Segment>,
+        from: FrameIndex,
+        to: FrameIndex,
+        only: Option<Kind>,
+    ) -> Result<Self, MediaError> {
+        let no = |reason| Err(MediaError::Range { reason });
+        if from >= to {
+            return no("it ends before it begins; give a later end".to_owned());
+        }
+        segments.retain(|s| {
+            s.end() > from && s.start < to && only.is_none_or(|only| s.kind == only) && s.frames.0 > 0
+        });
+        segments.sort_by_key(|s| (s.kind, s.start, s.entry));
+        // Opus has its own rate: where that is not the flow's, it has no frame in common with the other files.
+        let apart = segments.iter().any(|s| s.kind.is_lossless())
+            && segments.iter().any(|s| s.rate != SampleRate::HZ_48000);
+        segments.retain(|s| !apart || s.kind.is_lossless());
+        let Some(first) = segments.first() else {
+            return no(match only {
+                Some(kind) => format!("nothing of it was recorded as {}", kind.name()),
+                None => "nothing of it was recorded".to_owned(),
+            });
+        };
+        if let Some(other) = segments.iter().find(|s| (s.rate, s.channels) != (first.rate, first.channels)) {
+            return no(format!(
+                "{} has {} channels at {} and {} has {} at {}: one file cannot hold both; give a range that lies in one of them",
+                first.file, first.channels, first.rate, other.file, other.channels, other.rate
+            ));
+        }
+        let lossy = !first.kind.is_lossless();
+        let rate = if lossy { SampleRate::HZ_48000 } else { first.rate };
+        let scale = Scale::new(first.rate, rate);
+        let channels = ChannelCount::new(first.channels)
+            .map_err(|error| MediaError::Range { reason: error.to_string() })?;
+        let depth = segments.iter().map(|s| depth_of(s.bits)).max().unwrap_or(PcmDepth::Pcm24);
+        let (from, to) = (scale.position(from), scale.position(to));
+        let mut pieces = vec![Piece { from, to, segment: None }];
+        for kind in Kind::ALL {
+            let of_kind: Vec<(usize, FrameIndex, FrameIndex)> = segments
+                .iter()
+                .enumerate()
+                .filter(|(_, s)| s.kind == kind)
+                .map(|(at, s)| (at, scale.position(s.start), scale.position(s.end())))
+                .collect();
+            if !of_kind.is_empty() {
+                pieces = pieces.into_iter().flat_map(|piece| filled(piece, &of_kind)).collect();
+            }
+        }
+        Ok(Self { from, to, rate, channels, depth, segments, pieces })
+    }
+
+    /// Frames of the range.
+    #[must_use]
+    pub fn frames(&self) -> FrameCount {
+        self.to.since(self.from)
+    }
+
+    /// Takes away what lies behind `to`.
+    pub fn cut(&mut self, to: FrameIndex) {
+        self.to = self.to.min(to);
+        self.pieces.retain(|piece| piece.from < self.to);
+        if let Some(last) = self.pieces.last_mut() {
+            last.to = last.to.min(self.to);
+        }
+    }
+
+    /// Positions of the segments' own rate on this timeline.
+    pub(super) fn scale(&self, segment: &Segment) -> Scale {
+        Scale::new(segment.rate, self.rate)
+    }
+
+    /// A position of the segments' own rate on this timeline.
+    #[must_use]
+    pub fn position(&self, segment: &Segment, position: FrameIndex) -> FrameIndex {
+        self.scale(segment).position(position)
+    }
+
+    /// A position on this timeline at the segments' own rate.
+    #[must_use]
+    pub fn position_back(&self, segment: &Segment, position: FrameIndex) -> FrameIndex {
+        self.scale(segment).back(position)
+    }
+}
+
+fn depth_of(bits: Option<u16>) -> PcmDepth {
+    match bits {
+        Some(16) => PcmDepth::Pcm16,
+        Some(32) => PcmDepth::Float32,
+        _ => PcmDepth::Pcm24,
+    }
+}
+
+/// What files, sorted by their first frames, fill of a piece that no file holds.
+fn filled(piece: Piece, files: &[(usize, FrameIndex, FrameIndex)]) -> Vec<Piece> {
+    if piece.segment.is_some() {
+        return vec![piece];
+    }
+    let mut pieces = Vec::new();
+    let mut at = piece.from;
+    for &(segment, start, end) in files {
+        if start >= piece.to || at >= piece.to {
+            break;
+        }
+        if end <= at {
+            continue;
+        }
+        if start > at {
+            pieces.push(Piece { from: at, to: start, segment: None });
+            at = start;
+        }
+        let to = end.min(piece.to);
+        pieces.push(Piece { from: at, to, segment: Some(segment) });
+        at = to;
+    }
+    if at < piece.to {
+        pieces.push(Piece { from: at, to: piece.to, segment: None });
+    }
+    pieces
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::segment::tests::segment;
+    use super::*;
+
+    fn pieces(range: &Range) -> Vec<(u64, u64, &str)> {
+        let name = |piece: &Piece| piece.segment.map_or("", |at| range.segments[at].file.as_str());
+        range.pieces.iter().map(|piece| (piece.from.0, piece.to.0, name(piece))).collect()
+    }
+
+    fn plan(segments: &[Segment], from: u64, to: u64, only: Option<Kind>) -> Result<Range, MediaError> {
+        Range::plan(segments.to_vec(), FrameIndex(from), FrameIndex(to), only)
+    }
+
+    #[test]
+    fn each_frame_has_one_place_and_the_lossless_one_is_preferred() {
+        let files = [
+            segment("3.wav", Kind::Wav, 350, 50),
+            segment("1.opus", Kind::Opus, 100, 250),
+            segment("1.wav", Kind::Wav, 100, 100),
+            segment("2.wav", Kind::Wav, 190, 60),
+            segment("far.wav", Kind::Wav, 900, 60),
+        ];
+        let range = plan(&files, 50, 500, None).unwrap();
+        let expected = [
+            (50, 100, ""),
+            (100, 200, "1.wav"),
+            (200, 250, "2.wav"),
+            (250, 350, "1.opus"),
+            (350, 400, "3.wav"),
+            (400, 500, ""),
+        ];
+        assert_eq!(pieces(&range), expected);
+        assert_eq!(range.segments.len(), 4);
+        assert_eq!(
+            pieces(&plan(&files, 120, 360, Some(Kind::Opus)).unwrap()),
+            [(120, 350, "1.opus"), (350, 360, "")]
+        );
+        let mut cut = range;
+        cut.cut(FrameIndex(220));
+        assert_eq!(pieces(&cut), &expected.map(|(a, b, c)| (a, b.min(220), c))[..3]);
+        assert_eq!(cut.frames(), FrameCount(170));
+    }
+
+    #[test]
+    fn a_file_within_another_gives_nothing_twice() {
+        let files = [
+            segment("long.wav", Kind::Wav, 100, 300),
+            segment("within.wav", Kind::Wav, 150, 50),
+            segment("after.wav", Kind::Wav, 380, 100),
+        ];
+        assert_eq!(
+            pieces(&plan(&files, 100, 480, None).unwrap()),
+            [(100, 400, "long.wav"), (400, 480, "after.wav")]
+        );
+    }
+
+    #[test]
+    fn opus_alone_at_another_rate_is_told_at_its_own() {
+        let at = |file: &str, kind, start, frames| Segment {
+            rate: SampleRate::HZ_96000,
+            ..segment(file, kind, start, frames)
+        };
+        let opus = at("a.opus", Kind::Opus, 1_001, 2_000);
+        let range = plan(std::slice::from_ref(&opus), 1_001, 3_001, None).unwrap();
+        assert_eq!(
+            (range.rate, range.from, range.to),
+            (SampleRate::HZ_48000, FrameIndex(501), FrameIndex(1_501))
+        );
+        assert_eq!(pieces(&range), [(501, 1_501, "a.opus")]);
+        let both = plan(&[opus, at("a.wav", Kind::Wav, 1_001, 1_000)], 1_001, 3_001, None).unwrap();
+        assert_eq!(both.rate, SampleRate::HZ_96000, "the lossless one has the flow's own frames");
+        assert_eq!(pieces(&both), [(1_001, 2_001, "a.wav"), (2_001, 3_001, "")]);
+    }
+
+    #[test]
+    fn what_cannot_be_one_file_is_said() {
+        let mono = Segment { channels: 1, ..segment("mono.wav", Kind::Wav, 300, 100) };
+        let files = [segment("a.wav", Kind::Wav, 100, 100), mono];
+        let said = |from, to, only| plan(&files, from, to, only).unwrap_err().to_string();
+        assert!(said(100, 400, None).contains("a.wav has 2 channels at 48000 Hz and mono.wav has 1"));
+        assert!(said(200, 300, None).contains("nothing of it was recorded"));
+        assert!(said(100, 200, Some(Kind::Flac)).contains("recorded as flac"));
+        assert!(said(100, 100, None).contains("ends before it begins"));
+        plan(&files, 100, 300, None).unwrap();
+    }
+}

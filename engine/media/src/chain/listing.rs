@@ -1,0 +1,105 @@
+//! What is kept beside the chain so that nobody need read all of it: the index, and the list of what is not sealed.
+//!
+//! Never: what [`super::verify`] goes by. Both are made anew from what the disk holds.
+
+use std::ffi::OsStr;
+use std::io;
+use std::path::Path;
+
+use super::files::{self, HOUSE, Head, House, is_audio, sidecar_of};
+use super::verify::{entries_of, walk};
+use crate::Beneath;
+use crate::archive::Segment;
+use crate::archive::index::{self, Row};
+
+/// The list's name in the house.
+const OPEN: &str = "open.json";
+
+/// The head as the index tells it: its entry, and the first bytes of its hash.
+fn told(head: &Head) -> (u64, u64) {
+    (head.entry, head.hash.map_or(0, |hash| hash.beginning()))
+}
+
+/// The head of a recorder's chain, as the index tells it; none if there is none.
+pub(crate) fn head_of(recorder: &Beneath) -> io::Result<Option<(u64, u64)>> {
+    let head = House::open(recorder)?.map(|house| house.head()).transpose()?.flatten();
+    Ok(head.as_ref().map(told))
+}
+
+/// Makes the index anew unless it is that of the chain.
+pub(super) fn indexed(recorder: &Beneath, house: &House, head: &Head) -> io::Result<()> {
+    if index::load(house.dir())?.is_some_and(|bytes| index::covers(&bytes, told(head))) {
+        return Ok(());
+    }
+    write_index(recorder, house, head).map(drop)
+}
+
+/// Makes the index from the sidecars, and gives what they tell.
+pub(super) fn write_index(recorder: &Beneath, house: &House, head: &Head) -> io::Result<Vec<Segment>> {
+    let (segments, hashes) = sealed(recorder)?;
+    let mut rows: Vec<Row<'_>> =
+        segments.iter().zip(hashes).map(|(segment, hash)| Row::sealed(segment, hash)).collect();
+    // The head may be a tombstone, which buries what is not listed any more.
+    let (entry, hash) = told(head);
+    if entry > 0 && rows.iter().all(|row| row.entry != entry) {
+        let at = rows.partition_point(|row| row.entry < entry);
+        rows.insert(at, Row::tombstone(entry, hash, None));
+    }
+    index::write_whole(house.dir(), rows.into_iter())?;
+    Ok(segments)
+}
+
+/// All sealed recordings, by reading their sidecars. The index is made anew as well, if no engine keeps the chain.
+pub(crate) fn reindex(recorder: &Beneath) -> io::Result<Vec<Segment>> {
+    // It may be a disk that nothing can be written to.
+    let house = House::borrow(recorder).ok().flatten();
+    if let Some(house) = house
+        && let Some(head) = house.head()?
+        && let Ok(segments) = write_index(recorder, &house, &head)
+    {
+        return Ok(segments);
+    }
+    sealed(recorder).map(|(segments, _)| segments)
+}
+
+/// All sealed recordings in the order of the chain, and the beginnings of their sidecars' hashes.
+fn sealed(recorder: &Beneath) -> io::Result<(Vec<Segment>, Vec<u64>)> {
+    let mut entries = entries_of(recorder, &mut |_, _| {})?;
+    entries.sort_by_key(|entry| entry.number);
+    let recordings = entries.iter().filter_map(|entry| {
+        let segment = Segment::of_sidecar(entry.sealed()?).ok()?;
+        Some((segment, entry.hash.beginning()))
+    });
+    Ok(recordings.unzip())
+}
+
+/// The files that were told to be open or to wait to be sealed, as paths below the recorder's directory; none if nobody has told.
+pub(crate) fn open_files(recorder: &Beneath) -> io::Result<Option<Vec<String>>> {
+    let Some(house) = House::open(recorder)? else { return Ok(None) };
+    let text = files::read(house.dir(), OsStr::new(OPEN))?;
+    Ok(text.and_then(|text| serde_json::from_slice(&text).ok()))
+}
+
+/// Tells which files of a recorder are open or wait to be sealed, as paths below its directory: by whoever writes them, so that they
+/// are found without looking at all that is there. One that is listed and is neither does no harm.
+///
+/// # Errors
+/// What the disk says; those before stay listed.
+pub fn set_open_files(recorder: &Beneath, files: &[String]) -> io::Result<()> {
+    let house = recorder.try_clone()?.make(Path::new(HOUSE))?;
+    let mut text = serde_json::to_vec(files)?;
+    text.push(b'\n');
+    files::replace(&house, OsStr::new(OPEN), &text)
+}
+
+/// All audio without a sidecar.
+pub(crate) fn unsealed(recorder: &Beneath) -> io::Result<Vec<String>> {
+    let mut found = Vec::new();
+    walk(recorder, &mut |file, directory, name| {
+        if is_audio(name) && directory.kind_of(&sidecar_of(OsStr::new(name)))?.is_none() {
+            found.push(file.to_owned());
+        }
+        Ok(())
+    })?;
+    Ok(found)
+}
