@@ -12,6 +12,7 @@ mod instant;
 mod legs;
 mod legs_text;
 mod record;
+mod repair;
 mod selftest;
 mod send;
 mod status;
@@ -49,6 +50,8 @@ enum Command {
     /// Let a running engine hear a signal of its own.
     #[command(name = "selftest")]
     SelfTest(selftest::SelfTestArgs),
+    /// Mend recordings that a kill, a power cut or a copy that broke off has left: WAV, FLAC, Opus and their ledgers.
+    Repair(repair::RepairArgs),
     /// Look whether recordings are what they were when they were closed: hashes, lengths, ledgers, the chain.
     Verify(verify::VerifyArgs),
     /// Find recordings in an archive, by recorder, studio and time.
@@ -83,6 +86,9 @@ fn main() -> ExitCode {
         }
         Command::SelfTest(args) => {
             selftest::run(&args, json).map_err(|error| (error.exit_code(), error.to_string()))
+        }
+        Command::Repair(args) => {
+            repair::run(&args, json).map_err(|error| (error.exit_code(), error.to_string()))
         }
         Command::Verify(args) => {
             verify::run(&args, json).map_err(|error| (error.exit_code(), error.to_string()))

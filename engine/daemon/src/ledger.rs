@@ -4,7 +4,7 @@
 //! Lines are only ever appended, each by one write, so a crash leaves whole lines. A power cut may tear the
 //! last line; the next engine takes what is left of it away.
 
-use std::io::{self, Read, Write};
+use std::io::{self, BufRead as _, BufReader, Read as _};
 use std::path::{Path, PathBuf};
 
 use audyn_core::flow::{FlowEvent, Gap, Placed, Placement, Why};
@@ -53,23 +53,20 @@ pub(crate) fn mend(
         first_position: FrameIndex,
     }
     let ledger = path_of(audio);
-    let mut file = directory.file(ledger.file_name().unwrap_or_default(), OFlags::RDWR | OFlags::APPEND)?;
-    let mut text = Vec::new();
-    file.read_to_end(&mut text)?;
-    let whole = text.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
-    if whole < text.len() {
-        file.set_len(whole as u64)?;
-    }
-    if let Some((frames, lost)) = shortened {
-        let first = text[..whole].split(|&byte| byte == b'\n').next().unwrap_or_default();
-        let beginning: Beginning = serde_json::from_slice(first)?;
-        let detail =
-            format!("after a power cut: the last {lost} had not reached the disk; the file ends here");
-        let position = beginning.first_position + frames;
-        let event = LedgerEvent { position, event: "mended".to_owned(), detail };
-        file.write_all(&LedgerLine::Event(event).encode())?;
-    }
-    file.sync_data()
+    let file = directory.file(ledger.file_name().unwrap_or_default(), OFlags::RDWR)?;
+    let event = match shortened {
+        None => None,
+        Some((frames, lost)) => {
+            let mut first = Vec::new();
+            BufReader::new(&file).take(64 * 1024).read_until(b'\n', &mut first)?;
+            let beginning: Beginning = serde_json::from_slice(&first)?;
+            let detail =
+                format!("after a power cut: the last {lost} had not reached the disk; the file ends here");
+            let position = beginning.first_position + frames;
+            Some(LedgerLine::Event(LedgerEvent { position, event: "mended".to_owned(), detail }))
+        }
+    };
+    audyn_media::ledger::mend(&file, event.as_ref())
 }
 
 impl Ledger {

@@ -372,7 +372,7 @@ fn is_done_with(line: &Line, chains: &Chains) -> bool {
     if !matches!(directory.kind_of(&chain::sidecar_of(name)), Ok(None)) {
         return true;
     }
-    match line.format.mend_file(file, &line.path) {
+    match line.format.mend_file(&file, &line.path) {
         Ok(mended) => {
             let lost = mended.map(|mended| (mended.frames, mended.declared.saturating_sub(mended.frames)));
             let shortened = lost.filter(|(_, lost)| lost.0 > 0);

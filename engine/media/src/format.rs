@@ -111,12 +111,12 @@ impl FileFormat {
     /// # Errors
     /// [`MediaError::NotWav`] and the like if it is no file in this format; [`MediaError::Read`], [`MediaError::Write`] and
     /// [`MediaError::Sync`] as they say.
-    pub fn mend_file(&self, file: File, path: &Path) -> Result<Option<Mended>, MediaError> {
+    pub fn mend_file(&self, file: &File, path: &Path) -> Result<Option<Mended>, MediaError> {
         match *self {
             Self::Wav(spec) => wav::mend_file(file, path, spec),
-            Self::Flac(_) => flac::mend_file(&file, path),
+            Self::Flac(_) => flac::mend_file(file, path),
             // A page counts what is in it: it never tells of what is not there.
-            Self::Opus(spec) => opus::mend_file(&file, path, spec).map(|_| None),
+            Self::Opus(spec) => opus::mend_file(file, path, spec).map(|_| None),
         }
     }
 }

@@ -4,7 +4,6 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufReader};
-use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use audyn_units::FrameCount;
@@ -12,6 +11,7 @@ use md5::{Digest as _, Md5};
 
 use super::frames::{Frame, Frames};
 use super::head::{Head, INFO_AT, POINT_LEN, Point, StreamInfo};
+use crate::fix::{Fix, Step};
 use crate::{MediaError, Mended};
 
 /// Files up to this long are decoded whole, for their MD5 and the sizes of their frames: a few seconds of work. Of longer ones only
@@ -38,9 +38,15 @@ pub fn mend(path: &Path) -> Result<Option<Mended>, MediaError> {
 /// # Errors
 /// As [`mend`].
 pub fn mend_file(file: &File, path: &Path) -> Result<Option<Mended>, MediaError> {
-    let what = path.display().to_string();
-    let head = Head::read(&mut BufReader::new(file), &what)?;
-    let read = |source| MediaError::Read { what: what.clone(), source };
+    let Some(fix) = plan(file, &path.display().to_string())? else { return Ok(None) };
+    fix.apply(file, path)?;
+    Ok(Some(Mended { declared: fix.declared, frames: fix.frames }))
+}
+
+/// What is to be done to a file; none if nothing is. `what` names it in messages.
+pub(crate) fn plan(file: &File, what: &str) -> Result<Option<Fix>, MediaError> {
+    let head = Head::read(&mut BufReader::new(file), what)?;
+    let read = |source| MediaError::Read { what: what.to_owned(), source };
     let length = file.metadata().map_err(read)?.len();
     let found = Found::in_file(file, &head, length).map_err(read)?;
     let closed = head.info.md5 != [0; 16];
@@ -51,18 +57,25 @@ pub fn mend_file(file: &File, path: &Path) -> Result<Option<Mended>, MediaError>
     if found.info == head.info && found.end == length && points == head.points_used {
         return Ok(None);
     }
-    let write = || -> io::Result<()> {
-        file.set_len(found.end)?;
-        if let Some((at, count)) = head.table {
-            let unused = Point::PLACEHOLDER.encode().repeat(count - points);
-            file.write_all_at(&unused, at + (points * POINT_LEN) as u64)?;
-        }
-        file.write_all_at(&found.info.encode(), INFO_AT)
+    let (declared, frames) = (FrameCount(head.info.frames), FrameCount(found.info.frames));
+    let cut = length - found.end;
+    // The head last: without the count that is wrong nothing would be found again after a crash.
+    let mut steps = vec![Step::Cut(found.end)];
+    if let Some((at, count)) = head.table {
+        let unused = Point::PLACEHOLDER.encode().repeat(count - points);
+        steps.push(Step::Write(at + (points * POINT_LEN) as u64, unused));
+    }
+    steps.push(Step::Write(INFO_AT, found.info.encode().to_vec()));
+    let mut told = match declared == frames {
+        true => "it was not closed".to_owned(),
+        false => format!("its head counts {declared}, and {frames} are there"),
     };
-    let valid = FrameCount(found.info.frames);
-    write().map_err(|source| MediaError::Write { path: path.to_owned(), valid, source })?;
-    file.sync_data().map_err(|source| MediaError::Sync { path: path.to_owned(), source })?;
-    Ok(Some(Mended { declared: FrameCount(head.info.frames), frames: valid }))
+    let mut remedy = "its head will count what is there".to_owned();
+    if cut > 0 {
+        told += &format!(", with {cut} bytes behind them that are no whole frame of FLAC");
+        remedy += &format!("; the {cut} bytes will be cut off");
+    }
+    Ok(Some(Fix { declared, frames, cut, found: told, remedy, steps }))
 }
 
 /// What is there.

@@ -41,6 +41,7 @@ mod reader;
 mod spec;
 mod writer;
 
+pub(crate) use mend::plan;
 pub use mend::{mend, mend_file};
 pub use reader::{FlacInfo, FlacReader};
 pub use spec::FlacSpec;

@@ -10,7 +10,7 @@ use super::{LedgerEnd, LedgerGap, LedgerHeader, LedgerLine};
 use crate::chain::{GapFacts, MOST_GAPS};
 
 /// A line is never longer.
-const MOST_LINE: u64 = 64 * 1024;
+pub(super) const MOST_LINE: u64 = 64 * 1024;
 
 /// A ledger, as far as it concerns a file of a certain length.
 #[derive(Debug, Clone, PartialEq)]

@@ -16,8 +16,10 @@
 
 mod facts;
 mod line;
+pub(crate) mod mend;
 mod writer;
 
 pub use facts::LedgerFacts;
 pub use line::{LedgerEnd, LedgerEvent, LedgerGap, LedgerHeader, LedgerLine, VERSION};
+pub use mend::mend;
 pub use writer::LedgerWriter;

@@ -16,6 +16,7 @@ use super::head::Mapping;
 use super::page::{At, Page};
 use super::pages::{Pages, headers, last_page};
 use super::stream::Begin;
+use crate::fix::{Fix, Step};
 use crate::{Facts, MediaError};
 
 /// A file that was given its end.
@@ -48,45 +49,79 @@ pub fn mend(path: &Path, spec: OpusSpec) -> Result<Option<OpusMended>, MediaErro
 /// As [`mend`].
 pub fn mend_file(file: &File, path: &Path, spec: OpusSpec) -> Result<Option<OpusMended>, MediaError> {
     let what = path.display().to_string();
-    let read = |source| MediaError::Read { what: what.clone(), source };
+    let Some(fix) = plan(file, &what, Some(spec), true)? else { return Ok(None) };
+    fix.apply(file, path)?;
+    Ok(Some(OpusMended { cut: fix.cut, frames: fix.frames }))
+}
+
+/// What is to be done to a file; none if nothing is. `what` names it in messages. A file that ends inside its headers needs a `spec`;
+/// with `same` it must be what the file's own headers say as well. Counts frames at 48 kHz.
+pub(crate) fn plan(
+    file: &File,
+    what: &str,
+    spec: Option<OpusSpec>,
+    same: bool,
+) -> Result<Option<Fix>, MediaError> {
+    let read = |source| MediaError::Read { what: what.to_owned(), source };
+    let no = |reason: &str| MediaError::NotOpus { what: what.to_owned(), reason: reason.to_owned() };
     let length = file.metadata().map_err(read)?.len();
     let mut pages = Pages::new(file);
-    let (page, at, cut, frames) = match headers(&mut pages) {
-        Ok((head, serial)) => {
-            if head.mapping != Mapping::of(spec.layout, spec.channels) || head.rate != spec.rate.hz() {
-                let reason = "it is not the recording that was being written under this name".to_owned();
-                return Err(MediaError::NotOpus { what, reason });
-            }
-            let last = last_page(&mut pages, 0, serial).map_err(read)?;
-            let last = last.ok_or_else(|| read(io::ErrorKind::UnexpectedEof.into()))?; // its headers are gone meanwhile
-            if last.ended && last.end == length {
-                return Ok(None);
-            }
-            let mut bytes = vec![0; (last.end - last.began) as usize]; // a page
-            file.read_exact_at(&mut bytes, last.began).map_err(read)?;
-            let ending = match Page::at(&bytes) {
-                At::Page(page) => page.ending(),
-                _ => return Err(read(io::ErrorKind::InvalidData.into())), // it was changed meanwhile
-            };
-            let frames = last.granule.saturating_sub(u64::from(head.pre_skip));
-            (ending, last.began, length - last.end, FrameCount(frames))
-        }
+    let (head, serial) = match headers(&mut pages) {
+        Ok(found) => found,
         Err(refusal) => {
             // An empty file, or one cut inside its headers: whatever it has is their beginning.
+            let Some(spec) = spec else { return Err(refusal.named(what)) };
             let (head, known) = empty(spec).map_err(read)?;
             let mut bytes = vec![0; length.min(head.len() as u64) as usize];
             file.read_exact_at(&mut bytes, 0).map_err(read)?;
             let begins = bytes.iter().zip(&head).take(known).all(|(a, b)| a == b);
             if length >= HEADERS_AT_MOST || !begins && !bytes.iter().all(|&b| b == 0) {
-                return Err(refusal.named(&what));
+                return Err(refusal.named(what));
             }
-            (head, 0, 0, FrameCount::ZERO)
+            let end = head.len() as u64;
+            return Ok(Some(Fix {
+                declared: FrameCount::ZERO,
+                frames: FrameCount::ZERO,
+                cut: 0,
+                found: "it ends inside its headers".to_owned(),
+                remedy: "it will be a file of no frames".to_owned(),
+                steps: vec![Step::Write(0, head), Step::Cut(end)],
+            }));
         }
     };
-    let wrong = |source| MediaError::Write { path: path.to_owned(), valid: frames, source };
-    file.write_all_at(&page, at).and_then(|()| file.set_len(at + page.len() as u64)).map_err(wrong)?;
-    file.sync_data().map_err(|source| MediaError::Sync { path: path.to_owned(), source })?;
-    Ok(Some(OpusMended { cut, frames }))
+    if let Some(spec) = spec.filter(|_| same)
+        && (head.mapping != Mapping::of(spec.layout, spec.channels) || head.rate != spec.rate.hz())
+    {
+        return Err(no("it is not the recording that was being written under this name"));
+    }
+    let last = last_page(&mut pages, 0, serial).map_err(read)?;
+    let last = last.ok_or_else(|| read(io::ErrorKind::UnexpectedEof.into()))?; // its headers are gone meanwhile
+    if last.ended && last.end == length {
+        return Ok(None);
+    }
+    pages.go(last.end);
+    while let Some(page) = pages.page().map_err(read)? {
+        if page.serial() != serial {
+            return Err(no("another stream follows the first one; nothing of it is cut off"));
+        }
+    }
+    let mut bytes = vec![0; (last.end - last.began) as usize]; // a page
+    file.read_exact_at(&mut bytes, last.began).map_err(read)?;
+    let ending = match Page::at(&bytes) {
+        At::Page(page) => page.ending(),
+        _ => return Err(read(io::ErrorKind::InvalidData.into())), // it was changed meanwhile
+    };
+    let frames = FrameCount(last.granule.saturating_sub(u64::from(head.pre_skip)));
+    let (cut, end) = (length - last.end, last.began + ending.len() as u64);
+    let mut found = "its end is not marked".to_owned();
+    let mut remedy = "its last whole page will be marked as the end".to_owned();
+    if cut > 0 {
+        found = format!("{cut} bytes behind its last whole page are none");
+        remedy += ", and they will be cut off";
+    }
+    // The page first: a crash before the cut finds the rest again.
+    let steps = vec![Step::Write(last.began, ending), Step::Cut(end)];
+    Ok(Some(Fix { declared: frames, frames, cut, found, remedy, steps }))
 }
 
 /// Headers of a file of ours are never longer.

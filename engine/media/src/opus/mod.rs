@@ -51,6 +51,7 @@ mod spec;
 mod stream;
 mod writer;
 
+pub(crate) use mend::plan;
 pub use mend::{OpusMended, mend, mend_file};
 pub use reader::{OpusInfo, OpusReader};
 pub use spec::{OpusApplication, OpusBitrateMode, OpusLayout, OpusSpec};

@@ -11,6 +11,8 @@ use audyn_units::FrameCount;
 
 use super::WavInfo;
 use super::header::{self, Head};
+use super::riff;
+use crate::fix::{Fix, Step};
 use crate::{Facts, MediaError, WavSpec};
 
 /// A header that was put right.
@@ -33,48 +35,161 @@ pub struct Mended {
 pub fn mend(path: &Path, spec: WavSpec) -> Result<Option<Mended>, MediaError> {
     let file = OpenOptions::new().read(true).write(true).open(path);
     let file = file.map_err(|source| MediaError::Read { what: path.display().to_string(), source })?;
-    mend_file(file, path, spec)
+    mend_file(&file, path, spec)
 }
 
 /// [`mend`] for a file that is open already, for reading and writing; `path` is its name in messages.
 ///
 /// # Errors
 /// As [`mend`].
-pub fn mend_file(mut file: File, path: &Path, spec: WavSpec) -> Result<Option<Mended>, MediaError> {
+pub fn mend_file(file: &File, path: &Path, spec: WavSpec) -> Result<Option<Mended>, MediaError> {
     let what = path.display().to_string();
-    let read = |source| MediaError::Read { what: what.clone(), source };
-    let length = file.metadata().map_err(read)?.len();
-    let (mended, mut head) = if ends_in_header(&mut file, length).map_err(read)? {
-        let nothing = Mended { declared: FrameCount::ZERO, frames: FrameCount::ZERO };
-        (nothing, Head::new(spec, &Facts::default()))
+    let length = file.metadata().map_err(|e| read(&what, e))?.len();
+    let fix = if ends_in_header(file, length).map_err(|e| read(&what, e))? {
+        Some(headless(spec, &Facts::default(), FrameCount::ZERO, length))
     } else {
-        let info = WavInfo::read(&mut file)?;
-        let mut before = vec![0; info.data_offset.min(header::LEN as u64) as usize];
-        file.read_exact_at(&mut before, 0).map_err(read)?;
-        let ours = Head::found(before.clone(), spec).filter(|_| info.spec == spec);
-        let Some(mut head) = ours.filter(|head| head.len() == info.data_offset) else {
+        let info = WavInfo::read(&mut &*file)?;
+        let Some((head, before)) =
+            ours(file, &info).map_err(|e| read(&what, e))?.filter(|_| info.spec == spec)
+        else {
             let reason = "it is not the recording that was being written under this name".to_owned();
             return Err(MediaError::NotWav { what, reason });
         };
-        let data = info.declared.0 * spec.frame_bytes() as u64;
-        // The sizes may also contradict one another, where a sector of the header came and another did not.
-        if head.counting(info.frames) == before && length >= head.len() + data + (data & 1) {
-            return Ok(None);
-        }
-        (Mended { declared: info.declared, frames: info.frames }, head)
+        counted(head, &before, &info, info.frames, length)
     };
-    let valid = mended.frames;
-    write(&file, length, &mut head, spec, valid).map_err(|source| MediaError::Write {
-        path: path.to_owned(),
-        valid,
-        source,
-    })?;
-    file.sync_data().map_err(|source| MediaError::Sync { path: path.to_owned(), source })?;
-    Ok(Some(mended))
+    let Some(fix) = fix else { return Ok(None) };
+    fix.apply(file, path)?;
+    Ok(Some(Mended { declared: fix.declared, frames: fix.frames }))
+}
+
+/// What a ledger tells of its file.
+#[derive(Debug, Clone)]
+pub(crate) struct WavTold {
+    pub(crate) spec: WavSpec,
+    pub(crate) facts: Facts,
+    /// Frames that the file had when it was closed, if it was.
+    pub(crate) closed: Option<FrameCount>,
+}
+
+/// What is to be done to any file, whoever made it; none if nothing is. `what` names it in messages.
+///
+/// Goes further than [`mend_file`], which an engine calls at its start: where sizes contradict one another, where they are 0, or where
+/// the ledger counts more, what is there is counted, and a header that is gone is made anew from what the ledger tells.
+pub(crate) fn plan(file: &File, what: &str, told: Option<&WavTold>) -> Result<Option<Fix>, MediaError> {
+    let no = |reason: &str| MediaError::NotWav { what: what.to_owned(), reason: format!("it {reason}") };
+    let read = |error| read(what, error);
+    let length = file.metadata().map_err(read)?.len();
+    let cut = ends_in_header(file, length).map_err(read)?;
+    if cut || is_blank(file, length).map_err(read)? {
+        let Some(told) = told else {
+            let what = match length {
+                0 => "is empty",
+                _ if cut => "ends inside its header",
+                _ => "has no header, only zeros",
+            };
+            return Err(no(&format!("{what}, and there is no ledger that would tell its format")));
+        };
+        let there = length.saturating_sub(header::LEN as u64) / told.spec.frame_bytes() as u64;
+        let frames = told.closed.map_or(there, |closed| there.min(closed.0));
+        return Ok(Some(headless(told.spec, &told.facts, FrameCount(frames), length)));
+    }
+    let known = match WavInfo::read(&mut &*file) {
+        Ok(info) => ours(file, &info).map_err(read)?.map(|found| (info, found)),
+        Err(MediaError::NotWav { .. }) => None,
+        Err(error) => return Err(error),
+    };
+    let Some((info, (mut head, before))) = known else {
+        return riff::plan(file, length).map_err(|refusal| refusal.named(what));
+    };
+    let frame = info.spec.frame_bytes() as u64;
+    let data = info.declared.0 * frame;
+    let end = head.len().saturating_add(data).saturating_add(data & 1);
+    if end < length && riff::chunks_reach(file, end, length).map_err(read)? {
+        return Ok(None); // somebody has added tags
+    }
+    let there = FrameCount((length - head.len()) / frame);
+    let closed = told.and_then(|told| told.closed);
+    let frames = match closed {
+        _ if info.declared >= there => there,
+        Some(closed) if closed > info.declared => closed.min(there),
+        Some(_) => info.declared,
+        None if info.declared == FrameCount::ZERO || head.counting(info.declared) != before => there,
+        None => info.declared,
+    };
+    Ok(counted(head, &before, &info, frames, length))
+}
+
+/// Frames that a whole file counts, whoever made it.
+pub(crate) fn frames_of(file: &File, what: &str) -> Result<FrameCount, MediaError> {
+    let length = file.metadata().map_err(|error| read(what, error))?.len();
+    riff::frames(file, length).map_err(|refusal| refusal.named(what))
+}
+
+fn read(what: &str, source: io::Error) -> MediaError {
+    MediaError::Read { what: what.to_owned(), source }
+}
+
+/// The header of a file of ours, to be changed, and as it is; none if it is another's.
+fn ours(file: &File, info: &WavInfo) -> io::Result<Option<(Head, Vec<u8>)>> {
+    let mut before = vec![0; info.data_offset.min(header::LEN as u64) as usize];
+    file.read_exact_at(&mut before, 0)?;
+    let head = Head::found(before.clone(), info.spec).filter(|head| head.len() == info.data_offset);
+    Ok(head.map(|head| (head, before)))
+}
+
+/// Has the header count `frames`; none if it does.
+fn counted(mut head: Head, before: &[u8], info: &WavInfo, frames: FrameCount, length: u64) -> Option<Fix> {
+    let data = info.declared.0 * info.spec.frame_bytes() as u64;
+    // The sizes may also contradict one another, where a sector of the header came and another did not.
+    if head.counting(frames) == before && length >= head.len().saturating_add(data).saturating_add(data & 1) {
+        return None;
+    }
+    let declared = info.declared;
+    let mut found = match declared == frames {
+        true => "the sizes in its header contradict one another, or it ends where they do not say".to_owned(),
+        false => format!("its header counts {declared}, and {frames} are there"),
+    };
+    let data = frames.0 * info.spec.frame_bytes() as u64;
+    let rest = length.saturating_sub(head.len() + data + (data & 1));
+    if rest > 0 {
+        found += &format!(", and {rest} bytes behind them that stay and are not counted");
+    }
+    let remedy = "its header will count what is there".to_owned();
+    let steps = steps(&mut head, data, frames, length);
+    Some(Fix { declared, frames, cut: 0, found, remedy, steps })
+}
+
+/// Gives a file a header that has none.
+fn headless(spec: WavSpec, facts: &Facts, frames: FrameCount, length: u64) -> Fix {
+    let mut head = Head::new(spec, facts);
+    let remedy = match frames {
+        FrameCount::ZERO => "it will be a file of no frames".to_owned(),
+        _ => format!("it will get a header that counts the {frames} that are there"),
+    };
+    let found = match length < head.len() {
+        true => "it ends inside its header".to_owned(),
+        false => "it has no header, only zeros in its place".to_owned(),
+    };
+    let steps = steps(&mut head, frames.0 * spec.frame_bytes() as u64, frames, length);
+    Fix { declared: FrameCount::ZERO, frames, cut: 0, found, remedy, steps }
+}
+
+/// The pad byte, if odd data end the file without it; then the header, whole.
+fn steps(head: &mut Head, data: u64, frames: FrameCount, length: u64) -> Vec<Step> {
+    let end = head.len() + data;
+    let pad = (data & 1 == 1 && length == end).then(|| Step::Write(end, vec![0]));
+    pad.into_iter().chain([Step::Write(0, head.counting(frames).to_vec())]).collect()
+}
+
+/// Whether zeros stand where a header should.
+fn is_blank(file: &File, length: u64) -> io::Result<bool> {
+    let mut bytes = vec![0; length.min(header::LEN as u64) as usize];
+    file.read_exact_at(&mut bytes, 0)?;
+    Ok(bytes.iter().all(|&byte| byte == 0))
 }
 
 /// Whether a file of ours has not even its header: neither today's nor the short one of versions before.
-fn ends_in_header(file: &mut File, length: u64) -> io::Result<bool> {
+fn ends_in_header(file: &File, length: u64) -> io::Result<bool> {
     if length < header::EARLIER as u64 || length >= header::LEN as u64 {
         return Ok(length < header::EARLIER as u64);
     }
@@ -82,17 +197,7 @@ fn ends_in_header(file: &mut File, length: u64) -> io::Result<bool> {
     file.read_exact_at(&mut start, 0)?;
     let ours = matches!(&start[..4], b"RIFF" | b"RF64" | b"BW64")
         && matches!(&start[8..], b"WAVEJUNK\x1C\0\0\0" | b"WAVEds64\x1C\0\0\0");
-    Ok(ours && matches!(WavInfo::read(file), Err(MediaError::NotWav { .. })))
-}
-
-/// The pad byte, if odd data end the file without it; then the header, whole.
-fn write(file: &File, length: u64, head: &mut Head, spec: WavSpec, frames: FrameCount) -> io::Result<()> {
-    let data = frames.0 * spec.frame_bytes() as u64;
-    let end = head.len() + data;
-    if data & 1 == 1 && length == end {
-        file.write_all_at(&[0], end)?;
-    }
-    file.write_all_at(head.counting(frames), 0)
+    Ok(ours && matches!(WavInfo::read(&mut &*file), Err(MediaError::NotWav { .. })))
 }
 
 #[cfg(test)]

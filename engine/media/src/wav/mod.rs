@@ -45,11 +45,13 @@ pub mod header;
 mod ixml;
 mod mend;
 mod reader;
+mod riff;
 mod store;
 mod writer;
 
 pub use bext::Bext;
 pub use mend::{Mended, mend, mend_file};
+pub(crate) use mend::{WavTold, frames_of, plan};
 pub use reader::{WavInfo, WavReader};
 pub use store::{FileStore, Store};
 pub use writer::WavWriter;
