@@ -64,6 +64,11 @@ impl Chains {
         Ok(done)
     }
 
+    /// Closes a chain until it is needed again: nothing of it keeps its volume.
+    pub(crate) fn close(&self, recorder: &Path) {
+        lock(&self.open).remove(recorder);
+    }
+
     /// Seals a closed file of a recorder's directory.
     fn seal(&self, job: &Job, go_on: impl FnMut() -> bool) -> Result<(), MediaError> {
         let of = |source| MediaError::Chain { path: job.path.clone(), source };

@@ -11,6 +11,10 @@
 //! *Close*: 1. flush; 2. the ledger's last line; 3. if configured, fdatasync of both and of their directory.
 //! A crash after any of these steps leaves a file that is right for what it holds; after a power cut its header may count up to
 //! a second that the disk never got, which the next engine puts right at its start.
+//!
+//! *Stall*: 10 s wait in the rings (`feed`), what comes then is a gap. *No room*: 16 MiB a file wait in memory (`media`), and what comes
+//! then is owed as silence. *Any other error* for 2 s: 1. files, ledgers and chain are let go of; 2. others are tried each 250 ms; 3. what was let go of
+//! is mended (`unfinished`). *A file has gone from its place* (looked at each second): 1. it is closed where it is; 2. others are begun.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -153,9 +157,12 @@ fn turn(
     inbox: &Inbox<Recording>,
     notices: &SyncSender<Notice>,
     syncer: Option<&Syncer>,
-    list: Option<&mut Listing>,
+    mut list: Option<&mut Listing>,
 ) {
     open.extend(inbox.try_iter());
+    for path in list.iter().flat_map(|list| list.gone()) {
+        open.iter_mut().for_each(|recording| recording.gone(&path, clock::mono_now(), notices));
+    }
     // Whoever has long silence to write comes to its turn.
     if !open.is_empty() {
         open.rotate_left(1);
@@ -164,7 +171,10 @@ fn turn(
     for recording in open.iter_mut() {
         recording.work(clock::mono_now(), began + SILENCE, notices);
     }
-    let listed = list.is_none_or(|list| list.tell(open.iter().flat_map(Recording::files).collect()));
+    let listed = list.as_mut().is_none_or(|list| {
+        let cut = open.iter_mut().flat_map(Recording::take_cut).collect();
+        list.tell(open.iter().flat_map(Recording::files).collect(), cut)
+    });
     for recording in open.iter_mut() {
         let now = clock::mono_now();
         if listed {

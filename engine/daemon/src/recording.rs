@@ -7,6 +7,7 @@
 //!            Open                       error on open
 //!  [waiting] ────► [files are open] ◄──────────────────► [one is missing: tried again, nothing is taken from the rings]
 //!                     │ Open: close or succeed, next files  │ the recording ends: given up, and said
+//!                     │ one is gone, or refused for 2 s for another reason than want of room: let go, next files
 //!                     └ Close ► [finished] ◄────────────────┘
 //! ```
 //!
@@ -37,6 +38,13 @@ use crate::unfinished::OpenFile;
 /// Time between two tries to open a file.
 const RETRY: Nanos = Nanos::from_millis(250);
 
+/// A disk that refuses for so long, and not for want of room, is let go of: while a file is open there nobody can check it or put
+/// another in its place.
+const LET_GO: Nanos = Nanos::from_secs(2);
+
+/// How long it is told that a file has gone.
+const TOLD: Nanos = Nanos::from_secs(60);
+
 /// Silence that an encoder is given at once: some milliseconds of work.
 const AT_ONCE: Nanos = Nanos::from_secs(1);
 
@@ -61,6 +69,12 @@ pub(crate) struct Recording {
     leaving: Option<Leaving>,
     /// No file has been made yet.
     first: bool,
+    /// Since when the disk has refused, not for want of room.
+    failing: Option<Timestamp<Mono>>,
+    /// Files that were let go of: whoever lists them mends them once that can be done.
+    cut: Vec<OpenFile>,
+    /// What is told of a file that has gone, and until when.
+    told: Option<(Timestamp<Mono>, String)>,
     /// Silence that was asked for and is not written yet.
     silence: Option<(FrameCount, GapCause)>,
     /// Frames that found no file before the recording ended.
@@ -114,6 +128,9 @@ impl Recording {
             began: None,
             leaving: None,
             first: true,
+            failing: None,
+            cut: Vec::new(),
+            told: None,
             silence: None,
             unwritten: FrameCount::ZERO,
             last_try: NEVER,
@@ -204,6 +221,60 @@ impl Recording {
             self.take_finished(notices);
             self.tell(notices);
         }
+        if self.told.as_ref().is_some_and(|(until, _)| now >= *until) {
+            self.told = None;
+            self.status().warning = None;
+        }
+        self.let_go_of_a_failing_disk(now, notices);
+    }
+
+    fn let_go_of_a_failing_disk(&mut self, now: Timestamp<Mono>, notices: &SyncSender<Notice>) {
+        let Some(since) = self.failing else { return };
+        if since == NEVER {
+            self.failing = Some(now);
+        } else if now - since >= LET_GO {
+            let cut: Vec<OpenFile> = self.files().collect();
+            if self.begin_anew(notices) {
+                // Their last lines would wait for the same disk, and keep it.
+                self.late.clear();
+                self.tell_open();
+                self.cut.extend(cut);
+            }
+        }
+    }
+
+    /// A file that is written has gone from its place. The recording goes on in others.
+    pub(crate) fn gone(&mut self, path: &Path, now: Timestamp<Mono>, notices: &SyncSender<Notice>) {
+        let is_mine = self.segments().any(|segment| segment.path() == path);
+        if is_mine && self.begin_anew(notices) {
+            let sentence = format!(
+                "{} was removed, renamed or replaced while it was recorded; the recording goes on in a new file: leave open files in \
+                 their place",
+                path.display()
+            );
+            tracing::warn!(recorder = self.about.recorder, "{sentence}");
+            self.status().warning = Some(sentence.clone());
+            self.told = Some((now + TOLD, sentence));
+        }
+    }
+
+    /// Lets go of the files and wants others that begin with what comes next. False if there is nothing to let go of.
+    fn begin_anew(&mut self, notices: &SyncSender<Notice>) -> bool {
+        let head = self.segments().map(|segment| segment.head()).next();
+        let (Some(began), Some(head), None) = (self.began, head, self.wants_files) else { return false };
+        let utc = began.utc + self.rate().duration(head.since(began.position));
+        self.close_segments(notices, |_| true);
+        self.failing = None;
+        self.last_try = NEVER;
+        self.place = None;
+        self.tracks.iter_mut().for_each(|track| track.wants = true);
+        self.wants_files = Some(Opening { position: head, utc, ..began });
+        true
+    }
+
+    /// The files that were let go of since this was asked last.
+    pub(crate) fn take_cut(&mut self) -> Vec<OpenFile> {
+        std::mem::take(&mut self.cut)
     }
 
     /// Tries the ledgers again that the disk has not taken whole.
@@ -606,14 +677,33 @@ impl Recording {
 
     fn result(&mut self, result: Result<(), MediaError>) {
         match result {
-            Ok(()) if self.is_open() => self.status().error = None,
+            Ok(()) if self.is_open() => {
+                self.failing = None;
+                self.status().error = None;
+            }
             Ok(()) => {}
-            Err(error) => self.status().error = Some(error.to_string()),
+            Err(error) => {
+                if is_failure(&error) {
+                    self.failing.get_or_insert(NEVER);
+                }
+                self.status().error = Some(error.to_string());
+            }
         }
     }
 
     fn status(&self) -> MutexGuard<'_, RecordingStatus> {
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether the disk refuses, and not for want of room, which may come back.
+fn is_failure(error: &MediaError) -> bool {
+    use std::io::ErrorKind::{QuotaExceeded, StorageFull};
+    match error {
+        MediaError::Write { source, .. } | MediaError::Backlog { source, .. } => {
+            !matches!(source.kind(), StorageFull | QuotaExceeded)
+        }
+        _ => false,
     }
 }
 

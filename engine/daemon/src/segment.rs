@@ -83,6 +83,11 @@ impl<'a> Segment<'a> {
         self.book.account
     }
 
+    /// Position of the next frame.
+    pub(crate) fn head(&self) -> FrameIndex {
+        self.book.head
+    }
+
     /// Bytes of the file as it is.
     pub(crate) fn bytes(&self) -> u64 {
         self.file.bytes()

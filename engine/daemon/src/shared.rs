@@ -163,6 +163,8 @@ pub(crate) struct RecordingStatus {
     pub(crate) gaps: u64,
     /// What is wrong with the disk now.
     pub(crate) error: Option<String>,
+    /// What went wrong a short while ago and is right again.
+    pub(crate) warning: Option<String>,
 }
 
 /// Something that the control side is told once.

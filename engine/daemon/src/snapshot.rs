@@ -72,6 +72,7 @@ impl Engine {
         // What the disk refused a recording that has ended is told by its end, not for ever.
         let disk_error = status.error.filter(|_| entry.wanted);
         errors.extend(disk_error.clone());
+        errors.extend(status.warning.filter(|_| entry.wanted));
         let stall = self.disk_complaint().filter(|_| entry.wanted);
         errors.extend(stall.iter().map(|(sentence, _)| sentence.clone()));
         if let Some(seen) = &flow_snapshot

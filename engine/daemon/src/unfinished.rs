@@ -18,13 +18,14 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::fs::TryLockError;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{
     AtomicU64,
     Ordering::{Acquire, Release},
 };
-use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -85,6 +86,17 @@ struct Listed {
     /// When it was closed.
     closed: Option<Timestamp<Mono>>,
     seal: Seal,
+    /// Device and inode that its name led to while it is open.
+    place: Place,
+}
+
+/// Where an open file was seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Unknown,
+    At(u64, u64),
+    /// Not there any more, which is told.
+    Gone,
 }
 
 /// How far the sealing of a file has come.
@@ -101,7 +113,27 @@ enum Seal {
 impl Listed {
     fn new(line: Line, closed: Option<Timestamp<Mono>>) -> Self {
         let seal = if line.chain.is_some() { Seal::Wanted } else { Seal::Done };
-        Self { line, closed, seal }
+        Self { line, closed, seal, place: Place::Unknown }
+    }
+
+    /// Whether the open file has gone from its place since this was asked last. A disk that does not say so counts as one that has it.
+    fn has_gone(&mut self) -> bool {
+        if self.closed.is_some() || self.place == Place::Gone {
+            return false;
+        }
+        let seen = match std::fs::symlink_metadata(&self.line.path) {
+            Ok(found) => Place::At(found.dev(), found.ino()),
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+                Place::Gone
+            }
+            Err(_) => return false,
+        };
+        if self.place != Place::Unknown && seen != self.place {
+            self.place = Place::Gone;
+            return true;
+        }
+        self.place = seen;
+        seen == Place::Gone
     }
 
     /// Whether nothing is left to be done for it.
@@ -114,7 +146,9 @@ impl Listed {
 #[derive(Debug)]
 pub(crate) struct Listing {
     /// Dropped to end the thread.
-    sets: Option<Sender<Vec<OpenFile>>>,
+    sets: Option<Sender<(Vec<OpenFile>, Vec<OpenFile>)>>,
+    /// Open files that have gone from their places.
+    gone: Receiver<PathBuf>,
     /// What it was told last, and how often it was told.
     last: Vec<OpenFile>,
     told: u64,
@@ -127,7 +161,8 @@ impl Listing {
     /// Starts the thread; it begins with what an earlier engine left. Without a state directory nothing is listed, and what is closed
     /// is sealed before the end.
     pub(crate) fn start(directory: Option<PathBuf>, chains: Chains) -> io::Result<Self> {
-        let (sets, inbox) = channel::<Vec<OpenFile>>();
+        let (sets, inbox) = channel::<(Vec<OpenFile>, Vec<OpenFile>)>();
+        let (missing, gone) = channel();
         let sealer = Sealer::start(chains.clone())?;
         let done = Arc::new(AtomicU64::new(0));
         let listed = Arc::clone(&done);
@@ -137,28 +172,39 @@ impl Listing {
             loop {
                 list.turn(clock::mono_now(), &open);
                 listed.store(heard, Release);
+                for path in list.missing() {
+                    let _ = missing.send(path); // nobody may be left to hear it
+                }
                 // What is opened meanwhile waits for one file to be mended, not for all.
                 let more = list.mend_one(clock::mono_now());
                 match inbox.recv_timeout(if more { Duration::ZERO } else { LOOK_AGAIN }) {
-                    Ok(set) => (open, heard) = (set, heard + 1),
+                    Ok((set, cut)) => {
+                        list.let_go(cut);
+                        (open, heard) = (set, heard + 1);
+                    }
                     Err(RecvTimeoutError::Timeout) => {}
                     Err(RecvTimeoutError::Disconnected) => return list,
                 }
             }
         })?;
-        Ok(Self { sets: Some(sets), last: Vec::new(), told: 0, done, thread })
+        Ok(Self { sets: Some(sets), gone, last: Vec::new(), told: 0, done, thread })
     }
 
-    /// Tells what is open. Waits for nothing; says whether the disk knows.
-    pub(crate) fn tell(&mut self, open: Vec<OpenFile>) -> bool {
-        if open != self.last {
+    /// Tells what is open, and which files were let go of before they were whole. Waits for nothing; says whether the disk knows.
+    pub(crate) fn tell(&mut self, open: Vec<OpenFile>, cut: Vec<OpenFile>) -> bool {
+        if open != self.last || !cut.is_empty() {
             self.last = open;
             self.told += 1;
             if let Some(sets) = &self.sets {
-                let _ = sets.send(self.last.clone()); // a thread that has died has said why
+                let _ = sets.send((self.last.clone(), cut)); // a thread that has died has said why
             }
         }
         self.done.load(Acquire) == self.told || self.thread.is_finished()
+    }
+
+    /// Open files that have gone from their places, each told once.
+    pub(crate) fn gone(&self) -> impl Iterator<Item = PathBuf> {
+        self.gone.try_iter()
     }
 
     /// Ends the thread; `safe` says that all files are closed and the disk has them. What is not sealed by then the next engine seals.
@@ -213,8 +259,8 @@ impl Unfinished {
     /// so no more than one is mended between two listings. The list on the disk changes with the next turn.
     fn mend_one(&mut self, now: Timestamp<Mono>) -> bool {
         let is_due = |last: Option<Timestamp<Mono>>| last.is_none_or(|last| now - last >= RETRY);
-        let Some((line, _)) = self.earlier.pop_front_if(|(_, last)| is_due(*last)) else { return false };
-        match is_done_with(&line, &self.chains) {
+        let Some((line, last)) = self.earlier.pop_front_if(|(_, last)| is_due(*last)) else { return false };
+        match is_done_with(&line, &self.chains, last.is_none()) {
             false => self.earlier.push_back((line, Some(now))),
             done => {
                 self.changed |= done;
@@ -274,6 +320,27 @@ impl Unfinished {
                     tracing::debug!(recorder = %recorder.display(), %error, "its open files are not told");
                 }
             }
+        }
+    }
+
+    /// Open files that have gone from their places, each once.
+    fn missing(&mut self) -> Vec<PathBuf> {
+        self.listed
+            .iter_mut()
+            .filter_map(|listed| listed.has_gone().then(|| listed.line.path.clone()))
+            .collect()
+    }
+
+    /// These were let go of before they were whole, so that nothing keeps their volume: they are mended like what an earlier engine
+    /// left.
+    fn let_go(&mut self, cut: Vec<OpenFile>) {
+        for file in cut {
+            if let Some(recorder) = &file.chain {
+                self.chains.close(recorder);
+            }
+            self.listed.retain(|listed| listed.closed.is_some() || listed.line.path != file.path);
+            self.earlier.push_back((Line::new(&file), None));
+            self.changed = true;
         }
     }
 
@@ -342,8 +409,8 @@ fn list<'a>(directory: &Path, lines: impl Iterator<Item = &'a Line>) -> io::Resu
     durable::replace(directory, NAME, &text)
 }
 
-/// Mends a file of an earlier engine. False if it is to be tried again.
-fn is_done_with(line: &Line, chains: &Chains) -> bool {
+/// Mends a file of an earlier engine. False if it is to be tried again; why is said at the `first` try.
+fn is_done_with(line: &Line, chains: &Chains, first: bool) -> bool {
     let path = line.path.display();
     let name = line.path.file_name().unwrap_or_default();
     let opened = chains
@@ -360,7 +427,9 @@ fn is_done_with(line: &Line, chains: &Chains) -> bool {
             return true;
         }
         Err(error) => {
-            tracing::warn!(%path, %error, "a recording that a crash has cut is not mended yet");
+            if first {
+                tracing::warn!(%path, %error, "a recording that a crash has cut is not mended yet; it is tried again");
+            }
             return false;
         }
     };
@@ -395,7 +464,9 @@ fn is_done_with(line: &Line, chains: &Chains) -> bool {
             true
         }
         Err(error) => {
-            tracing::warn!(%error, "a recording that a crash has cut is not mended yet");
+            if first {
+                tracing::warn!(%error, "a recording that a crash has cut is not mended yet; it is tried again");
+            }
             false
         }
     }
@@ -523,13 +594,47 @@ mod tests {
     }
 
     #[test]
+    fn an_open_file_that_has_gone_from_its_place_is_told_once() {
+        let state = tempfile::tempdir().unwrap();
+        let mut list = list_of(state.path(), state.path());
+        let names: Vec<_> =
+            ["moved", "replaced", "stays"].iter().map(|name| state.path().join(name)).collect();
+        let never = state.path().join("never/there");
+        names.iter().for_each(|name| std::fs::write(name, "audio").unwrap());
+        let open: Vec<_> = names.iter().chain([&never]).map(|name| file(name)).collect();
+        list.turn(at(0), &open);
+        assert_eq!(list.missing(), [never]);
+        std::fs::rename(&names[0], state.path().join("elsewhere")).unwrap();
+        std::fs::write(state.path().join("other"), "another's").unwrap();
+        std::fs::rename(state.path().join("other"), &names[1]).unwrap();
+        assert_eq!(list.missing(), names[..2]);
+        assert_eq!(list.missing(), [PathBuf::new(); 0]);
+        std::fs::remove_file(&names[2]).unwrap();
+        list.turn(at(1), &[]);
+        assert_eq!(list.missing(), [PathBuf::new(); 0], "a closed one may go");
+    }
+
+    #[test]
+    fn what_was_let_go_of_is_mended_like_what_an_earlier_engine_left() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = cut(dir.path());
+        let mut list = list_of(dir.path(), dir.path());
+        list.turn(at(0), &[file(&path)]);
+        list.let_go(vec![file(&path)]);
+        list.turn(at(1), &[]);
+        assert_eq!(lines(dir.path()), [path.display().to_string()], "a crash finds it");
+        assert!(list.mend_one(at(1)));
+        assert_eq!(WavReader::open(&path).unwrap().info().frames, FrameCount(60));
+    }
+
+    #[test]
     fn the_thread_says_when_the_disk_knows() {
         let state = tempfile::tempdir().unwrap();
         let path = Path::new("/r/a.wav");
         let mut listing =
             Listing::start(Some(state.path().to_owned()), Chains::below(state.path().to_owned())).unwrap();
         let deadline = std::time::Instant::now() + Duration::from_secs(60); // only for what never comes
-        while !listing.tell(vec![file(path)]) {
+        while !listing.tell(vec![file(path)], Vec::new()) {
             assert!(std::time::Instant::now() < deadline, "it never says so");
             std::thread::yield_now();
         }

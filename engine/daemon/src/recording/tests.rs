@@ -133,29 +133,103 @@ fn samples(path: &Path) -> Vec<i32> {
     samples
 }
 
+/// A recording of one mono channel to `path`, with its feed.
+fn mono(path: &Path, formats: &[audyn_api::FormatConfig]) -> (crate::feed::Feed, Recording, SharedRecording) {
+    let (feed, end) = feed::connect(RATE, 1, None, None);
+    let (opus, encoding) = (audyn_api::OpusConfig::default(), audyn_units::Encoding::L24);
+    let plan = RecordingPlan {
+        about: About::default(),
+        naming: Naming::File(path.to_owned()),
+        formats: crate::formats_of(formats, &opus, RATE, ChannelCount::MONO, encoding).unwrap(),
+        source_depth: PcmDepth::Pcm24,
+    };
+    let status = SharedRecording::default();
+    (feed, Recording::new(plan, end, SharedRecording::clone(&status)), status)
+}
+
+#[test]
+fn a_recording_whose_file_has_gone_goes_on_in_another_at_the_very_frame() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.wav");
+    let formats = [audyn_api::FormatConfig::Wav24, audyn_api::FormatConfig::Opus];
+    let (mut feed, mut recording, status) = mono(&path, &formats);
+    let (notices, news) = std::sync::mpsc::sync_channel(64);
+    let second = |n: i64| Timestamp::from_nanos(n * 1_000_000_000);
+    let placed = placed(1_783_000_000 * 48_000, 0, Placement::MediaClock, Why::First);
+    feed.placed(&placed);
+    feed.audio(placed.position, &[1 << 20; 24_000], &placed.anchor);
+    feed.turn(placed.position + FrameCount(24_000), None);
+    recording.work(second(1), Timestamp::ZERO, &notices);
+    recording.gone(Path::new("/another.wav"), second(1), &notices);
+    assert_eq!(status.lock().unwrap().warning, None, "it is none of its files");
+
+    std::fs::rename(&path, dir.path().join("moved.wav")).unwrap();
+    recording.gone(&path, second(1), &notices);
+    assert!(status.lock().unwrap().warning.as_ref().unwrap().contains("a.wav was removed, renamed"));
+    feed.audio(placed.position + FrameCount(24_000), &[1 << 21; 480], &placed.anchor);
+    feed.end(None);
+    feed.turn(placed.position + FrameCount(24_480), None);
+    recording.listed();
+    recording.flush(second(60), Nanos(0), &notices);
+    assert!(status.lock().unwrap().warning.is_some());
+    recording.flush(second(61), Nanos(0), &notices);
+    assert_eq!(status.lock().unwrap().warning, None, "it was told for a minute");
+    recording.work(second(61), Timestamp::ZERO, &notices);
+    assert!(samples(&dir.path().join("moved.wav")) == [1 << 20; 24_000], "what was moved is whole");
+    assert!(samples(&dir.path().join("a_002.wav")) == [1 << 21; 480]);
+    assert_eq!(samples(&dir.path().join("a_002.opus")).len(), 480);
+    let opened: Vec<_> = news
+        .try_iter()
+        .filter_map(|notice| match notice {
+            Notice::Opened { position, .. } => Some(position.since(placed.position).0),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(opened, [0, 24_000]);
+    let ledger = std::fs::read_to_string(ledger::path_of(&dir.path().join("a_002.wav"))).unwrap();
+    assert!(ledger.contains("2026-07-02T13:46:03.5Z"), "half a second later by name, too: {ledger}");
+}
+
+#[test]
+fn a_disk_without_room_is_waited_for_and_one_that_fails_is_let_go_of() {
+    let of = |kind: std::io::ErrorKind| MediaError::Write {
+        path: PathBuf::new(),
+        valid: FrameCount(0),
+        source: kind.into(),
+    };
+    assert!(!is_failure(&of(std::io::ErrorKind::StorageFull)));
+    assert!(!is_failure(&of(std::io::ErrorKind::QuotaExceeded)));
+    assert!(is_failure(&of(std::io::ErrorKind::ReadOnlyFilesystem)));
+
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.wav");
+    let (mut feed, mut recording, status) = mono(&path, &[audyn_api::FormatConfig::Wav24]);
+    let (notices, _news) = std::sync::mpsc::sync_channel(64);
+    let second = |n: i64| Timestamp::from_nanos(n * 1_000_000_000);
+    let placed = placed(1_783_000_000 * 48_000, 0, Placement::MediaClock, Why::First);
+    feed.placed(&placed);
+    feed.audio(placed.position, &[1 << 20; 480], &placed.anchor);
+    feed.turn(placed.position + FrameCount(480), None);
+    recording.work(second(1), Timestamp::ZERO, &notices);
+    // The disk refuses from here on; a flush that has nothing to write says nothing.
+    recording.result(Err(of(std::io::ErrorKind::ReadOnlyFilesystem)));
+    assert_eq!(recording.failing, Some(NEVER));
+    recording.failing = Some(second(1));
+    let shared = status.lock().unwrap().open.clone();
+    recording.let_go_of_a_failing_disk(second(2), &notices);
+    assert_eq!((status.lock().unwrap().open.clone(), recording.take_cut()), (shared, vec![]), "not at once");
+    recording.let_go_of_a_failing_disk(second(3), &notices);
+    assert_eq!(status.lock().unwrap().open, [PathBuf::new(); 0]);
+    assert_eq!(recording.take_cut().into_iter().map(|file| file.path).collect::<Vec<_>>(), [path]);
+}
+
 #[test]
 fn long_silence_is_encoded_by_the_second_and_what_follows_waits_its_turn() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("a.opus");
     for (format, turns) in [(audyn_api::FormatConfig::Opus, 7), (audyn_api::FormatConfig::Wav24, 1)] {
         let path = path.with_extension(format.suffix());
-        let (mut feed, end) = feed::connect(RATE, 1, None, None);
-        let opus = audyn_api::OpusConfig::default();
-        let plan = RecordingPlan {
-            about: About::default(),
-            naming: Naming::File(path.clone()),
-            formats: crate::formats_of(
-                &[format],
-                &opus,
-                RATE,
-                ChannelCount::MONO,
-                audyn_units::Encoding::L24,
-            )
-            .unwrap(),
-            source_depth: PcmDepth::Pcm24,
-        };
-        let status = SharedRecording::default();
-        let mut recording = Recording::new(plan, end, SharedRecording::clone(&status));
+        let (mut feed, mut recording, status) = mono(&path, &[format]);
         let (notices, _news) = std::sync::mpsc::sync_channel(64);
         let placed = placed(1_783_000_000 * 48_000, 0, Placement::MediaClock, Why::First);
         feed.placed(&placed);
