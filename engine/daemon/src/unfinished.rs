@@ -608,10 +608,10 @@ mod tests {
         std::fs::write(state.path().join("other"), "another's").unwrap();
         std::fs::rename(state.path().join("other"), &names[1]).unwrap();
         assert_eq!(list.missing(), names[..2]);
-        assert_eq!(list.missing(), [PathBuf::new(); 0]);
+        assert!(list.missing().is_empty());
         std::fs::remove_file(&names[2]).unwrap();
         list.turn(at(1), &[]);
-        assert_eq!(list.missing(), [PathBuf::new(); 0], "a closed one may go");
+        assert!(list.missing().is_empty(), "a closed one may go");
     }
 
     #[test]
