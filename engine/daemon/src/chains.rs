@@ -69,8 +69,14 @@ impl Chains {
         lock(&self.open).remove(recorder);
     }
 
-    /// Seals a closed file of a recorder's directory.
-    fn seal(&self, job: &Job, go_on: impl FnMut() -> bool) -> Result<(), MediaError> {
+    /// Seals a closed file of a recorder's directory. What was read of it is `kept` for another try, so that a disk without room for the
+    /// sidecar does not have hours of audio read every few seconds.
+    fn seal(
+        &self,
+        job: &Job,
+        kept: &mut Option<Hashes>,
+        go_on: impl FnMut() -> bool,
+    ) -> Result<(), MediaError> {
         let of = |source| MediaError::Chain { path: job.path.clone(), source };
         let directory = self.directory(&job.recorder).map_err(of)?;
         let file =
@@ -78,7 +84,11 @@ impl Chains {
         // A chain that cannot be opened is found out before hours of audio are read for nothing.
         self.with(&job.recorder, |_| Ok(()))?;
         let sealing = account(&directory, file)?;
-        let hashes = Hashes::of(&directory, file, go_on)?;
+        let hashes = match kept.take().filter(|hashes| hashes.are_of(&directory, file)) {
+            Some(hashes) => hashes,
+            None => Hashes::of(&directory, file, go_on)?,
+        };
+        *kept = Some(hashes);
         let sidecar = self.with(&job.recorder, |chain| chain.seal(sealing, hashes))?;
         tracing::debug!(path = %job.path.display(), entry = sidecar.entry, "sealed");
         Ok(())
@@ -136,10 +146,10 @@ impl Sealer {
 }
 
 fn work(chains: &Chains, inbox: &Receiver<Job>, tell: &Sender<PathBuf>, stop: &AtomicBool) {
-    let mut again: VecDeque<Job> = VecDeque::new();
+    let mut again: VecDeque<(Job, Option<Hashes>)> = VecDeque::new();
     loop {
-        let (job, last) = match inbox.recv_timeout(RETRY) {
-            Ok(job) => (job, false),
+        let ((job, mut kept), last) = match inbox.recv_timeout(RETRY) {
+            Ok(job) => ((job, None), false),
             Err(error) => match again.pop_front() {
                 Some(job) => (job, error == RecvTimeoutError::Disconnected),
                 None if error == RecvTimeoutError::Disconnected => return,
@@ -150,7 +160,7 @@ fn work(chains: &Chains, inbox: &Receiver<Job>, tell: &Sender<PathBuf>, stop: &A
             return;
         }
         let path = job.path.display();
-        match chains.seal(&job, || !stop.load(Acquire)) {
+        match chains.seal(&job, &mut kept, || !stop.load(Acquire)) {
             Ok(()) => {}
             Err(MediaError::Chain { source, .. }) if source.kind() == io::ErrorKind::Interrupted => return,
             // Deleted meanwhile, or without a ledger; not on a volume that has gone.
@@ -166,7 +176,7 @@ fn work(chains: &Chains, inbox: &Receiver<Job>, tell: &Sender<PathBuf>, stop: &A
             Err(error) => {
                 tracing::warn!(%path, %error, "a recording is not sealed yet");
                 if !last {
-                    again.push_back(job);
+                    again.push_back((job, kept));
                 }
                 continue;
             }
@@ -179,4 +189,49 @@ fn work(chains: &Chains, inbox: &Receiver<Job>, tell: &Sender<PathBuf>, stop: &A
 fn is_hopeless(error: &MediaError) -> bool {
     use io::ErrorKind::{InvalidData, InvalidInput, UnexpectedEof};
     matches!(error, MediaError::Chain { source, .. } if matches!(source.kind(), InvalidData | InvalidInput | UnexpectedEof))
+}
+
+#[cfg(test)]
+mod tests {
+    use audyn_media::{Facts, PcmDepth, WavSpec, WavWriter};
+    use audyn_units::{ChannelCount, SampleRate};
+
+    use super::*;
+
+    #[test]
+    fn a_file_is_read_once_however_often_its_sidecar_is_refused_and_again_when_it_was_changed() {
+        let dir = tempfile::tempdir().unwrap();
+        let recorder = dir.path().join("one");
+        std::fs::create_dir(&recorder).unwrap();
+        let path = recorder.join("a.wav");
+        let spec =
+            WavSpec { rate: SampleRate::HZ_48000, channels: ChannelCount::MONO, depth: PcmDepth::Pcm24 };
+        let mut writer = WavWriter::create(&path, spec, &Facts::default()).unwrap();
+        writer.append(&[256; 100]).unwrap();
+        writer.close().unwrap();
+        let header = r#"{"audyn_ledger":3,"recorder":"one","file":"a.wav","first_position":1000,"start_utc":"2026-07-02T13:46:03Z","rate":48000,"channels":1,"bits":24}"#;
+        std::fs::write(crate::ledger::path_of(&path), format!("{header}\n")).unwrap();
+        // Where the sidecar is written first stands something else.
+        let stands = recorder.join(".a.wav.json.new");
+        std::fs::create_dir(&stands).unwrap();
+        let chains = Chains::below(dir.path().to_owned());
+        let job = Job { recorder: recorder.clone(), path: path.clone() };
+        let (mut kept, mut reads) = (None, 0);
+        let mut seal = |kept: &mut Option<Hashes>| {
+            let before = reads;
+            let sealed = chains.seal(&job, kept, || {
+                reads += 1;
+                true
+            });
+            (sealed.is_ok(), reads > before)
+        };
+        assert_eq!(seal(&mut kept), (false, true));
+        assert_eq!(seal(&mut kept), (false, false), "what was read is kept");
+        std::fs::write(crate::ledger::path_of(&path), format!("{header}\n\n")).unwrap();
+        assert_eq!(seal(&mut kept), (false, true), "it was changed");
+        std::fs::remove_dir(stands).unwrap();
+        assert_eq!(seal(&mut kept), (true, false));
+        let found = audyn_media::chain::verify(&Beneath::root(&recorder).unwrap(), false, |_| true).unwrap();
+        assert_eq!((found.sealed, found.faults.len()), (1, 0), "{:?}", found.faults);
+    }
 }

@@ -1,7 +1,7 @@
 //! Adding to a chain: closed files, and deletions. The procedures are on the module's page.
 
 use std::ffi::OsStr;
-use std::fs::TryLockError;
+use std::fs::{File, TryLockError};
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
@@ -36,11 +36,53 @@ pub struct Hashes {
     bytes: u64,
     sha256: Sha256,
     ledger: Option<LedgerHash>,
-    /// Which file it was: its name may be another one's by now.
+    /// Which files these were.
+    read: Stamps,
+}
+
+/// A file and its ledger as they were when they were read: their names may be others' by now, and they may have been mended since.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Stamps {
+    audio: Stamp,
+    ledger: Option<Stamp>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Stamp {
     inode: u64,
+    bytes: u64,
+    /// When it was changed last.
+    modified: (i64, i64),
+}
+
+impl Stamp {
+    fn of(file: &File) -> io::Result<Self> {
+        let data = file.metadata()?;
+        Ok(Self { inode: data.ino(), bytes: data.len(), modified: (data.mtime(), data.mtime_nsec()) })
+    }
+}
+
+impl Stamps {
+    fn of(directory: &Beneath, name: &OsStr) -> io::Result<Self> {
+        let audio = Stamp::of(&directory.file(name, OFlags::RDONLY)?)?;
+        match directory.file(&ledger_of(name), OFlags::RDONLY) {
+            Ok(ledger) => Ok(Self { audio, ledger: Some(Stamp::of(&ledger)?) }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Self { audio, ledger: None }),
+            Err(error) => Err(error),
+        }
+    }
 }
 
 impl Hashes {
+    /// Whether `file` and its ledger are still those that were read, as far as their lengths and times tell: then they need not be read
+    /// again for another try.
+    #[must_use]
+    pub fn are_of(&self, recorder: &Beneath, file: &Path) -> bool {
+        place(recorder, file)
+            .and_then(|(directory, name)| Stamps::of(&directory, name))
+            .is_ok_and(|now| now == self.read)
+    }
+
     /// Reads `file`, a path below the recorder's directory, and its ledger, and returns when the disk has confirmed both. Takes as long
     /// as the file is; `go_on` is asked meanwhile, see [`hash_of`].
     ///
@@ -58,7 +100,7 @@ impl Hashes {
         if matches!(audio.try_lock_shared(), Err(TryLockError::WouldBlock)) {
             return Err(io::Error::new(io::ErrorKind::ResourceBusy, "it is being written"));
         }
-        let inode = audio.metadata()?.ino();
+        let read = Stamps::of(&directory, name)?;
         let (sha256, bytes) = hash_of(&audio, &mut go_on)?;
         audio.sync_data()?;
         let ledger = match directory.file(&ledger_of(name), OFlags::RDONLY) {
@@ -70,7 +112,7 @@ impl Hashes {
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => return Err(error),
         };
-        Ok(Self { bytes, sha256, ledger, inode })
+        Ok(Self { bytes, sha256, ledger, read })
     }
 }
 
@@ -159,8 +201,12 @@ impl Chain {
         }
         let (directory, name) = self.place(&path)?;
         // Deleted since it was hashed, and its name may have been taken again.
-        if directory.file(name, OFlags::RDONLY)?.metadata()?.ino() != hashes.inode {
+        let now = Stamps::of(&directory, name)?;
+        if now.audio.inode != hashes.read.audio.inode {
             return Err(io::ErrorKind::NotFound.into());
+        }
+        if now != hashes.read {
+            return Err(io::Error::new(io::ErrorKind::ResourceBusy, "it was changed while it was read"));
         }
         let Hashes { bytes, sha256, ledger, .. } = hashes;
         let (entry, previous) = (self.head.entry + 1, self.head.hash);

@@ -147,6 +147,36 @@ fn block(head: &mut Vec<u8>, kind: u8, body: &[u8]) {
     head.extend_from_slice(body);
 }
 
+/// The begin of a head of ours: all before its seek points.
+pub(super) fn beginning(info: &StreamInfo) -> Vec<u8> {
+    let mut head = b"fLaC".to_vec();
+    block(&mut head, TYPE_INFO, &info.encode());
+    head.push(TYPE_POINTS);
+    head.extend_from_slice(&((POINTS * POINT_LEN) as u32).to_be_bytes()[1..]);
+    head
+}
+
+/// A head of exactly this length, without seek points; none if there is no room for it.
+pub(super) fn of_length(info: &StreamInfo, facts: &Facts, length: u64) -> Option<Vec<u8>> {
+    let length = usize::try_from(length).ok()?;
+    let mut head = b"fLaC".to_vec();
+    block(&mut head, TYPE_INFO, &info.encode());
+    if length == head.len() {
+        head[4] |= LAST;
+        return Some(head);
+    }
+    let comments = comments(facts);
+    if head.len() + 4 + comments.len() + 4 <= length {
+        block(&mut head, TYPE_COMMENTS, &comments);
+    }
+    let padding = length.checked_sub(head.len() + 4)?;
+    if padding >= 1 << 24 {
+        return None;
+    }
+    block(&mut head, TYPE_PADDING | LAST, &vec![0; padding]);
+    Some(head)
+}
+
 /// The facts as a block of Vorbis comments, whose numbers are little-endian.
 fn comments(facts: &Facts) -> Vec<u8> {
     let mut comments = facts.comments();

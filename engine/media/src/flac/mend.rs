@@ -11,6 +11,7 @@ use md5::{Digest as _, Md5};
 
 use super::frames::{Frame, Frames};
 use super::head::{Head, INFO_AT, POINT_LEN, Point, StreamInfo};
+use super::headless::{self, FlacTold};
 use crate::fix::{Fix, Step};
 use crate::{MediaError, Mended};
 
@@ -25,7 +26,7 @@ const WHOLE_BYTES: u64 = 64 * 1024 * 1024;
 /// it is broken; in a longer one they stay unknown, and tools then check each frame by its own sum only.
 ///
 /// # Errors
-/// [`MediaError::NotFlac`] if it is no FLAC file, or its head is cut: then it holds no audio; [`MediaError::Read`],
+/// [`MediaError::NotFlac`] if it is no FLAC file, or its head is lost and no frames tell what it was; [`MediaError::Read`],
 /// [`MediaError::Write`] and [`MediaError::Sync`] as they say. The file is as it was then, but after the last two.
 pub fn mend(path: &Path) -> Result<Option<Mended>, MediaError> {
     let file = OpenOptions::new().read(true).write(true).open(path);
@@ -38,23 +39,48 @@ pub fn mend(path: &Path) -> Result<Option<Mended>, MediaError> {
 /// # Errors
 /// As [`mend`].
 pub fn mend_file(file: &File, path: &Path) -> Result<Option<Mended>, MediaError> {
-    let Some(fix) = plan(file, &path.display().to_string())? else { return Ok(None) };
+    let Some(fix) = plan(file, &path.display().to_string(), None)? else { return Ok(None) };
     fix.apply(file, path)?;
     Ok(Some(Mended { declared: fix.declared, frames: fix.frames }))
 }
 
-/// What is to be done to a file; none if nothing is. `what` names it in messages.
-pub(crate) fn plan(file: &File, what: &str) -> Result<Option<Fix>, MediaError> {
-    let head = Head::read(&mut BufReader::new(file), what)?;
+/// What is to be done to a file; none if nothing is. `what` names it in messages. One without a head gets one if its frames say which, or
+/// the ledger does.
+pub(crate) fn plan(file: &File, what: &str, told: Option<&FlacTold>) -> Result<Option<Fix>, MediaError> {
     let read = |source| MediaError::Read { what: what.to_owned(), source };
     let length = file.metadata().map_err(read)?.len();
+    let (head, mut lead) = match Head::read(&mut BufReader::new(file), what) {
+        Ok(head) => (head, None),
+        Err(MediaError::NotFlac { what, reason }) => {
+            match headless::head(file, length, told).map_err(read)? {
+                Some(made) => (made.head, Some(made.lead)),
+                None => {
+                    let reason = format!(
+                        "{reason}, and no frames in it nor a ledger beside it tell what its head was"
+                    );
+                    return Err(MediaError::NotFlac { what, reason });
+                }
+            }
+        }
+        Err(error) => return Err(error),
+    };
+    if length < head.frames_at {
+        return Ok(Some(Fix {
+            declared: FrameCount::ZERO,
+            frames: FrameCount::ZERO,
+            cut: 0,
+            found: "it ends inside its head".to_owned(),
+            remedy: "it will be a file of no frames".to_owned(),
+            steps: vec![Step::Write(0, lead.unwrap_or_default())],
+        }));
+    }
     let found = Found::in_file(file, &head, length).map_err(read)?;
     let closed = head.info.md5 != [0; 16];
     if closed && found.info.frames == head.info.frames {
         return Ok(None); // and what another program may have written behind the frames is not ours
     }
     let points = head.points.iter().take_while(|point| found.holds(point, &head)).count();
-    if found.info == head.info && found.end == length && points == head.points_used {
+    if lead.is_none() && found.info == head.info && found.end == length && points == head.points_used {
         return Ok(None);
     }
     let (declared, frames) = (FrameCount(head.info.frames), FrameCount(found.info.frames));
@@ -65,12 +91,23 @@ pub(crate) fn plan(file: &File, what: &str) -> Result<Option<Fix>, MediaError> {
         let unused = Point::PLACEHOLDER.encode().repeat(count - points);
         steps.push(Step::Write(at + (points * POINT_LEN) as u64, unused));
     }
-    steps.push(Step::Write(INFO_AT, found.info.encode().to_vec()));
+    let info = found.info.encode();
+    steps.push(match &mut lead {
+        None => Step::Write(INFO_AT, info.to_vec()),
+        Some(lead) => {
+            lead[INFO_AT as usize..][..info.len()].copy_from_slice(&info);
+            Step::Write(0, std::mem::take(lead))
+        }
+    });
     let mut told = match declared == frames {
+        _ if lead.is_some() => format!("its head is lost, and {frames} are there"),
         true => "it was not closed".to_owned(),
         false => format!("its head counts {declared}, and {frames} are there"),
     };
-    let mut remedy = "its head will count what is there".to_owned();
+    let mut remedy = match lead {
+        Some(_) => "it will get a head that tells what the frames do".to_owned(),
+        None => "its head will count what is there".to_owned(),
+    };
     if cut > 0 {
         told += &format!(", with {cut} bytes behind them that are no whole frame of FLAC");
         remedy += &format!("; the {cut} bytes will be cut off");

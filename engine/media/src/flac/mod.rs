@@ -36,11 +36,13 @@
 
 mod frames;
 mod head;
+mod headless;
 mod mend;
 mod reader;
 mod spec;
 mod writer;
 
+pub(crate) use headless::FlacTold;
 pub(crate) use mend::plan;
 pub use mend::{mend, mend_file};
 pub use reader::{FlacInfo, FlacReader};

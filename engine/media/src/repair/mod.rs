@@ -24,11 +24,12 @@ use audyn_units::{ChannelCount, FrameCount, FrameIndex};
 use crate::beneath::{Beneath, FileType, OFlags};
 use crate::chain::{self, Chain, Hashes, Sidecar, account, ledger_of, sidecar_of};
 use crate::fix::Fix;
+use crate::flac::FlacTold;
 use crate::ledger::mend::{LedgerFix, apply, became, plan};
 use crate::ledger::{LedgerEnd, LedgerEvent, LedgerFacts, LedgerHeader, LedgerLine};
 use crate::opus::{OpusReader, OpusSpec};
 use crate::wav::{self, WavTold};
-use crate::{Facts, FlacReader, MediaError, PcmDepth, WavSpec, flac, opus};
+use crate::{Facts, FlacReader, FlacSpec, MediaError, PcmDepth, WavSpec, flac, opus};
 
 /// What stands at a name.
 #[derive(Debug)]
@@ -156,7 +157,13 @@ fn audio(
             Ok((fix, frames))
         }
         "flac" => {
-            let fix = flac::plan(file, what)?;
+            let told = header.zip(channels).and_then(|(header, channels)| {
+                let depth = if header.bits? == 16 { PcmDepth::Pcm16 } else { PcmDepth::Pcm24 };
+                let spec = FlacSpec::new(header.rate, channels, depth).ok()?;
+                let facts = Facts { recorder: header.recorder.clone(), ..Facts::default() };
+                Some(FlacTold { spec, facts })
+            });
+            let fix = flac::plan(file, what, told.as_ref())?;
             let frames = match &fix {
                 Some(fix) => fix.frames,
                 None => FlacReader::from_source(BufReader::new(file), what)?.info().declared,
