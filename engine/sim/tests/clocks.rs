@@ -1,8 +1,6 @@
 //! Clock scenarios by seed: positions are what the sender's media clock says, whatever the clocks do.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
+mod support;
 
 use audyn_core::flow::{Placement, Why};
 use audyn_core::sender::{Span, Spans};
@@ -15,8 +13,7 @@ const SEEDS: u64 = 500;
 /// How near our clock a flow is placed by arrival: lateness of the first packets, loss among them.
 const NEAR: Nanos = Nanos::from_millis(150);
 
-fn run(seed: u64) {
-    let timed = Timed::draw(seed);
+fn run(timed: &Timed) {
     let rate = timed.steady.config.format.rate;
     let mut world = timed.world();
     world.run_out();
@@ -120,34 +117,5 @@ fn kind(why: Why) -> &'static str {
 
 #[test]
 fn clocks() {
-    let number =
-        |name: &str| std::env::var(name).ok().map(|n| n.parse::<u64>().expect("SEED and SEEDS are numbers"));
-    let seeds = number("SEEDS").unwrap_or(SEEDS);
-    let (from, to) = number("SEED").map_or((0, seeds), |seed| (seed, seed + 1));
-    let (next, failed) = (AtomicU64::new(from), Mutex::new(Vec::new()));
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    std::thread::scope(|scope| {
-        for _ in 0..threads {
-            scope.spawn(|| {
-                loop {
-                    let seed = next.fetch_add(1, Ordering::Relaxed);
-                    if seed >= to {
-                        return;
-                    }
-                    if catch_unwind(AssertUnwindSafe(|| run(seed))).is_err() {
-                        eprintln!("{:?}", Timed::draw(seed));
-                        eprintln!("to see it alone: SEED={seed} cargo test -p audyn-sim --test clocks\n");
-                        failed.lock().expect("no thread panics while it holds the list").push(seed);
-                    }
-                }
-            });
-        }
-    });
-    let mut failed = failed.into_inner().expect("no thread panics while it holds the list");
-    failed.sort_unstable();
-    assert!(
-        failed.is_empty(),
-        "seeds {failed:?} fail; see one alone: SEED={} cargo test -p audyn-sim --test clocks",
-        failed[0]
-    );
+    support::every_seed("clocks", SEEDS, Timed::draw, run);
 }

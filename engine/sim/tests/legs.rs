@@ -1,6 +1,6 @@
 //! Two legs of one flow (ST 2022-7): what comes on either stands in the file, once, in its place.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+mod support;
 
 use audyn_core::flow::{FlowCounters, FlowEvent, GapCause, Leg, LegReport, LegState};
 use audyn_core::sender::{PauseKind, Span, Spans};
@@ -291,28 +291,9 @@ fn a_pause_of_the_sender_is_exact_whatever_its_counters_do() {
 
 #[test]
 fn random_legs() {
-    let number =
-        |name: &str| std::env::var(name).ok().map(|n| n.parse::<u64>().expect("SEED and SEEDS are numbers"));
-    let seeds = number("SEEDS").unwrap_or(SEEDS);
-    let (from, to) = number("SEED").map_or((0, seeds), |seed| (seed, seed + 1));
-    let failed: Vec<u64> = (from..to)
-        .filter(|&seed| {
-            let scenario = LegScenario::draw(seed);
-            let bad = catch_unwind(AssertUnwindSafe(|| {
-                played(&scenario);
-            }))
-            .is_err();
-            if bad {
-                eprintln!("{scenario:?}\nto see it alone: SEED={seed} cargo test -p audyn-sim --test legs random_legs\n");
-            }
-            bad
-        })
-        .collect();
-    assert!(
-        failed.is_empty(),
-        "seeds {failed:?} fail; see one alone: SEED={} cargo test -p audyn-sim --test legs",
-        failed[0]
-    );
+    support::every_seed("legs random_legs", SEEDS, LegScenario::draw, |scenario| {
+        played(scenario);
+    });
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Scenarios by seed: what the receiver promises, held against what the sender knows that it did.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Mutex;
+mod support;
+
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use audyn_core::flow::{FlowCounters, FlowEvent, GapCause, OUTAGE_MARGIN};
@@ -17,42 +17,6 @@ const PACE: Nanos = Nanos::from_millis(60);
 
 /// For so long a stray packet may keep the place of one that waits for its second.
 const SECOND: Nanos = Nanos::from_millis(8);
-
-/// Runs every seed (the first `SEEDS`, or only `SEED`, if these are set) on all processors. A seed that fails doesn't end the others.
-fn every_seed(test: &str, kind: Kind, run: impl Fn(u64) + Sync) {
-    let number =
-        |name: &str| std::env::var(name).ok().map(|n| n.parse::<u64>().expect("SEED and SEEDS are numbers"));
-    let seeds = number("SEEDS").unwrap_or(SEEDS);
-    let (from, to) = number("SEED").map_or((0, seeds), |seed| (seed, seed + 1));
-    let (next, failed) = (AtomicU64::new(from), Mutex::new(Vec::new()));
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    std::thread::scope(|scope| {
-        for _ in 0..threads {
-            scope.spawn(|| {
-                loop {
-                    let seed = next.fetch_add(1, Ordering::Relaxed);
-                    if seed >= to {
-                        return;
-                    }
-                    if catch_unwind(AssertUnwindSafe(|| run(seed))).is_err() {
-                        eprintln!("{:?}", Scenario::draw(kind, seed));
-                        eprintln!(
-                            "to see it alone: SEED={seed} cargo test -p audyn-sim --test seeds {test}\n"
-                        );
-                        failed.lock().expect("no thread panics while it holds the list").push(seed);
-                    }
-                }
-            });
-        }
-    });
-    let mut failed = failed.into_inner().expect("no thread panics while it holds the list");
-    failed.sort_unstable();
-    assert!(
-        failed.is_empty(),
-        "seeds {failed:?} fail; see one alone: SEED={} cargo test -p audyn-sim --test seeds {test}",
-        failed[0]
-    );
-}
 
 /// Plays a scenario to its end.
 fn play(scenario: &Scenario) -> (Tape, FlowCounters, Truth) {
@@ -75,10 +39,10 @@ fn first_heard(scenario: &Scenario, tape: &Tape) -> FrameIndex {
 
 #[test]
 fn steady() {
-    every_seed("steady", Kind::Steady, |seed| {
-        let scenario = Scenario::draw(Kind::Steady, seed);
-        let (tape, counters, truth) = play(&scenario);
-        let (first, base) = (first_heard(&scenario, &tape), scenario.base());
+    let draw = |seed| Scenario::draw(Kind::Steady, seed);
+    support::every_seed("seeds steady", SEEDS, draw, |scenario| {
+        let (tape, counters, truth) = play(scenario);
+        let (first, base) = (first_heard(scenario, &tape), scenario.base());
         let end =
             truth.last.expect("something was sent").position + FrameCount(u64::from(truth.packet_frames));
 
@@ -135,10 +99,10 @@ fn wanted_line(scenario: &Scenario, what: Break) -> Option<(GapCause, bool)> {
 
 #[test]
 fn broken() {
-    every_seed("broken", Kind::Broken, |seed| {
-        let scenario = Scenario::draw(Kind::Broken, seed);
-        let (tape, counters, truth) = play(&scenario);
-        let first = first_heard(&scenario, &tape);
+    let draw = |seed| Scenario::draw(Kind::Broken, seed);
+    support::every_seed("seeds broken", SEEDS, draw, |scenario| {
+        let (tape, counters, truth) = play(scenario);
+        let first = first_heard(scenario, &tape);
         let rate = scenario.config.format.rate;
 
         // That each stretch has one offset, that nothing overlaps, goes back or moves without a line that says
@@ -146,7 +110,7 @@ fn broken() {
         let mut lines = tape.gaps().iter().filter(|gap| gap.estimated);
         let mut line = lines.next();
         for &(at, what) in &scenario.breaks {
-            let Some((cause, must)) = wanted_line(&scenario, what) else { continue };
+            let Some((cause, must)) = wanted_line(scenario, what) else { continue };
             if line.is_some_and(|gap| gap.cause == cause) {
                 line = lines.next();
             } else {
@@ -185,4 +149,21 @@ fn broken() {
             .sum();
         assert!(dropped <= bound, "{dropped} frames that came are not there; at most {bound} may be");
     });
+}
+
+#[test]
+fn a_seed_that_fails_is_told_with_how_to_see_it_alone_and_the_others_run() {
+    let ran = AtomicU64::new(0);
+    let verdict = |seeds| {
+        support::verdict("seeds mine", seeds, std::convert::identity, |seed| {
+            ran.fetch_add(1, Ordering::Relaxed);
+            assert!(![7, 31].contains(seed), "on purpose");
+        })
+    };
+    let told = verdict(support::range(None, 50)).unwrap_err();
+    assert_eq!(told, "seeds [7, 31] fail; see one alone: SEED=7 cargo test -p audyn-sim --test seeds mine");
+    assert_eq!(ran.load(Ordering::Relaxed), 50);
+    assert!(verdict(support::range(Some(31), 50)).unwrap_err().starts_with("seeds [31] fail"));
+    assert_eq!(verdict(support::range(Some(8), 50)), Ok(()));
+    assert_eq!(ran.load(Ordering::Relaxed), 52);
 }
