@@ -1,5 +1,6 @@
 //! Framing: a little-endian `u32` length, then that many bytes of postcard. No I/O here.
 
+use audyn_units::Counted;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -26,7 +27,7 @@ pub enum FrameError {
     #[error("a frame could not be decoded; the peer speaks another version of this protocol, or none")]
     Undecodable,
     /// The body has bytes behind the value.
-    #[error("a frame has {0} bytes too many; the peer speaks another version of this protocol")]
+    #[error("a frame has {} too many; the peer speaks another version of this protocol", Counted(*.0 as u64, "byte"))]
     Trailing(usize),
 }
 

@@ -9,6 +9,8 @@ use audyn_api::client::{Client, ClientError, DEFAULT_SOCKET};
 use audyn_api::{Reply, Request, SelfTestReport};
 use clap::{Args, ValueEnum};
 
+use crate::words::counted;
+
 const EXAMPLES: &str = "\
 Examples:
   audyn selftest                                   the engine of this machine
@@ -100,8 +102,11 @@ fn describe(report: &SelfTestReport) -> String {
     // Writing to a String cannot fail.
     let _ = writeln!(
         text,
-        "signal   {} frames sent, {} received, {} different, {} lost, {} datagrams dropped by the kernel",
-        frames_sent.0, frames_received.0, frames_different.0, frames_lost.0, report.kernel_dropped
+        "signal   {frames_sent} sent, {} received, {} different, {} lost, {} dropped by the kernel",
+        frames_received.0,
+        frames_different.0,
+        frames_lost.0,
+        counted(report.kernel_dropped, "datagram")
     );
     let priority = rights
         .fifo_priority

@@ -2,7 +2,7 @@
 
 /// A number and its noun: "1 gap", "2 gaps".
 pub(crate) fn counted(count: u64, noun: &str) -> String {
-    format!("{count} {noun}{}", plural(count))
+    audyn_units::Counted(count, noun).to_string()
 }
 
 /// The end of a noun that is counted.

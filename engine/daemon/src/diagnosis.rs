@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use audyn_api::{Diagnosis, SilenceCause, SourceConfig};
 use audyn_core::flow::FlowCounters;
 use audyn_sys::SysError;
-use audyn_units::Nanos;
+use audyn_units::{Counted, Nanos};
 
 use crate::error::EngineError;
 
@@ -116,13 +116,15 @@ impl Facts<'_> {
             )
         } else if c.wrong_size > 0 {
             format!(
-                "packets come to {address}, but they do not hold whole frames of {channels} channels {encoding}; check \
-                 channels and encoding"
+                "packets come to {address}, but they do not hold whole frames of {} {encoding}; check \
+                 channels and encoding",
+                channels.counted()
             )
         } else if c.foreign_source > 0 {
             format!(
-                "packets come to {address}, but their timestamps do not go on by their length in frames of {channels} \
-                 channels {encoding}; check channels and encoding"
+                "packets come to {address}, but their timestamps do not go on by their length in frames of {} \
+                 {encoding}; check channels and encoding",
+                channels.counted()
             )
         } else if c.too_short + c.bad_version + c.malformed + c.oversized > 0 {
             format!("packets come to {address}, but they are not RTP; check address and port")
@@ -138,9 +140,9 @@ impl Facts<'_> {
         let address = self.address();
         let sentence = if c.timestamp_jumps >= JUMPS {
             format!(
-                "the timestamps of {address} jump again and again ({} times of late), so its audio is placed by arrival; check \
+                "the timestamps of {address} jump again and again ({} of late), so its audio is placed by arrival; check \
                  that the sender runs at {rate} Hz and keeps its clock",
-                c.timestamp_jumps
+                Counted(c.timestamp_jumps, "time")
             )
         } else if c.received > 0 && c.late * 2 > c.received {
             format!(
@@ -189,6 +191,10 @@ mod tests {
     }
 
     fn cause<'a>(change: impl FnOnce(&mut Facts<'a>)) -> Option<SilenceCause> {
+        told(change).map(|found| found.cause)
+    }
+
+    fn told<'a>(change: impl FnOnce(&mut Facts<'a>)) -> Option<Diagnosis> {
         // Leaked, so that they live as long as what a test lends.
         let (source, recent): (&'a _, &'a _) = (Box::leak(Box::new(source())), Box::leak(Box::default()));
         let counters: &'a FlowCounters = Box::leak(Box::default());
@@ -208,7 +214,15 @@ mod tests {
             found.iter().all(|found| found.sentence.contains([';', ':'])),
             "what to do is missing: {found:?}"
         );
-        found.map(|found| found.cause)
+        found
+    }
+
+    #[test]
+    fn a_flow_of_one_channel_has_one_channel() {
+        let odd = FlowCounters { wrong_size: 5, ..FlowCounters::default() };
+        let mono = SourceConfig { channels: audyn_units::ChannelCount::MONO, ..source() };
+        let sentence = told(|facts| (facts.counters, facts.source) = (&odd, &mono)).unwrap().sentence;
+        assert!(sentence.contains("whole frames of 1 channel L24;"), "{sentence}");
     }
 
     #[test]

@@ -11,7 +11,7 @@ use audyn_core::flow::{FlowEvent, Gap, Placed, Placement, Why};
 use audyn_media::beneath::OFlags;
 use audyn_media::ledger::{LedgerEnd, LedgerEvent, LedgerGap, LedgerHeader, LedgerLine, LedgerWriter};
 use audyn_media::{Beneath, chain};
-use audyn_units::{FrameCount, FrameIndex, Nanos};
+use audyn_units::{Counted, FrameCount, FrameIndex, Nanos};
 
 /// What is known of a file at its end.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -119,12 +119,13 @@ impl Ledger {
     pub(crate) fn event(&mut self, position: FrameIndex, event: FlowEvent) {
         let (event, detail) = match event {
             FlowEvent::Started { ssrc, packet_frames } => {
-                ("started", format!("SSRC {ssrc}, {packet_frames} frames a packet"))
+                ("started", format!("SSRC {ssrc}, {} a packet", Counted(packet_frames.into(), "frame")))
             }
             FlowEvent::SsrcChanged { from, to } => ("ssrc-changed", format!("from {from} to {to}")),
             FlowEvent::SequenceReset => ("sequence-reset", "the timestamps went on".to_owned()),
             FlowEvent::TimestampJumped(frames) => {
-                ("timestamp-jumped", format!("by {frames} frames against the arrival clock"))
+                let (way, by) = (if frames < 0 { "-" } else { "" }, Counted(frames.unsigned_abs(), "frame"));
+                ("timestamp-jumped", format!("by {way}{by} against the arrival clock"))
             }
             FlowEvent::OutageBegan => ("outage-began", "nothing has come for a second".to_owned()),
             FlowEvent::LegsDiffer(leg) => {

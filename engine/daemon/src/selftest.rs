@@ -28,7 +28,8 @@ use audyn_core::flow::{FlowFormat, Leg, Receiver};
 use audyn_core::sender::{Config, Format, Impairments, Index, Sender, index_position_of, index_sample};
 use audyn_sys::{FlowSocket, FlowSocketConfig, SysError, clock, realtime};
 use audyn_units::{
-    ChannelCount, Encoding, FrameCount, FrameIndex, Nanos, PayloadType, RtpTime, SampleRate, SeqNo, Ssrc,
+    ChannelCount, Counted, Encoding, FrameCount, FrameIndex, Nanos, PayloadType, RtpTime, SampleRate, SeqNo,
+    Ssrc,
 };
 
 use crate::capture;
@@ -264,21 +265,22 @@ fn judge(mut report: SelfTestReport, packets: u64) -> SelfTestReport {
     let sent = report.frames_sent;
     if report.frames_received == FrameCount::ZERO && sent > FrameCount::ZERO {
         report.failures.push(format!(
-            "none of {} frames that were sent over loopback came out of the capture path, which took {packets} packets for \
-             them; is the packet filter open for 127.0.0.1?",
-            sent.0
+            "none of {sent} that were sent over loopback came out of the capture path, which took {} for them; is the packet filter \
+             open for 127.0.0.1?",
+            Counted(packets, "packet")
         ));
     } else if report.frames_lost > FrameCount::ZERO {
         report.failures.push(format!(
-            "{} of {} frames that were sent over loopback were lost, and {} datagrams were dropped by the kernel; the machine is \
-             too busy, or the receive buffer too small",
-            report.frames_lost.0, sent.0, report.kernel_dropped
+            "{} of {sent} that were sent over loopback were lost, and the kernel dropped {}; the machine is too busy, or the receive \
+             buffer too small",
+            report.frames_lost.0,
+            Counted(report.kernel_dropped, "datagram")
         ));
     }
     if report.frames_different > FrameCount::ZERO {
         report.failures.push(format!(
-            "{} of {} frames arrived with other samples than were sent; do not trust this engine, and report it",
-            report.frames_different.0, report.frames_received.0
+            "{} of {} arrived with other samples than were sent; do not trust this engine, and report it",
+            report.frames_different.0, report.frames_received
         ));
     }
     report

@@ -18,7 +18,7 @@ use audyn_api::frame;
 use audyn_api::{
     ClockConfig, ConfigDocument, FormatConfig, GlobalConfig, RecorderConfig, Reply, ServerFrame, SourceConfig,
 };
-use audyn_units::{ChannelCount, Encoding, SampleRate};
+use audyn_units::{ChannelCount, Counted, Encoding, SampleRate};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -273,8 +273,9 @@ fn check(document: &ConfigDocument) -> Result<(), String> {
     let enabled = document.recorders.iter().filter(|r| r.enabled).count();
     let most = usize::from(document.global.active_recorders);
     if enabled > most {
+        let enabled = Counted(enabled as u64, "recorder");
         return Err(format!(
-            "{enabled} recorders would be enabled, and active_recorders allows {most}; disable some or raise it"
+            "{enabled} would be enabled, and active_recorders allows {most}; disable some or raise it"
         ));
     }
     for (n, recorder) in document.recorders.iter().enumerate() {

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use audyn_units::FrameCount;
+use audyn_units::{Counted, FrameCount};
 
 /// An error of a media file.
 #[derive(Debug, thiserror::Error)]
@@ -79,7 +79,7 @@ pub enum MediaError {
         source: io::Error,
     },
     /// The samples are not whole frames. Nothing was taken.
-    #[error("{samples} samples are not whole frames of {channels} channels; give whole frames")]
+    #[error("{samples} samples are not whole frames of {}; give whole frames", Counted(*.channels as u64, "channel"))]
     PartialFrame {
         /// How many samples were given.
         samples: usize,

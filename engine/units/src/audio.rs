@@ -3,7 +3,7 @@
 use core::fmt;
 use core::ops::{Add, AddAssign, Sub};
 
-use crate::Nanos;
+use crate::{Counted, Nanos};
 
 /// A value that a unit cannot hold, with the range that it can.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -126,6 +126,11 @@ impl ChannelCount {
     pub const fn get(self) -> usize {
         self.0 as usize
     }
+
+    /// The count with its noun, for sentences: "1 channel", "2 channels".
+    pub const fn counted(self) -> Counted<'static> {
+        Counted(self.0 as u64, "channel")
+    }
 }
 
 impl TryFrom<u8> for ChannelCount {
@@ -224,7 +229,7 @@ impl AddAssign for FrameCount {
 
 impl fmt::Display for FrameCount {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} frames", self.0)
+        Counted(self.0, "frame").fmt(f)
     }
 }
 

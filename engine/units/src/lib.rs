@@ -9,12 +9,14 @@
 #![forbid(unsafe_code)]
 
 mod audio;
+mod counted;
 mod level;
 mod rtp;
 mod skew;
 mod time;
 
 pub use audio::{ChannelCount, Encoding, FrameCount, FrameIndex, OutOfRange, SampleRate};
+pub use counted::Counted;
 pub use level::Dbfs;
 pub use rtp::{PayloadType, RtpTime, SeqNo, Ssrc};
 pub use skew::SkewClass;

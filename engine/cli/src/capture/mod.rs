@@ -18,6 +18,8 @@ use pcap_parser::{Block, Linktype, PcapBlockOwned, PcapError, create_reader};
 pub(crate) use layers::{Datagram, Layers, take_apart};
 pub(crate) use survey::{Survey, survey};
 
+use crate::words::counted;
+
 /// What is read at once.
 const BUFFER: usize = 1 << 20;
 
@@ -32,7 +34,8 @@ pub(crate) enum CaptureError {
     #[error("{path} is no capture; give a pcap or pcapng file, as tcpdump and Wireshark write them")]
     NoCapture { path: PathBuf },
     #[error(
-        "{path} cannot be read on after {packets} packets: {reason}; mend it with Wireshark's editcap, or capture again"
+        "{path} cannot be read on after {}: {reason}; mend it with Wireshark's editcap, or capture again",
+        counted(*.packets, "packet")
     )]
     Damaged { path: PathBuf, packets: u64, reason: String },
 }

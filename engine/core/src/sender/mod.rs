@@ -22,7 +22,8 @@ mod tests;
 mod truth;
 
 use audyn_units::{
-    ChannelCount, Encoding, FrameCount, FrameIndex, Nanos, PayloadType, RtpTime, SampleRate, SeqNo, Ssrc,
+    ChannelCount, Counted, Encoding, FrameCount, FrameIndex, Nanos, PayloadType, RtpTime, SampleRate, SeqNo,
+    Ssrc,
 };
 use audyn_wire::pcm;
 use audyn_wire::rtp::{HEADER_BYTES, Header};
@@ -41,7 +42,7 @@ pub const MAX_PAYLOAD: usize = 1440;
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum SenderError {
     /// The packet time is not one of AES67's.
-    #[error("{frames} frames a packet is outside {min} to {max} at {rate}; choose 125 µs to 4 ms")]
+    #[error("{} a packet is outside {min} to {max} at {rate}; choose 125 µs to 4 ms", Counted((*.frames).into(), "frame"))]
     PacketTime {
         /// What was asked for.
         frames: u32,
@@ -54,8 +55,9 @@ pub enum SenderError {
     },
     /// The payload is longer than a packet may be.
     #[error(
-        "{frames} frames of {channels} channels {encoding} make a payload of {bytes} bytes, more than 1440; choose \
-         a shorter packet time or fewer channels"
+        "{} of {} {encoding} make a payload of {bytes} bytes, more than 1440; choose a shorter packet time or fewer channels",
+        Counted((*.frames).into(), "frame"),
+        .channels.counted()
     )]
     Payload {
         /// Frames a packet.

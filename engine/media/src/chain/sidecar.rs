@@ -1,6 +1,6 @@
 //! The sidecar of a closed recording.
 
-use audyn_units::{ClockQuality, FrameCount, FrameIndex, SampleRate};
+use audyn_units::{ClockQuality, Counted, FrameCount, FrameIndex, SampleRate};
 use serde::{Deserialize, Serialize};
 
 use super::hash::Sha256;
@@ -143,7 +143,7 @@ impl Sidecar {
         }
         let listed = self.gaps.len() as u64;
         if self.gaps_in_all != listed && (self.gaps_in_all < listed || listed < MOST_GAPS as u64) {
-            return Some(format!("it lists {listed} gaps and counts {}", self.gaps_in_all));
+            return Some(format!("it lists {} and counts {}", Counted(listed, "gap"), self.gaps_in_all));
         }
         let mut at = self.start.position;
         for gap in &self.gaps {

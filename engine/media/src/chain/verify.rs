@@ -6,6 +6,7 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use audyn_units::Counted;
 use serde::Serialize;
 
 use super::files::{self, HOUSE, Head, House, MOST_BYTES, Tombstone, is_audio, is_sidecar, ledger_of};
@@ -57,7 +58,8 @@ impl fmt::Display for Fault {
                 write!(f, "{file} is gone, and no tombstone says who deleted it")
             }
             Self::Length { file, bytes, told } => {
-                write!(f, "{file} has {bytes} bytes and had {told} when it was closed")
+                let bytes = Counted(*bytes, "byte");
+                write!(f, "{file} has {bytes} and had {told} when it was closed")
             }
             Self::Changed { file, sha256, told } => {
                 write!(f, "{file} was changed since it was closed: its SHA-256 is {sha256} and was {told}")

@@ -1,6 +1,6 @@
 //! The two packets before the first one of audio (RFC 7845 §5): `OpusHead`, what the decoder must know, and `OpusTags`, comments.
 
-use audyn_units::ChannelCount;
+use audyn_units::{ChannelCount, Counted};
 
 use super::OpusLayout;
 
@@ -87,7 +87,8 @@ impl Head {
                 Mapping { family, streams, coupled, table: table[..usize::from(channels)].to_vec() }
             }
             _ => {
-                return Err(format!("maps {channels} channels by family {family}, which this does not read"));
+                let channels = Counted(channels.into(), "channel");
+                return Err(format!("maps {channels} by family {family}, which this does not read"));
             }
         };
         let decoded = u16::from(mapping.streams) + u16::from(mapping.coupled);

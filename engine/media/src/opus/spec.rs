@@ -1,6 +1,6 @@
 //! What an Opus file holds, and how it is encoded.
 
-use audyn_units::{ChannelCount, SampleRate};
+use audyn_units::{ChannelCount, Counted, SampleRate};
 use serde::{Deserialize, Serialize};
 
 use super::head::Mapping;
@@ -97,8 +97,10 @@ impl OpusSpec {
         let (min, max) = (STREAM_BITRATE.start() * streams, STREAM_BITRATE.end() * streams);
         if !(min..=max).contains(&self.bitrate) {
             return no(format!(
-                "an Opus bitrate of {} bit/s is outside {min} to {max} for {channels} channels in {streams} streams",
-                self.bitrate
+                "an Opus bitrate of {} bit/s is outside {min} to {max} for {} in {}",
+                self.bitrate,
+                self.channels.counted(),
+                Counted(streams.into(), "stream")
             ));
         }
         if self.complexity > 10 {

@@ -7,7 +7,7 @@ use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 
-use audyn_units::{ChannelCount, FrameCount, SampleRate};
+use audyn_units::{ChannelCount, Counted, FrameCount, SampleRate};
 
 use super::bext::{self, Bext};
 use super::convert::decode;
@@ -151,7 +151,7 @@ fn parse(source: &mut (impl Read + Seek)) -> Result<(WavInfo, Described), Refusa
 fn parse_format(source: &mut impl Read, size: u32) -> Result<WavSpec, Refusal> {
     let no = |reason: String| Err(Refusal::NotWav(reason));
     if size < 16 {
-        return no(format!("its format chunk has {size} bytes instead of 16 or more"));
+        return no(format!("its format chunk has {} instead of 16 or more", Counted(size.into(), "byte")));
     }
     let base: [u8; 16] = take(source)?;
     let tag = match u16_at(&base, 0) {
@@ -180,8 +180,8 @@ fn parse_format(source: &mut impl Read, size: u32) -> Result<WavSpec, Refusal> {
     let spec = WavSpec { rate, channels, depth };
     if usize::from(u16_at(&base, 12)) != spec.frame_bytes() {
         return no(format!(
-            "its frames are said to have {} bytes instead of {}",
-            u16_at(&base, 12),
+            "its frames are said to have {} instead of {}",
+            Counted(u16_at(&base, 12).into(), "byte"),
             spec.frame_bytes()
         ));
     }

@@ -6,7 +6,7 @@ use std::string::{String, ToString};
 use std::vec;
 use std::vec::Vec;
 
-use audyn_units::{ChannelCount, Encoding, PayloadType, SampleRate};
+use audyn_units::{ChannelCount, Counted, Encoding, PayloadType, SampleRate};
 use sdp_types::{Attribute, Connection, ParserError};
 
 use super::clean::clean;
@@ -326,7 +326,8 @@ impl<'a> Scope<'a> {
             }
             (Some(frames), Some(count)) if frames != count => {
                 self.odd(format!(
-                    "a=ptime means {frames} frames, a=framecount {count}; the packets will tell."
+                    "a=ptime means {}, a=framecount {count}; the packets will tell.",
+                    Counted(frames.into(), "frame")
                 ));
                 Some(frames)
             }
@@ -399,8 +400,8 @@ impl<'a> Scope<'a> {
             names.map(|names| names.split(',').map(|n| n.trim().to_string()).collect()).unwrap_or_default();
         if !names.is_empty() && names.len() != channels.get() {
             self.odd(format!(
-                "i= names {} channels, the stream has {channels}; the names were left out.",
-                names.len()
+                "i= names {}, the stream has {channels}; the names were left out.",
+                Counted(names.len() as u64, "channel")
             ));
             return Vec::new();
         }

@@ -61,8 +61,9 @@ impl Shape {
 
         if !bytes.is_multiple_of(frames as usize) {
             return Err(format!(
-                "{bytes} bytes a packet are no whole number of bytes for each of its {frames} frames; this is RTP, but no \
-                 linear audio"
+                "the payload of a packet has {}, no whole number for each of its {}; this is RTP, but no linear audio",
+                counted(bytes as u64, "byte"),
+                counted(frames.into(), "frame")
             ));
         }
         let frame = bytes / frames as usize;
