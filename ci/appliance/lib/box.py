@@ -37,6 +37,7 @@ class Sender:
         self.truth, self.flow = Path(place) / f"{flow.name}.truth.json", flow
         command = [str(product.binary("audyn")), "send", "--index", "--stream-id", str(flow.stream), "-m", flow.group,
                    "-p", str(flow.port), "--interface", vm.tap[0], "--spp", "192", "--truth", str(self.truth)]
+        self.truth.unlink(missing_ok=True)  # a sender of before: `audyn send` takes no other file's place
         self.errors = Path(place) / f"{flow.name}.send.err"
 
         def prepare():

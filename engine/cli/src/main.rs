@@ -17,6 +17,7 @@ mod selftest;
 mod send;
 mod status;
 mod stop;
+mod usage;
 mod values;
 mod verify;
 mod words;
@@ -26,7 +27,7 @@ use std::time::Duration;
 
 use audyn_daemon::Printer;
 use clap::error::ErrorKind;
-use clap::{Parser, Subcommand};
+use clap::{FromArgMatches as _, Parser, Subcommand};
 
 /// Records AES67 audio, bit for bit.
 #[derive(Debug, Parser)]
@@ -61,7 +62,8 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let Cli { json, command } = match Cli::try_parse() {
+    let asked = usage::command::<Cli>().try_get_matches().and_then(|asked| Cli::from_arg_matches(&asked));
+    let Cli { json, command } = match asked {
         Ok(cli) => cli,
         // `--help` and `--version`, and help where nothing was asked, come as errors too; they print themselves.
         Err(error)
@@ -70,7 +72,7 @@ fn main() -> ExitCode {
             error.exit()
         }
         Err(error) => {
-            eprintln!("audyn: {}", sentence(&error.to_string()));
+            eprintln!("audyn: {}", usage::sentence(&error));
             return ExitCode::from(2);
         }
     };
@@ -103,47 +105,6 @@ fn main() -> ExitCode {
             let (_, printing) = Printer::start("stderr", std::io::stderr());
             printing.finish(format!("audyn: {sentence}\n"), Duration::from_secs(2));
             ExitCode::from(code)
-        }
-    }
-}
-
-/// What was wrong with the options, in one sentence. clap says it in a paragraph or two, then repeats how the command is called.
-fn sentence(paragraphs: &str) -> String {
-    let parts = paragraphs.split("\n\n").map(|part| part.split_whitespace().collect::<Vec<_>>().join(" "));
-    let told =
-        parts.filter(|part| !part.is_empty() && !part.starts_with("Usage:") && !part.starts_with("For more"));
-    let what = told.collect::<Vec<_>>().join("; ");
-    let what = what.strip_prefix("error: ").unwrap_or(&what);
-    format!("{}; --help tells what it takes", what.trim_end_matches('.'))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn told(arguments: &[&str]) -> String {
-        let error = Cli::try_parse_from(arguments).unwrap_err();
-        sentence(&error.to_string())
-    }
-
-    #[test]
-    fn wrong_options_are_told_in_one_sentence() {
-        assert_eq!(
-            told(&["audyn", "record", "-m", "300.1.2.3"]),
-            "invalid value '300.1.2.3' for '--address <IP>': invalid IP address syntax; --help tells what it takes"
-        );
-        for wrong in [
-            &["audyn", "record", "--nonsense"][..],
-            &["audyn", "record", "-p", "0"],
-            &["audyn", "record", "--spp", "9000"],
-            &["audyn", "send", "-m", "239.1.1.1"],
-            &["audyn", "recrod"],
-        ] {
-            let told = told(wrong);
-            assert!(
-                !told.contains('\n') && !told.contains("Usage") && told.ends_with("what it takes"),
-                "{told}"
-            );
         }
     }
 }

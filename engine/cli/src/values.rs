@@ -1,9 +1,49 @@
 //! The values that options take, from text. Errors say what was expected, with an example.
 
+use std::fmt::Display;
+use std::net::IpAddr;
+use std::ops::RangeInclusive;
+use std::str::FromStr;
+
 use audyn_core::sender::{Chance, PauseKind, Random};
 use audyn_units::{
     ChannelCount, Encoding, FrameCount, FrameIndex, Nanos, PayloadType, SampleRate, SeqNo, SkewClass, Ssrc,
 };
+
+/// A whole number from one to the other; `what` it is, in words.
+pub(crate) fn within<T>(
+    what: &'static str,
+    range: RangeInclusive<T>,
+) -> impl Fn(&str) -> Result<T, String> + Clone + Send + Sync
+where
+    T: FromStr + PartialOrd + Display + Clone + Send + Sync,
+{
+    move |text| {
+        let number = text.parse().ok().filter(|number| range.contains(number));
+        number.ok_or_else(|| format!("\"{text}\" is no {what}; give {} to {}", range.start(), range.end()))
+    }
+}
+
+/// Where UDP goes.
+pub(crate) fn port(text: &str) -> Result<u16, String> {
+    within("UDP port", 1..=u16::MAX)(text)
+}
+
+/// TAI − UTC: 37 since 2017, and more after each leap second.
+pub(crate) fn tai_offset(text: &str) -> Result<i32, String> {
+    within("TAI offset in seconds, which has been 37 since 2017", 1..=255)(text)
+}
+
+pub(crate) fn address(text: &str) -> Result<IpAddr, String> {
+    let address = text.parse().ok();
+    address
+        .ok_or_else(|| format!("\"{text}\" is no IP address; give one in numbers, as 239.1.2.3 or ff0e::1"))
+}
+
+pub(crate) fn depth(text: &str) -> Result<u16, String> {
+    let bits = text.parse().ok().filter(|bits| [16, 24, 32].contains(bits));
+    bits.ok_or_else(|| format!("\"{text}\" is no depth of a file; give 16 or 24, or with WAV 32 for floats"))
+}
 
 /// A place on the timeline, or a length of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,8 +100,8 @@ fn time(text: &str) -> Option<Nanos> {
 }
 
 pub(crate) fn payload_type(text: &str) -> Result<PayloadType, String> {
-    let number: u8 = text.parse().map_err(|_| format!("\"{text}\" is no payload type; give 96 to 127"))?;
-    PayloadType::new(number).map_err(|error| error.to_string())
+    let number = text.parse().ok().and_then(|number| PayloadType::new(number).ok());
+    number.ok_or_else(|| format!("\"{text}\" is no payload type; give 96 to 127, or another of 0 to 127"))
 }
 
 pub(crate) fn encoding(text: &str) -> Result<Encoding, String> {
@@ -93,8 +133,10 @@ pub(crate) fn ptime(text: &str) -> Result<f64, String> {
 }
 
 pub(crate) fn hertz(text: &str) -> Result<f64, String> {
-    let hz: Option<f64> = text.parse().ok().filter(|hz| (0.0..=48_000.0).contains(hz));
-    hz.ok_or_else(|| format!("\"{text}\" is no frequency; give hertz below half the sample rate, as 1000"))
+    let hz: Option<f64> = text.parse().ok().filter(|hz| *hz > 0.0 && *hz <= 48_000.0);
+    hz.ok_or_else(|| {
+        format!("\"{text}\" is no frequency; give hertz above 0 and below half the sample rate, as 1000")
+    })
 }
 
 pub(crate) fn level(text: &str) -> Result<f32, String> {

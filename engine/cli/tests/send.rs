@@ -268,6 +268,7 @@ fn what_cannot_be_meant_is_one_sentence_and_exit_code_2() {
         (&["--encoding", "L16", "--stream-id", "512"], "give --stream-id 0 to 511"),
         (&["--pause", "0:1s", "--pause", "500ms:1s"], "let pauses follow one another"),
         (&["--reorder", "1%:20000"], "choose a shorter one"),
+        (&["--truth", "-"], "is given more than once; give it once"),
     ];
     for (more, sentence) in cases {
         let (code, said) = refused(&[&send[..], more].concat());
@@ -292,8 +293,42 @@ fn what_cannot_be_meant_is_one_sentence_and_exit_code_2() {
     for arguments in by_the_parser {
         assert_eq!(refused(arguments).0, 2, "{arguments:?}");
     }
+    for (more, sentence) in [
+        (["--duration", "0"], "--duration 0 sends nothing; give a time above 0"),
+        (["--packets", "0"], "--packets 0 sends nothing; give 1 or more"),
+        (["--truth", "-"], "--truth - is none"),
+        (["-c", "-1"], "audyn: --channels: \"-1\" is no number of channels; give 1 to 64"),
+        (["--duration", "-5"], "audyn: --duration: \"-5\" is no time; give seconds"),
+    ] {
+        let (code, said) = refused(&[&["send", "-m", "239.1.2.3", "--index"][..], &more].concat());
+        assert!(code == 2 && said.contains(sentence), "{more:?}: {said}");
+    }
     assert_eq!(refused(&["send", "-m", "0.0.0.0", "--index", "--packets", "1"]).0, 2);
     assert_eq!(refused(&["send", "-m", "239.1.2.3", "--tone", "24000", "--packets", "1"]).0, 2);
+}
+
+#[test]
+fn no_file_takes_the_place_of_another() {
+    let scratch = tempfile::tempdir().unwrap();
+    let at = |name: &str| scratch.path().join(name).to_str().unwrap().to_owned();
+    let (mine, new) = (at("mine"), at("new"));
+    std::fs::write(&mine, "the only one").unwrap();
+    let capture = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/none.pcap");
+    for signal in [&["--tone", "1000"][..], &["--pcap", capture]] {
+        for outputs in [["--sdp-out", &mine, "--truth", &new], ["--sdp-out", &new, "--truth", &mine]] {
+            let outputs = if signal[0] == "--pcap" { &["--sdp-out", &mine][..] } else { &outputs };
+            let send = ["send", "-m", "127.0.0.1", "-p", "9", "--packets", "1"];
+            let (code, said) = refused(&[&send[..], signal, outputs].concat());
+            assert_eq!(code, 1, "{said}");
+            assert!(said.contains("mine exists already and is left as it is; give another name"), "{said}");
+        }
+    }
+    assert_eq!(std::fs::read_to_string(&mine).unwrap(), "the only one");
+    // Where one of both cannot be made, the other is not left behind.
+    let send = ["send", "-m", "127.0.0.1", "-p", "9", "--packets", "1", "--index"];
+    let (code, _) = refused(&[&send[..], &["--truth", &new, "--sdp-out", "/nonexistent/a.sdp"]].concat());
+    assert_eq!(code, 1);
+    assert_eq!(std::fs::read_dir(scratch.path()).unwrap().count(), 1);
 }
 
 #[test]

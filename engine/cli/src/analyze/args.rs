@@ -50,7 +50,7 @@ pub(crate) struct AnalyzeArgs {
     #[arg(long, value_parser = values::payload_type, value_name = "PT", help_heading = "What the packets do not say")]
     pub(super) pt: Option<PayloadType>,
     /// TAI less UTC at the time of the capture, in seconds; 37 since 2017. For the link offset.
-    #[arg(long, value_name = "SECONDS", default_value_t = 37, help_heading = "What the packets do not say")]
+    #[arg(long, value_name = "SECONDS", default_value_t = 37, value_parser = values::within("TAI offset in seconds, which has been 37 since 2017", 0..=255i64), help_heading = "What the packets do not say")]
     pub(super) tai_offset: i64,
 }
 

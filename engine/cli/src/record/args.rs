@@ -60,6 +60,7 @@ pub(crate) struct RecordArgs {
         conflicts_with = "output",
         value_name = "SECONDS",
         default_value_t = 3_600,
+        value_parser = values::within("length of a file in seconds", 1..=86_400u32),
         help_heading = "Where to"
     )]
     archive_period: u32,
@@ -79,7 +80,7 @@ pub(crate) struct RecordArgs {
     #[arg(long, value_name = "SUFFIX", help_heading = "Where to")]
     also: Vec<String>,
     /// Bitrate of Opus in bits per second, all channels together [default: 128000, more for more than two channels].
-    #[arg(long, value_name = "BITS", help_heading = "Where to")]
+    #[arg(long, value_name = "BITS", value_parser = values::within("bitrate in bits per second", 6_000..=32_640_000u32), help_heading = "Where to")]
     bitrate: Option<u32>,
     /// Opus as many bits as the signal needs; this is the default.
     #[arg(long, conflicts_with = "cbr", help_heading = "Where to")]
@@ -88,20 +89,20 @@ pub(crate) struct RecordArgs {
     #[arg(long, help_heading = "Where to")]
     cbr: bool,
     /// How much work the Opus encoder may take: 0 to 10 [default: 5].
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(0..=10), help_heading = "Where to")]
+    #[arg(long, value_name = "N", value_parser = values::within("complexity", 0..=10u8), help_heading = "Where to")]
     complexity: Option<u8>,
     /// Depth of WAV and FLAC: 16 (a 24-bit stream is dithered), 24, or in WAV 32 for floats; as the stream unless given.
-    #[arg(long, value_name = "BITS", help_heading = "Where to")]
+    #[arg(long, value_name = "BITS", value_parser = values::depth, help_heading = "Where to")]
     bits: Option<u16>,
     /// End after so much audio, in seconds or as 500ms.
     #[arg(long, value_name = "TIME", value_parser = values::duration, help_heading = "Where to")]
     pub(super) duration: Option<Nanos>,
 
     /// Multicast group, or the address of this machine that the stream is sent to.
-    #[arg(short = 'm', long, value_name = "IP", help_heading = "What")]
+    #[arg(short = 'm', long, value_name = "IP", value_parser = values::address, help_heading = "What")]
     address: Option<IpAddr>,
     /// UDP port [default: 5004].
-    #[arg(short, long, value_parser = clap::value_parser!(u16).range(1..), help_heading = "What")]
+    #[arg(short, long, value_parser = values::port, help_heading = "What")]
     port: Option<u16>,
     /// Network interface, by name or address.
     #[arg(long, value_name = "IF", help_heading = "What")]
@@ -128,19 +129,19 @@ pub(crate) struct RecordArgs {
     #[arg(long, value_name = "N", value_parser = values::channels, help_heading = "What")]
     stream_channels: Option<ChannelCount>,
     /// First channel to record, counted from 0.
-    #[arg(long, value_name = "N", default_value_t = 0, help_heading = "What")]
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = values::within("channel, counted from 0", 0..=63u8), help_heading = "What")]
     channel_offset: u8,
     /// Frames in a packet, if known; the packets themselves are believed.
-    #[arg(long, value_name = "FRAMES", value_parser = clap::value_parser!(u16).range(1..=744), help_heading = "What")]
+    #[arg(long, value_name = "FRAMES", value_parser = values::within("number of frames", 1..=744u16), help_heading = "What")]
     spp: Option<u16>,
     /// RTP timestamp less the sender's media clock, as a=mediaclk:direct= of its SDP [default: 0]
-    #[arg(long, value_name = "FRAMES", help_heading = "What")]
+    #[arg(long, value_name = "FRAMES", value_parser = values::within("number of frames", 0..=u32::MAX), help_heading = "What")]
     media_clock_offset: Option<u32>,
     /// TAI less UTC in seconds (37 since 2017), if nobody has told it to the kernel.
-    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(i32).range(1..256), help_heading = "What")]
+    #[arg(long, value_name = "SECONDS", value_parser = values::tai_offset, help_heading = "What")]
     pub(super) tai_offset: Option<i32>,
     /// Receive buffer of the socket, in bytes.
-    #[arg(long, value_name = "BYTES", default_value_t = 4_194_304, help_heading = "What")]
+    #[arg(long, value_name = "BYTES", default_value_t = 4_194_304, value_parser = values::within("receive buffer in bytes", 65_536..=1_073_741_823usize), help_heading = "What")]
     pub(super) rcvbuf: usize,
 
     /// PTP hardware clock to judge the clock by, as /dev/ptp0; that of the interface unless given.
@@ -157,7 +158,7 @@ pub(crate) struct RecordArgs {
     #[arg(long, help_heading = "What is shown")]
     pub(super) levels: bool,
     /// Time between two lines of levels, in milliseconds.
-    #[arg(long, value_name = "MS", default_value_t = 33, value_parser = clap::value_parser!(u32).range(10..=60_000), help_heading = "What is shown")]
+    #[arg(long, value_name = "MS", default_value_t = 33, value_parser = values::within("interval in milliseconds", 10..=60_000u32), help_heading = "What is shown")]
     pub(super) levels_interval: u32,
     /// Say more: once for what the engine does, twice for everything.
     #[arg(short, long, action = clap::ArgAction::Count, help_heading = "What is shown")]

@@ -61,10 +61,10 @@ const MADE_HERE: [&str; 20] = [
 #[command(group = ArgGroup::new("signal").required(true).args(["tone", "file", "index", "pcap"]))]
 pub(crate) struct SendArgs {
     /// Where to: a multicast group, or a receiver's address.
-    #[arg(short = 'm', long, visible_alias = "to", value_name = "IP")]
+    #[arg(short = 'm', long, visible_alias = "to", value_name = "IP", value_parser = values::address)]
     pub(super) destination: IpAddr,
     /// UDP port; RTP takes an even one.
-    #[arg(short, long, default_value_t = 5004, value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(short, long, default_value_t = 5004, value_parser = values::port)]
     pub(super) port: u16,
     /// Network to send from, by name or by one of its addresses; without it, the system's route decides.
     #[arg(long, value_name = "NAME|IP")]
@@ -73,10 +73,10 @@ pub(crate) struct SendArgs {
     #[arg(long, value_name = "PLACE", conflicts_with = "pcap", value_parser = legs::place)]
     pub(super) second_leg: Option<Place>,
     /// Hops that packets may travel.
-    #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u8).range(1..))]
+    #[arg(long, default_value_t = 32, value_parser = values::within("number of hops", 1..=u8::MAX))]
     pub(super) ttl: u8,
     /// Differentiated services code point; 34 is AF41, AES67's class for media.
-    #[arg(long, default_value_t = 34, value_parser = clap::value_parser!(u8).range(0..64))]
+    #[arg(long, default_value_t = 34, value_parser = values::within("code point", 0..=63u8))]
     pub(super) dscp: u8,
 
     /// RTP payload type.
@@ -95,7 +95,7 @@ pub(crate) struct SendArgs {
     #[arg(long, conflicts_with = "spp", value_parser = values::ptime, value_name = "MS")]
     pub(super) ptime: Option<f64>,
     /// Frames in a packet, instead of --ptime.
-    #[arg(long, value_name = "FRAMES")]
+    #[arg(long, value_name = "FRAMES", value_parser = values::within("number of frames", 1..=u32::MAX))]
     pub(super) spp: Option<u32>,
 
     /// Send a sine of HZ on all channels.
@@ -114,7 +114,7 @@ pub(crate) struct SendArgs {
     #[arg(long)]
     pub(super) index: bool,
     /// The index signal's stream.
-    #[arg(long, conflicts_with_all = ["tone", "file"], default_value_t = 0, value_name = "N")]
+    #[arg(long, conflicts_with_all = ["tone", "file"], default_value_t = 0, value_name = "N", value_parser = values::within("stream of the index signal", 0..=u32::MAX))]
     pub(super) stream_id: u32,
 
     /// Send the packets of a capture as they are, in the time in which they were captured.
@@ -128,37 +128,37 @@ pub(crate) struct SendArgs {
     #[arg(long, conflicts_with = "packets", value_parser = values::duration, value_name = "SECONDS")]
     pub(super) duration: Option<Nanos>,
     /// Stop after the time of N packets, lost and paused ones included.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = values::within("number of packets", 0..=u64::MAX))]
     pub(super) packets: Option<u64>,
 
-    /// Write the description of the stream here; - is standard output.
+    /// Write the description of the stream to this file, which must not exist; - is standard output.
     #[arg(long, value_name = "FILE")]
     pub(super) sdp_out: Option<PathBuf>,
     /// The stream's name in the description.
     #[arg(long)]
     pub(super) name: Option<String>,
-    /// Write what really left, what was lost, doubled, paused and changed, here at the end, as JSON.
+    /// Write what really left, what was lost, doubled, paused and changed, at the end to this file, which must not exist, as JSON.
     #[arg(long, value_name = "FILE")]
     pub(super) truth: Option<PathBuf>,
 
     /// Sequence number of the first packet [default: by the seed]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = values::within("sequence number", 0..=u16::MAX))]
     pub(super) first_seq: Option<u16>,
     /// RTP timestamp of the first frame [default: by the seed]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = values::within("RTP timestamp", 0..=u32::MAX))]
     pub(super) first_timestamp: Option<u32>,
     /// Let RTP timestamps be the media clock: frames since the PTP epoch, by this machine's clock.
     #[arg(long, conflicts_with_all = ["first_timestamp", "pcap"])]
     pub(super) media_clock: bool,
     /// TAI less UTC in seconds (37 since 2017), if nobody has told it to the kernel; without either, UTC stands in for TAI.
-    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(i32).range(1..256))]
+    #[arg(long, value_name = "SECONDS", value_parser = values::tai_offset)]
     pub(super) tai_offset: Option<i32>,
     /// Source identifier, decimal or 0x… [default: by the seed]
     #[arg(long, value_parser = values::ssrc)]
     pub(super) ssrc: Option<Ssrc>,
 
     /// Decides every chance; the same seed gives the same faults [default: another each time]
-    #[arg(long, value_name = "N", help_heading = "Faults")]
+    #[arg(long, value_name = "N", value_parser = values::within("seed", 0..=u64::MAX), help_heading = "Faults")]
     pub(super) seed: Option<u64>,
     /// Lose single packets, e.g. 1%.
     #[arg(long, value_parser = values::chance, value_name = "P%", help_heading = "Faults")]

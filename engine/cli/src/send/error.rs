@@ -1,7 +1,7 @@
 //! What can go wrong with `audyn send`.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use audyn_media::MediaError;
 
@@ -23,6 +23,9 @@ pub(crate) enum SendError {
     /// A file of ours can't be written.
     #[error("cannot write {path}: {reason}; give a place that is writable and has room")]
     Write { path: String, reason: String },
+    /// A file of ours would take the place of another.
+    #[error("{} exists already and is left as it is; give another name, or remove it first", .0.display())]
+    Exists(PathBuf),
     /// The network refuses.
     #[error("cannot send to {to}: {reason}; {remedy}")]
     Network { to: String, reason: String, remedy: &'static str },
@@ -39,6 +42,7 @@ impl SendError {
             Self::File(_)
             | Self::Capture(_)
             | Self::Write { .. }
+            | Self::Exists(_)
             | Self::Network { .. }
             | Self::Signals(_) => 1,
         }

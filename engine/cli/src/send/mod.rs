@@ -10,15 +10,15 @@
 mod args;
 mod error;
 mod legs;
+mod output;
 mod pace;
 mod plan;
 mod replay;
 mod socket;
 mod source;
 
-use std::fs::File;
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use audyn_core::sender::{LegFates, LegsTruth, Sender, Truth};
@@ -32,6 +32,7 @@ pub(crate) use error::SendError;
 use crate::stop::Stop;
 use crate::words::counted;
 use legs::{Lines, Second};
+use output::Output;
 use pace::Pace;
 use plan::Plan;
 use socket::Line;
@@ -77,6 +78,19 @@ struct Record<'a> {
 /// Sends until the end, Ctrl-C or SIGTERM.
 #[expect(clippy::needless_pass_by_value, reason = "the command's options end with the command")]
 pub(crate) fn run(args: SendArgs, json: bool) -> Result<(), SendError> {
+    if args.duration == Some(Nanos::ZERO) {
+        return Err(SendError::Usage(
+            "--duration 0 sends nothing; give a time above 0, as 60 or 500ms".into(),
+        ));
+    }
+    if args.packets == Some(0) {
+        return Err(SendError::Usage("--packets 0 sends nothing; give 1 or more, or leave it out".into()));
+    }
+    if args.truth.as_deref() == Some(Path::new("-")) {
+        let sentence = "--truth - is none, since the summary goes to standard output; give a file";
+        return Err(SendError::Usage(sentence.into()));
+    }
+    args.truth.iter().chain(&args.sdp_out).try_for_each(|path| output::look_for(path))?;
     if let Some(capture) = &args.pcap {
         return replay::run(&args, capture, json);
     }
@@ -96,7 +110,7 @@ pub(crate) fn run(args: SendArgs, json: bool) -> Result<(), SendError> {
     });
     let mut line = Lines::new(first, second.transpose()?);
     let stop = Stop::on_signals()?;
-    let truth_file = args.truth.as_deref().map(create).transpose()?;
+    let truth_file = args.truth.as_deref().map(Output::create).transpose()?;
 
     let description = Description {
         name: args.name.clone().unwrap_or(label),
@@ -139,8 +153,10 @@ pub(crate) fn run(args: SendArgs, json: bool) -> Result<(), SendError> {
     let Pace { interrupted, worst_late } = pace::run(&mut sender, &mut source, &mut line, &stop, start)?;
 
     let truth = sender.truth();
-    if let Some((file, path)) = truth_file {
-        write_truth(file, &path, &Record { truth, second_leg: line.truth() })?;
+    if let Some(file) = truth_file {
+        let record = Record { truth, second_leg: line.truth() };
+        let text = serde_json::to_vec_pretty(&record).expect("numbers and words are JSON");
+        file.write(&[&text[..], b"\n"].concat())?;
     }
     let summary = summary(truth, config.ssrc, interrupted, worst_late);
     tell(&summary, json)
@@ -158,28 +174,13 @@ fn nanos_since_epoch(time: SystemTime) -> u128 {
     time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos())
 }
 
-fn create(path: &Path) -> Result<(File, PathBuf), SendError> {
-    let file = File::create(path).map_err(|error| SendError::write(path, &error))?;
-    Ok((file, path.to_owned()))
-}
-
 fn write_sdp(path: &Path, text: &str) -> Result<(), SendError> {
-    let written = if path == Path::new("-") {
-        let mut out = io::stdout().lock();
-        out.write_all(text.as_bytes()).and_then(|()| out.flush())
-    } else {
-        std::fs::write(path, text)
-    };
+    if path != Path::new("-") {
+        return Output::create(path)?.write(text.as_bytes());
+    }
+    let mut out = io::stdout().lock();
+    let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
     written.map_err(|error| SendError::write(path, &error))
-}
-
-fn write_truth(file: File, path: &Path, truth: &Record<'_>) -> Result<(), SendError> {
-    let mut out = io::BufWriter::new(file);
-    let written = serde_json::to_writer_pretty(&mut out, truth).map_err(io::Error::from);
-    written
-        .and_then(|()| out.write_all(b"\n"))
-        .and_then(|()| out.flush())
-        .map_err(|error| SendError::write(path, &error))
 }
 
 fn summary(truth: &Truth, ssrc: Ssrc, interrupted: bool, worst_late: Nanos) -> Summary {

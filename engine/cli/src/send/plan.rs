@@ -172,9 +172,9 @@ fn packet_frames(millis: f64, rate: SampleRate) -> u32 {
     }
 }
 
-/// Packets that `time` takes, the last one begun counted whole.
+/// Packets that `time` takes, the last one begun counted whole; one at least.
 fn packets_in(time: Nanos, rate: SampleRate, packet_frames: u32) -> u64 {
-    rate.frames_in(time).0.div_ceil(u64::from(packet_frames))
+    rate.frames_in(time).0.div_ceil(u64::from(packet_frames)).max(1)
 }
 
 fn impairments(args: &SendArgs, rate: SampleRate) -> Impairments {
@@ -228,6 +228,6 @@ mod tests {
     fn a_duration_is_whole_packets() {
         assert_eq!(packets_in(Nanos::from_secs(1), SampleRate::HZ_48000, 48), 1_000);
         assert_eq!(packets_in(Nanos::from_secs(1), SampleRate::HZ_44100, 48), 919);
-        assert_eq!(packets_in(Nanos::ZERO, SampleRate::HZ_48000, 48), 0);
+        assert_eq!(packets_in(Nanos(1), SampleRate::HZ_48000, 48), 1);
     }
 }

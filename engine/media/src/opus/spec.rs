@@ -131,7 +131,7 @@ mod tests {
         for (spec, said) in [
             (
                 OpusSpec { bitrate: 5_999, ..spec(2) },
-                "5999 bit/s is outside 6000 to 510000 for 2 channels in 1 streams",
+                "5999 bit/s is outside 6000 to 510000 for 2 channels in 1 stream",
             ),
             (OpusSpec { bitrate: 510_001, ..spec(1) }, "outside 6000 to 510000"),
             (OpusSpec { bitrate: 128_000, ..spec(64) }, "outside 384000 to 32640000"),
