@@ -7,6 +7,7 @@
 
 mod analyze;
 mod capture;
+mod export;
 mod find;
 mod instant;
 mod legs;
@@ -57,6 +58,8 @@ enum Command {
     Verify(verify::VerifyArgs),
     /// Find recordings in an archive, by recorder, studio and time.
     Find(find::FindArgs),
+    /// Make one file of a stretch of time, with the exact frames, also while it is recorded.
+    Export(Box<export::ExportArgs>),
     /// Send a tone, a file or an index signal as an AES67 stream, with faults if wanted.
     Send(Box<send::SendArgs>),
 }
@@ -96,6 +99,9 @@ fn main() -> ExitCode {
             verify::run(&args, json).map_err(|error| (error.exit_code(), error.to_string()))
         }
         Command::Find(args) => find::run(&args, json).map_err(|error| (error.exit_code(), error.to_string())),
+        Command::Export(args) => {
+            export::run(&args, json).map_err(|error| (error.exit_code(), error.to_string()))
+        }
         Command::Send(args) => send::run(*args, json).map_err(|error| (error.exit_code(), error.to_string())),
     };
     match result {

@@ -1,6 +1,6 @@
 //! What a file tells of itself: the facts of a recording that begins, on the clock that names it.
 //!
-//! Owns: the reading of that clock to the frame. Never: a position of its own; the ledger's `first_position` and these facts are the
+//! Owns: by which of its clocks a file's first frame is told. Never: a position of its own; the ledger's `first_position` and these facts are the
 //! same frame.
 //!
 //! A flow that is placed by its media clock has its instant by arithmetic: position, rate and TAI − UTC give it to the frame, whatever
@@ -9,10 +9,9 @@
 
 use audyn_core::archive::ArchiveClock;
 use audyn_core::flow::Placement;
-use audyn_media::Facts;
-use audyn_units::{FrameCount, SampleRate, Timestamp, Utc};
-use jiff::civil::DateTime;
-use jiff::tz::{Offset, TimeZone};
+use audyn_media::{Facts, Moment, NamingClock};
+use audyn_units::{SampleRate, Timestamp, Utc};
+use jiff::tz::TimeZone;
 
 use crate::feed::Opening;
 
@@ -35,67 +34,31 @@ impl About {
         rate: SampleRate,
         (clock, zone): (ArchiveClock, &TimeZone),
     ) -> Facts {
-        let begin = Begin::of(opening, rate);
         let tai_minus_utc = opening.tai_offset.map(|offset| offset.0 / 1_000_000_000);
-        let (reading, offset) = match clock {
-            ArchiveClock::LocalTime => begin.read(zone),
-            ArchiveClock::Utc => begin.read(&TimeZone::UTC),
-            ArchiveClock::Ptp => {
-                let tai = Begin { seconds: begin.seconds + tai_minus_utc.unwrap_or(0), ..begin };
-                (tai.read(&TimeZone::UTC).0, String::new())
-            }
+        let placed = opening.placed;
+        let moment = match placed.is_some_and(|placed| placed.placement == Placement::MediaClock) {
+            true => Moment::of_position(opening.position, rate, tai_minus_utc),
+            false => Moment::of_utc(opening.utc.as_nanos(), rate),
         };
-        let seconds =
-            (i64::from(reading.hour()) * 60 + i64::from(reading.minute())) * 60 + i64::from(reading.second());
-        Facts {
+        let clock = match clock {
+            ArchiveClock::LocalTime => NamingClock::Zone(zone),
+            ArchiveClock::Utc => NamingClock::Zone(&TimeZone::UTC),
+            ArchiveClock::Ptp => NamingClock::Tai,
+        };
+        let mut facts = Facts {
             recorder: self.recorder.clone(),
             description: self.name.clone(),
             originator: concat!("Audyn ", env!("CARGO_PKG_VERSION")).to_owned(),
             first: opening.position,
             start_utc: rfc3339(opening.utc),
-            start_named: format!("{reading}{offset}"),
-            since_midnight: FrameCount(seconds.unsigned_abs() * u64::from(rate.hz()) + begin.frames),
             tai_minus_utc,
-            placed_by: opening.placed.map(|placed| placed.placement.name().to_owned()),
-            clock: opening.placed.map(|placed| placed.quality.name().to_owned()),
+            placed_by: placed.map(|placed| placed.placement.name().to_owned()),
+            clock: placed.map(|placed| placed.quality.name().to_owned()),
             channel_names: self.channel_names.clone(),
-        }
-    }
-}
-
-/// The first frame's instant in UTC, as whole seconds since 1970 and frames.
-#[derive(Debug, Clone, Copy)]
-struct Begin {
-    seconds: i64,
-    frames: u64,
-    rate: u64,
-}
-
-impl Begin {
-    fn of(opening: &Opening, rate: SampleRate) -> Self {
-        let rate = u64::from(rate.hz());
-        if opening.placed.is_some_and(|placed| placed.placement == Placement::MediaClock) {
-            let position = opening.position.0;
-            // Where TAI − UTC is not known UTC stands in for TAI, as in the ledger.
-            let offset = opening.tai_offset.map_or(0, |offset| offset.0 / 1_000_000_000);
-            let seconds = i64::try_from(position / rate).unwrap_or(i64::MAX).saturating_sub(offset);
-            return Self { seconds, frames: position % rate, rate };
-        }
-        let half = 500_000_000 / rate as i64;
-        let nanos = opening.utc.as_nanos().saturating_add(half);
-        let within = nanos.rem_euclid(1_000_000_000).unsigned_abs();
-        Self { seconds: nanos.div_euclid(1_000_000_000), frames: within * rate / 1_000_000_000, rate }
-    }
-
-    /// What a clock of this zone shows then, and its offset from UTC.
-    fn read(self, zone: &TimeZone) -> (DateTime, String) {
-        let nanos = (self.frames * 1_000_000_000 / self.rate) as i32;
-        // A position that no clock ever told: the reading is all that is wrong with it.
-        let instant = jiff::Timestamp::new(self.seconds, nanos).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
-        let offset = zone.to_offset(instant);
-        let zoned = instant.to_zoned(offset.to_time_zone());
-        let told = if offset == Offset::UTC { "Z".to_owned() } else { zoned.strftime("%:z").to_string() };
-        (zoned.datetime(), told)
+            ..Facts::default()
+        };
+        moment.enter(&mut facts, clock, tai_minus_utc);
+        facts
     }
 }
 
@@ -110,7 +73,7 @@ pub(crate) fn rfc3339(utc: Timestamp<Utc>) -> String {
 mod tests {
     use audyn_core::flow::{Placed, Why};
     use audyn_core::segment::TimeAnchor;
-    use audyn_units::{ClockQuality, FrameIndex, Nanos};
+    use audyn_units::{ClockQuality, FrameCount, FrameIndex, Nanos};
 
     use super::*;
 

@@ -132,6 +132,9 @@ pub enum MediaError {
         /// What the library said.
         reason: String,
     },
+    /// Somebody asked for an end before it was done. Nothing was left behind.
+    #[error("it was stopped as asked, and nothing was left behind")]
+    Stopped,
     /// A stretch of a recorder cannot be read as one.
     #[error("this range cannot be read: {reason}")]
     Range {

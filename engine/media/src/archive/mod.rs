@@ -11,7 +11,8 @@
 //! # Invariants
 //! 1. [`RangeReader`] gives each frame of its range once, in order, as audio or as a lack.
 //! 2. Of a file that is written only what its header counts is read. It is looked at once, when the range is planned.
-//! 3. A frame that several files hold comes from one that is lossless, else from Opus; of two alike from the one that began first.
+//! 3. A frame that several files hold comes from one that is lossless; of two alike from the one that began first. Opus is taken where no
+//!    lossless file of that segment is there; not for a few frames that a kill has taken from it, or that its header does not count yet.
 //! 4. Where the ledger tells of silence, silence is given, whatever a lossy file holds there.
 //!
 //! # Opus at other rates

@@ -86,6 +86,10 @@ impl Range {
         segments.retain(|s| {
             s.end() > from && s.start < to && only.is_none_or(|only| s.kind == only) && s.frames.0 > 0
         });
+        // A file that a kill has cut, or that is still written, may count some frames less than the Opus file beside it.
+        let lossless: Vec<FrameIndex> =
+            segments.iter().filter(|s| s.kind.is_lossless()).map(|s| s.start).collect();
+        segments.retain(|s| s.kind.is_lossless() || !lossless.contains(&s.start));
         segments.sort_by_key(|s| (s.kind, s.start, s.entry));
         // Opus has its own rate: where that is not the flow's, it has no frame in common with the other files.
         let apart = segments.iter().any(|s| s.kind.is_lossless())
@@ -212,7 +216,7 @@ mod tests {
     fn each_frame_has_one_place_and_the_lossless_one_is_preferred() {
         let files = [
             segment("3.wav", Kind::Wav, 350, 50),
-            segment("1.opus", Kind::Opus, 100, 250),
+            segment("4.opus", Kind::Opus, 240, 110),
             segment("1.wav", Kind::Wav, 100, 100),
             segment("2.wav", Kind::Wav, 190, 60),
             segment("far.wav", Kind::Wav, 900, 60),
@@ -222,20 +226,32 @@ mod tests {
             (50, 100, ""),
             (100, 200, "1.wav"),
             (200, 250, "2.wav"),
-            (250, 350, "1.opus"),
+            (250, 350, "4.opus"),
             (350, 400, "3.wav"),
             (400, 500, ""),
         ];
         assert_eq!(pieces(&range), expected);
         assert_eq!(range.segments.len(), 4);
         assert_eq!(
-            pieces(&plan(&files, 120, 360, Some(Kind::Opus)).unwrap()),
-            [(120, 350, "1.opus"), (350, 360, "")]
+            pieces(&plan(&files, 220, 360, Some(Kind::Opus)).unwrap()),
+            [(220, 240, ""), (240, 350, "4.opus"), (350, 360, "")]
         );
         let mut cut = range;
         cut.cut(FrameIndex(220));
         assert_eq!(pieces(&cut), &expected.map(|(a, b, c)| (a, b.min(220), c))[..3]);
         assert_eq!(cut.frames(), FrameCount(170));
+    }
+
+    #[test]
+    fn opus_stands_in_for_a_lossless_file_and_not_for_its_last_frames() {
+        let files = [
+            segment("1.wav", Kind::Wav, 100, 80),
+            segment("1.flac", Kind::Flac, 100, 85),
+            segment("1.opus", Kind::Opus, 100, 99),
+        ];
+        let expected = [(100, 180, "1.wav"), (180, 185, "1.flac"), (185, 300, "")];
+        assert_eq!(pieces(&plan(&files, 100, 300, None).unwrap()), expected);
+        assert_eq!(pieces(&plan(&files[2..], 100, 300, None).unwrap())[0], (100, 199, "1.opus"));
     }
 
     #[test]
@@ -264,9 +280,9 @@ mod tests {
             (SampleRate::HZ_48000, FrameIndex(501), FrameIndex(1_501))
         );
         assert_eq!(pieces(&range), [(501, 1_501, "a.opus")]);
-        let both = plan(&[opus, at("a.wav", Kind::Wav, 1_001, 1_000)], 1_001, 3_001, None).unwrap();
+        let both = plan(&[opus, at("b.wav", Kind::Wav, 1_000, 1_001)], 1_001, 3_001, None).unwrap();
         assert_eq!(both.rate, SampleRate::HZ_96000, "the lossless one has the flow's own frames");
-        assert_eq!(pieces(&both), [(1_001, 2_001, "a.wav"), (2_001, 3_001, "")]);
+        assert_eq!(pieces(&both), [(1_001, 2_001, "b.wav"), (2_001, 3_001, "")]);
     }
 
     #[test]

@@ -11,13 +11,13 @@ use audyn_units::{ChannelCount, FrameCount, FrameIndex, SampleRate};
 
 use crate::support::index_signal;
 
-const RATE: SampleRate = SampleRate::HZ_48000;
+pub(crate) const RATE: SampleRate = SampleRate::HZ_48000;
 /// 2025-07-01T23:46:40 TAI.
-const START: u64 = 84_067_852_800_000;
-const LENGTH: u64 = 48_000;
+pub(crate) const START: u64 = 84_067_852_800_000;
+pub(crate) const LENGTH: u64 = 48_000;
 const CHANNELS: usize = 2;
 
-fn format(kind: Kind) -> FileFormat {
+pub(crate) fn format(kind: Kind) -> FileFormat {
     let channels = ChannelCount::STEREO;
     match kind {
         Kind::Wav => FileFormat::Wav(WavSpec { rate: RATE, channels, depth: PcmDepth::Pcm24 }),
@@ -27,7 +27,7 @@ fn format(kind: Kind) -> FileFormat {
 }
 
 /// The samples of frames from `from` on, each of which tells its place.
-fn signal(from: u64, frames: u64) -> Vec<i32> {
+pub(crate) fn signal(from: u64, frames: u64) -> Vec<i32> {
     index_signal(PcmDepth::Pcm24, (from * CHANNELS as u64) as usize, frames as usize * CHANNELS)
 }
 
@@ -41,7 +41,7 @@ fn ledger(dir: &Path, name: &str, recorder: &str, first: u64, lines: &str) {
 }
 
 /// A second of the signal, as one file that begins `at` seconds behind the start.
-fn record(dir: &Path, kind: Kind, at: u64, lines: &str) -> String {
+pub(crate) fn record(dir: &Path, kind: Kind, at: u64, lines: &str) -> String {
     let name = format!("{at:02}.{}", kind.name());
     let first = START + at * LENGTH;
     let root = Beneath::root(dir).unwrap();
@@ -53,7 +53,7 @@ fn record(dir: &Path, kind: Kind, at: u64, lines: &str) -> String {
     name
 }
 
-fn segments(dir: &Path) -> Vec<Segment> {
+pub(crate) fn segments(dir: &Path) -> Vec<Segment> {
     let root = Beneath::root(dir).unwrap();
     let names = std::fs::read_dir(dir).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap());
     names

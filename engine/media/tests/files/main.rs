@@ -8,11 +8,15 @@ mod bwf;
 #[cfg(test)]
 mod crash;
 #[cfg(test)]
+mod export;
+#[cfg(test)]
 mod flac;
 #[cfg(test)]
 mod flac_crash;
 #[cfg(test)]
 mod flac_mend;
+#[cfg(test)]
+mod peaks;
 #[cfg(test)]
 mod support;
 #[cfg(test)]

@@ -1,0 +1,297 @@
+//! `audyn export`: one file with the exact frames of a stretch of a recorder, out of however many it lies in.
+//!
+//! Owns: options and words, and what a time means for that recorder. Never: the export itself, which is media's.
+
+use std::io::{IsTerminal, Write as _};
+use std::path::{Path, PathBuf};
+
+use audyn_api::{FormatConfig, OpusConfig, OpusMode};
+use audyn_core::archive::ArchiveClock;
+use audyn_media::archive::{Hit, Kind, Range, Segment, State, Wanted, When};
+use audyn_media::export::{Exported, Lacks, Order, export, position_at};
+use audyn_media::{Beneath, FileFormat, MediaError, NamingClock, PcmDepth};
+use audyn_units::{Encoding, FrameCount, FrameIndex};
+use jiff::tz::TimeZone;
+
+use crate::find::{FindError, catalog};
+use crate::instant::{self, Instant};
+use crate::stop::{SignalError, Stop};
+use crate::words::{counted, joined};
+
+const EXAMPLES: &str = "\
+Examples:
+  audyn export --archive-root /srv/audio --recorder studio-1 --from 13:00 --to 14:00 -o news.wav
+  audyn export --archive-root /srv/audio --recorder studio-1 --from now-15m --to now -o last.flac
+  audyn export --archive-root /srv/audio --recorder studio-1 --from 2026-07-02T12:59:30Z --to @84067852800000 -o cut.opus --json
+
+What nothing was recorded of is silence of its length; FILE.gaps.jsonl lists it, with what the recordings' own ledgers tell of, as
+frames since 1970-01-01 00:00:00 TAI. What is recorded only later is left out.
+
+Exit codes: 0 exported, also if something lacks; 1 it went wrong while running, 2 it was asked for wrongly.";
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES, after_long_help = format!("{}\n\n{EXAMPLES}", instant::FORMS))]
+pub(crate) struct ExportArgs {
+    /// The archive's root, or one recorder's directory.
+    #[arg(long, value_name = "DIR")]
+    archive_root: PathBuf,
+    /// The recorder; need not be given where there is only one.
+    #[arg(long, value_name = "ID")]
+    recorder: Option<String>,
+    /// The first frame.
+    #[arg(long, value_name = "TIME", value_parser = instant::instant)]
+    from: Instant,
+    /// The frame after the last one.
+    #[arg(long, value_name = "TIME", value_parser = instant::instant)]
+    to: Instant,
+    /// The file that is made; it must not exist.
+    #[arg(short, long, value_name = "FILE")]
+    output: PathBuf,
+    /// Its format: wav, flac or opus [default: as the name of -o ends, or wav].
+    #[arg(long, value_name = "FORMAT", value_parser = kind)]
+    format: Option<Kind>,
+    /// Depth of WAV and FLAC: 16, 24, or in WAV 32 for floats; as recorded unless given.
+    #[arg(long, value_name = "BITS")]
+    bits: Option<u16>,
+    /// Take only recordings of this format: wav, flac or opus; unless given, Opus is taken only where nothing lossless is.
+    #[arg(long, value_name = "FORMAT", value_parser = kind)]
+    source_format: Option<Kind>,
+    /// Clock of the file's date and time (bext): localtime (where it was recorded), utc or ptp.
+    #[arg(long, value_name = "CLOCK", default_value = "localtime")]
+    clock: ArchiveClock,
+    /// Bitrate of Opus in bits per second, all channels together [default: 128000, more for more than two channels].
+    #[arg(long, value_name = "BITS")]
+    bitrate: Option<u32>,
+    /// Opus as many bits as the signal needs; this is the default.
+    #[arg(long, conflicts_with = "cbr")]
+    vbr: bool,
+    /// Opus packets all of one size.
+    #[arg(long)]
+    cbr: bool,
+    /// How much work the Opus encoder may take: 0 to 10 [default: 5].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(0..=10))]
+    complexity: Option<u8>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ExportError {
+    #[error(transparent)]
+    Find(#[from] FindError),
+    #[error("nothing was recorded {of}between these times; audyn find --archive-root {} tells what there is", .root.display())]
+    Nothing { of: String, root: PathBuf },
+    #[error("these recorders have recorded then: {0}; say which one with --recorder")]
+    Which(String),
+    #[error(
+        "{recorder} has recorded into several directories: {directories}; give one of them as --archive-root"
+    )]
+    Directories { recorder: String, directories: String },
+    #[error("--bits {0} is not a depth that {1} is written in; use 16 or 24, or with wav 32 for floats")]
+    Bits(u16, &'static str),
+    #[error("{0} is for Opus, and the file is {1}; add --format opus")]
+    NoOpus(&'static str, &'static str),
+    #[error(transparent)]
+    Media(MediaError),
+    #[error("{0}")]
+    Signals(#[from] SignalError),
+}
+
+impl ExportError {
+    pub(crate) fn exit_code(&self) -> u8 {
+        match self {
+            Self::Find(error) => error.exit_code(),
+            Self::Media(
+                MediaError::Range { .. }
+                | MediaError::Spec { .. }
+                | MediaError::Exists { .. }
+                | MediaError::Create { .. },
+            ) => 2,
+            Self::Media(_) | Self::Signals(_) => 1,
+            _ => 2,
+        }
+    }
+}
+
+fn kind(text: &str) -> Result<Kind, String> {
+    Kind::of(text).ok_or_else(|| format!("\"{text}\" is no format; give wav, flac or opus"))
+}
+
+/// Exports, and tells what lacks.
+pub(crate) fn run(args: &ExportArgs, json: bool) -> Result<(), ExportError> {
+    args.check()?;
+    let stop = Stop::on_signals()?;
+    let now = instant::now();
+    let (from, to) = (args.from.when(&now), args.to.when(&now));
+    let wanted = Wanted { recorder: args.recorder.clone(), studio: None, from: Some(from), to: Some(to) };
+    let hits = catalog(&args.archive_root)?.find(&wanted).map_err(FindError::from)?;
+    let (directory, segments) = args.one_recorder(hits)?;
+    let now = i64::try_from(now.timestamp().as_nanosecond()).unwrap_or(i64::MAX);
+    let range = plan(&segments, (from, to), now, args.source_format).map_err(ExportError::Media)?;
+    let format = args.file_format(&range)?;
+    let zone = TimeZone::UTC;
+    let clock = match args.clock {
+        ArchiveClock::LocalTime => None,
+        ArchiveClock::Utc => Some(NamingClock::Zone(&zone)),
+        ArchiveClock::Ptp => Some(NamingClock::Tai),
+    };
+    let recorder = Beneath::root(&directory)
+        .map_err(|source| ExportError::Media(MediaError::Chain { path: directory, source }))?;
+    let live = !json && std::io::stderr().is_terminal();
+    let frames = range.frames();
+    let order = Order {
+        recorder,
+        range,
+        format,
+        output: &args.output,
+        clock,
+        originator: concat!("Audyn ", env!("CARGO_PKG_VERSION")).to_owned(),
+    };
+    let exported = export(order, |done| {
+        if live {
+            let percent = done.0 as f64 / frames.0.max(1) as f64 * 100.0;
+            let _ = write!(std::io::stderr(), "\r\x1b[K{percent:.0} %");
+        }
+        !stop.is_set()
+    });
+    if live {
+        let _ = write!(std::io::stderr(), "\r\x1b[K");
+    }
+    let exported = exported.map_err(ExportError::Media)?;
+    let told =
+        if json { serde_json::to_string(&exported).expect("its fields are plain") } else { told(&exported) };
+    let _ = writeln!(std::io::stdout(), "{told}"); // whoever read there may have gone
+    Ok(())
+}
+
+/// Where the frames lie. What was not recorded yet at `now` is left out.
+fn plan(
+    segments: &[Segment],
+    (from, to): (When, When),
+    now: i64,
+    only: Option<Kind>,
+) -> Result<Range, MediaError> {
+    let position = |when: When| match when {
+        When::Frame(position) => position,
+        When::Utc(utc) => position_at(segments, utc).unwrap_or(FrameIndex(0)),
+    };
+    let to = position(to).min(position(When::Utc(now)));
+    let mut range = Range::plan(segments.to_vec(), position(from), to, only)?;
+    if let [.., before, last] = range.pieces.as_slice()
+        && last.segment.is_none()
+        && let Some(number) = before.segment
+    {
+        let segment = &range.segments[number];
+        let end = segment.utc_of(range.position_back(segment, last.from));
+        if now.saturating_sub(end) < YET_TO_COME {
+            range.cut(last.from);
+        }
+    }
+    Ok(range)
+}
+
+/// What a file that is being written has ended with so recently is no hole: more comes, though its header does not count it yet.
+const YET_TO_COME: i64 = 5_000_000_000;
+
+impl ExportArgs {
+    /// Refuses what does not fit together, before anything is read.
+    fn check(&self) -> Result<(), ExportError> {
+        let kind = self.kind();
+        match (kind, self.bits) {
+            (_, None) | (Kind::Wav, Some(16 | 24 | 32)) | (Kind::Flac, Some(16 | 24)) => {}
+            (_, Some(bits)) => return Err(ExportError::Bits(bits, kind.name())),
+        }
+        let given = [
+            (self.bitrate.is_some(), "--bitrate"),
+            (self.vbr, "--vbr"),
+            (self.cbr, "--cbr"),
+            (self.complexity.is_some(), "--complexity"),
+        ];
+        match given.into_iter().find(|(given, _)| *given && kind != Kind::Opus) {
+            Some((_, option)) => Err(ExportError::NoOpus(option, kind.name())),
+            None => Ok(()),
+        }
+    }
+
+    fn kind(&self) -> Kind {
+        let named = self.output.extension().and_then(|suffix| Kind::of(suffix.to_str()?));
+        self.format.or(named).unwrap_or(Kind::Wav)
+    }
+
+    /// The recordings that are there, if they are of one recorder in one directory.
+    fn one_recorder(&self, hits: Vec<Hit>) -> Result<(PathBuf, Vec<Segment>), ExportError> {
+        let there: Vec<Hit> = hits.into_iter().filter(|hit| hit.state != State::Missing).collect();
+        let distinct = |of: &dyn Fn(&Hit) -> String| {
+            let mut all: Vec<String> = there.iter().map(of).collect();
+            all.sort();
+            all.dedup();
+            all
+        };
+        let recorders = distinct(&|hit| hit.segment.recorder.clone());
+        let directories = distinct(&|hit| hit.directory.display().to_string());
+        match (recorders.as_slice(), directories.as_slice()) {
+            ([], _) | (_, []) => {
+                let of = self.recorder.as_ref().map(|id| format!("by {id} ")).unwrap_or_default();
+                Err(ExportError::Nothing { of, root: self.archive_root.clone() })
+            }
+            ([_], [_]) => {
+                let directory = there.first().map(|hit| hit.directory.clone()).unwrap_or_default();
+                Ok((directory, there.into_iter().map(|hit| hit.segment).collect()))
+            }
+            ([recorder], several) => Err(ExportError::Directories {
+                recorder: recorder.clone(),
+                directories: joined(several, "and"),
+            }),
+            (several, _) => Err(ExportError::Which(joined(several, "and"))),
+        }
+    }
+
+    fn file_format(&self, range: &Range) -> Result<FileFormat, ExportError> {
+        let config = match (self.kind(), self.bits, range.depth) {
+            (Kind::Opus, ..) => FormatConfig::Opus,
+            (Kind::Wav, Some(16), _) | (Kind::Wav, None, PcmDepth::Pcm16) => FormatConfig::Wav16,
+            (Kind::Wav, Some(32), _) | (Kind::Wav, None, PcmDepth::Float32) => FormatConfig::Wav32f,
+            (Kind::Wav, ..) => FormatConfig::Wav24,
+            (Kind::Flac, Some(16), _) | (Kind::Flac, None, PcmDepth::Pcm16) => FormatConfig::Flac16,
+            (Kind::Flac, ..) => FormatConfig::Flac24,
+        };
+        let opus = OpusConfig {
+            bitrate: self.bitrate,
+            mode: if self.cbr { OpusMode::Cbr } else { OpusMode::Vbr },
+            complexity: self.complexity.unwrap_or(OpusConfig::default().complexity),
+            ..OpusConfig::default()
+        };
+        // Each names its own depth; the encoding only stands in for that.
+        let formats = audyn_daemon::formats_of(&[config], &opus, range.rate, range.channels, Encoding::L24);
+        let format = formats.map_err(ExportError::Media)?.into_iter().next();
+        Ok(format.expect("one format was asked for"))
+    }
+}
+
+fn told(exported: &Exported) -> String {
+    let seconds = exported.rate.duration(exported.frames).as_secs_f64();
+    let files: u64 = exported.sources.values().sum();
+    let mut lines = exported.troubles.clone();
+    let mut line = format!(
+        "{}: {} ({seconds:.3} s) from {} on, out of {}",
+        exported.path.display(),
+        exported.frames,
+        exported.start_utc,
+        counted(files, "recording")
+    );
+    if exported.frames_filled == FrameCount(0) {
+        line.push_str("; nothing lacks");
+    } else {
+        let of = |(cause, lacks): (&String, &Lacks)| {
+            format!("{} of {cause} with {}", counted(lacks.count, "gap"), lacks.frames)
+        };
+        let lacks: Vec<String> = exported.lacks.iter().map(of).collect();
+        let report = report(&exported.path);
+        line.push_str(&format!("; silence for {}: {} tells where", joined(&lacks, "and"), report.display()));
+    }
+    lines.push(line);
+    lines.join("\n")
+}
+
+/// The name of the report.
+fn report(path: &Path) -> PathBuf {
+    path.with_file_name(audyn_media::chain::ledger_of(path.file_name().unwrap_or_default()))
+}
