@@ -6,6 +6,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use audyn_media::chain::Chain;
 use audyn_media::{Beneath, Facts, PcmDepth, WavSpec, WavWriter};
@@ -13,6 +14,13 @@ use audyn_units::{ChannelCount, SampleRate};
 use serde_json::Value;
 
 const HEADER: &str = r#"{"audyn_ledger":3,"recorder":"one","studio":null,"file":"a.wav","first_position":1000,"start_utc":"2026-07-02T13:46:03Z","zone":null,"rate":48000,"channels":1,"bits":24,"placed_by":null,"clock":null,"tai_minus_utc":37}"#;
+
+/// One test at a time: a child that another one starts has all open files, and their locks, until its program runs.
+static ALONE: Mutex<()> = Mutex::new(());
+
+fn alone() -> MutexGuard<'static, ()> {
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 fn audyn(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_audyn")).args(arguments).output().unwrap()
@@ -88,6 +96,7 @@ impl Archive {
 
 #[test]
 fn what_a_crash_has_left_of_an_archive_is_mended_sealed_and_accepted_by_verify() {
+    let _alone = alone();
     let archive = Archive::new();
     let whole = archive.record("a.wav");
     archive.record("b.wav");
@@ -132,6 +141,7 @@ fn what_a_crash_has_left_of_an_archive_is_mended_sealed_and_accepted_by_verify()
 
 #[test]
 fn the_lines_of_json_tell_what_is_wrong_before_and_what_became_of_it_after() {
+    let _alone = alone();
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("foreign.wav");
     let mut writer = WavWriter::create(&path, spec(), &Facts::default()).unwrap();
@@ -154,6 +164,7 @@ fn the_lines_of_json_tell_what_is_wrong_before_and_what_became_of_it_after() {
 
 #[test]
 fn what_an_engine_writes_or_keeps_is_left_to_it() {
+    let _alone = alone();
     let archive = Archive::new();
     let mut writer = WavWriter::create(archive.path("a.wav"), spec(), &Facts::default()).unwrap();
     writer.append(&[256; 10_000]).unwrap();
@@ -175,6 +186,7 @@ fn what_an_engine_writes_or_keeps_is_left_to_it() {
 
 #[test]
 fn what_cannot_be_mended_is_left_and_said() {
+    let _alone = alone();
     let archive = Archive::new();
     archive.record("a.wav");
     for (name, content) in [("b.wav", &b"not a recording"[..]), ("c.flac", b""), ("d.opus", &[7; 3_000])] {
@@ -198,6 +210,7 @@ fn what_cannot_be_mended_is_left_and_said() {
 
 #[test]
 fn what_was_asked_for_wrongly_changes_nothing() {
+    let _alone = alone();
     let archive = Archive::new();
     let whole = archive.record("a.wav");
     std::fs::write(archive.path("a.wav"), &whole[..5_000]).unwrap();
