@@ -12,6 +12,7 @@ mod find;
 mod instant;
 mod legs;
 mod legs_text;
+mod peaks;
 mod record;
 mod repair;
 mod selftest;
@@ -60,6 +61,8 @@ enum Command {
     Find(find::FindArgs),
     /// Make one file of a stretch of time, with the exact frames, also while it is recorded.
     Export(Box<export::ExportArgs>),
+    /// Make what recordings are drawn from, where it is missing.
+    Peaks(peaks::PeaksArgs),
     /// Send a tone, a file or an index signal as an AES67 stream, with faults if wanted.
     Send(Box<send::SendArgs>),
 }
@@ -101,6 +104,9 @@ fn main() -> ExitCode {
         Command::Find(args) => find::run(&args, json).map_err(|error| (error.exit_code(), error.to_string())),
         Command::Export(args) => {
             export::run(&args, json).map_err(|error| (error.exit_code(), error.to_string()))
+        }
+        Command::Peaks(args) => {
+            peaks::run(&args, json).map_err(|error| (error.exit_code(), error.to_string()))
         }
         Command::Send(args) => send::run(*args, json).map_err(|error| (error.exit_code(), error.to_string())),
     };

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use audyn_core::archive::{ArchiveClock, ArchivePolicy, tie_break};
 use audyn_media::beneath::{self, OFlags};
-use audyn_media::{Beneath, MediaError, chain};
+use audyn_media::{Beneath, MediaError, chain, peaks};
 use audyn_units::Nanos;
 use jiff::tz::TimeZone;
 
@@ -183,7 +183,10 @@ fn own_names(path: &Path, suffixes: &[&str]) -> Vec<OsString> {
 /// Whether neither a recording has this name, nor one that somebody moved away has left what belonged to it.
 fn is_free(directory: &Beneath, name: &OsStr) -> bool {
     let free = |name: &OsStr| matches!(directory.kind_of(name), Ok(None));
-    free(name) && free(&chain::ledger_of(name)) && free(&chain::sidecar_of(name))
+    free(name)
+        && free(&chain::ledger_of(name))
+        && free(&chain::sidecar_of(name))
+        && free(&peaks::peaks_of(name))
 }
 
 #[cfg(test)]

@@ -21,6 +21,7 @@ use std::sync::{MutexGuard, PoisonError};
 
 use audyn_core::flow::GapCause;
 use audyn_media::ledger::{LedgerHeader, VERSION};
+use audyn_media::peaks::{PeakSpec, PeakWriter};
 use audyn_media::{FileFormat, MediaError, PcmDepth};
 use audyn_sys::clock;
 use audyn_units::{FrameCount, FrameIndex, Mono, Nanos, SampleRate, Timestamp};
@@ -517,11 +518,23 @@ impl Recording {
                 })
                 .ok()
         };
+        // All formats have the same waveform, and only an archive is looked at on the page.
+        let drawn = at == 0 && self.naming.chain().is_some();
+        let peaks = || {
+            let spec = PeakSpec { rate: format.rate(), channels: format.channels(), first: opening.position };
+            let made = drawn.then(|| PeakWriter::create_in(directory, name, spec)).transpose();
+            made.unwrap_or_else(|error| {
+                let path = directory.path_of(name);
+                tracing::warn!(path = %path.display(), %error, "no peaks are made of this file; audyn peaks makes them later");
+                None
+            })
+        };
         if let Some(segment) = &mut self.tracks[at].segment {
             let succeeded = segment
                 .succeed(|file| file.succeed_in(directory, name, &facts).map(|made| made.map(|()| ledger())));
             match succeeded {
                 Some(Ok(book)) => {
+                    segment.draw(peaks());
                     self.tracks[at].ended.push(book);
                     return Ok(());
                 }
@@ -530,7 +543,9 @@ impl Recording {
             }
         }
         let file = format.create_in(directory, name, &facts, self.source_depth)?;
-        self.tracks[at].segment = Some(Segment::new(file, ledger(), opening.position));
+        let mut segment = Segment::new(file, ledger(), opening.position);
+        segment.draw(peaks());
+        self.tracks[at].segment = Some(segment);
         Ok(())
     }
 

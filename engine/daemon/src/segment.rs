@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 
 use audyn_core::flow::{FlowEvent, Gap, GapCause, Placed};
+use audyn_media::peaks::PeakWriter;
 use audyn_media::{AudioFile, Finished, MediaError};
 use audyn_units::{FrameCount, FrameIndex};
 
@@ -32,6 +33,8 @@ impl Account {
 pub(crate) struct Segment<'a> {
     file: Box<dyn AudioFile + 'a>,
     book: Book,
+    /// What it will be drawn from, if anything: the peaks of exactly the frames that the file took.
+    peaks: Option<PeakWriter>,
 }
 
 /// The account of a file and its ledger. It outlives the segment where the file's end is still in an encoder.
@@ -72,7 +75,16 @@ impl<'a> Segment<'a> {
     /// The account of `file`, which begins at `head`.
     pub(crate) fn new(file: Box<dyn AudioFile + 'a>, ledger: Option<Ledger>, head: FrameIndex) -> Self {
         let book = Book::new(file.path().to_owned(), ledger, head);
-        Self { file, book }
+        Self { file, book, peaks: None }
+    }
+
+    /// Ends the peaks that it has, and goes on with these.
+    pub(crate) fn draw(&mut self, peaks: Option<PeakWriter>) {
+        if let Some(before) = std::mem::replace(&mut self.peaks, peaks)
+            && let Err(error) = before.close()
+        {
+            tracing::debug!(%error, "the end of a file's peaks could not be written");
+        }
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -116,6 +128,9 @@ impl<'a> Segment<'a> {
         }
         let gap = Gap { frames: owed.frames + part, ..owed };
         self.book.account.filled += part;
+        if let Some(peaks) = &mut self.peaks {
+            peaks.append_silence(part);
+        }
         self.book.gap = Some(gap);
         if part < left {
             self.book.owed = Some(gap);
@@ -141,6 +156,9 @@ impl<'a> Segment<'a> {
         let result = self.while_owing().unwrap_or_else(|| self.file.append(samples));
         if self.book.took(frames, &result) {
             self.book.account.written += frames;
+            if let Some(peaks) = &mut self.peaks {
+                peaks.append(samples);
+            }
         }
         result
     }
@@ -154,6 +172,9 @@ impl<'a> Segment<'a> {
         let result = self.while_owing().unwrap_or_else(|| self.file.append_silence(frames));
         if self.book.took(frames, &result) {
             self.book.filled(at, frames, cause);
+            if let Some(peaks) = &mut self.peaks {
+                peaks.append_silence(frames);
+            }
         }
         result
     }
@@ -191,6 +212,8 @@ impl<'a> Segment<'a> {
             ledger.settle();
         });
         let checkpoint = self.file.checkpoint();
+        // A disk that refuses peaks refuses audio, which says so.
+        let _ = self.peaks.as_mut().map(PeakWriter::flush);
         self.book.holds(self.file.buffered_frames());
         checkpoint
     }
@@ -222,7 +245,8 @@ impl<'a> Segment<'a> {
     /// Closes the file, and those before it that the encoder still had, whose accounts are `before`; then their ledgers.
     pub(crate) fn close(mut self, before: Vec<Book>) -> Vec<Closed> {
         let settled = self.settle();
-        let Self { file, book } = self;
+        self.draw(None);
+        let Self { file, book, .. } = self;
         let mut books = before;
         books.push(book);
         let mut closed: Vec<Closed> = file
@@ -465,6 +489,32 @@ mod tests {
             )
         });
         (gaps.collect(), lines.last().unwrap().clone())
+    }
+
+    #[test]
+    fn peaks_are_those_of_the_file_silence_and_all() {
+        use audyn_media::peaks::{PeakSpec, make};
+        let dir = tempfile::tempdir().unwrap();
+        let root = audyn_media::Beneath::root(dir.path()).unwrap();
+        let name = std::ffi::OsStr::new("a.wav");
+        let spec =
+            WavSpec { rate: SampleRate::HZ_48000, channels: ChannelCount::MONO, depth: PcmDepth::Pcm24 };
+        let file = audyn_media::FileFormat::Wav(spec);
+        let file = file.create_in(&root, name, &Facts::default(), PcmDepth::Pcm24).unwrap();
+        let mut segment = Segment::new(file, None, AT);
+        let drawn = PeakSpec { rate: spec.rate, channels: spec.channels, first: FrameIndex(0) };
+        segment.draw(Some(PeakWriter::create_in(&root, name, drawn).unwrap()));
+        for n in 1..=10 {
+            segment.audio(&[n * 7_654_321; 9_999]).unwrap();
+            segment.silence(FrameCount(1_000), GapCause::Loss).unwrap();
+            segment.flush().unwrap();
+        }
+        segment.close(Vec::new());
+        let path = dir.path().join("a.wav.peaks");
+        let written = std::fs::read(&path).unwrap();
+        assert_eq!(written.len(), 64 + 2 * 273 * 4);
+        make(&root, name, || true).unwrap();
+        assert!(std::fs::read(&path).unwrap() == written);
     }
 
     #[test]

@@ -195,7 +195,7 @@ fn walk(
 
 impl Folder {
     /// What it holds: directories first, each kind with the latest name first. Hidden names, what belongs to a recording
-    /// (`NAME.wav.gaps.jsonl`, `NAME.wav.json`), ext4's `lost+found`, links, devices and names that aren't UTF-8 are left out.
+    /// (`NAME.wav.gaps.jsonl`, `NAME.wav.json`, `NAME.wav.peaks`), ext4's `lost+found`, links, devices and names that aren't UTF-8 are left out.
     pub fn items(&mut self) -> nix::Result<Vec<Item>> {
         let names: Vec<String> = self
             .0
@@ -262,7 +262,7 @@ fn is_shown(name: &str) -> bool {
 
 /// Whether a name is that of a recording's gap ledger or sidecar.
 fn is_companion(name: &str) -> bool {
-    let file = name.strip_suffix(".gaps.jsonl").or_else(|| name.strip_suffix(".json"));
+    let file = [".gaps.jsonl", ".json", ".peaks"].into_iter().find_map(|suffix| name.strip_suffix(suffix));
     file.is_some_and(|file| [".wav", ".flac", ".opus"].iter().any(|suffix| file.ends_with(suffix)))
 }
 
@@ -358,7 +358,9 @@ mod tests {
     #[test]
     fn only_recordings_are_shown_and_only_files_are_opened() {
         let dir = tempfile::tempdir().unwrap();
-        for name in ["b.wav", "a.wav", ".hidden.wav", "a.wav.gaps.jsonl", "a.wav.json", "notes.json"] {
+        for name in
+            ["b.wav", "a.wav", ".hidden.wav", "a.wav.gaps.jsonl", "a.wav.json", "a.wav.peaks", "notes.json"]
+        {
             std::fs::write(dir.path().join(name), name).unwrap();
         }
         for name in ["d", "lost+found"] {

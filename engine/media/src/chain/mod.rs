@@ -6,6 +6,7 @@
 //! ```text
 //! RECORDER/2026-07-02-13.wav              the audio
 //! RECORDER/2026-07-02-13.wav.gaps.jsonl       its gap ledger
+//! RECORDER/2026-07-02-13.wav.peaks        what it is drawn from (`peaks`); no part of the chain
 //! RECORDER/2026-07-02-13.wav.json         its sidecar: when, how long, what is missing, SHA-256 of both, entry 41, hash of entry 40
 //! RECORDER/.audyn/tombstones.jsonl        a line for each deletion: who, when, the sidecar's text; entry 42, hash of entry 41
 //! RECORDER/.audyn/head.json               number and hash of the newest entry

@@ -16,6 +16,7 @@ use super::verify::entries_of;
 use crate::archive::Segment;
 use crate::archive::index::{self, Row};
 use crate::beneath::OFlags;
+use crate::peaks::peaks_of;
 use crate::{Beneath, MediaError};
 
 /// A sidecar to be: all that it tells but its hashes and its place in the chain, which [`Chain::seal`] enters.
@@ -332,7 +333,7 @@ impl Chain {
     /// Removes a file and what belongs to it, its sidecar last.
     fn remove(&self, file: &Path) -> io::Result<()> {
         let (directory, name) = self.place(file)?;
-        for name in [name.to_owned(), ledger_of(name), sidecar_of(name)] {
+        for name in [name.to_owned(), peaks_of(name), ledger_of(name), sidecar_of(name)] {
             match directory.remove(&name) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
                 _ => {}

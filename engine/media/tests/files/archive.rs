@@ -324,7 +324,12 @@ fn an_archive_answers_by_recorder_studio_and_time() {
 #[test]
 fn the_answer_is_the_same_whatever_became_of_the_index() {
     let (dir, mut chain) = archive();
+    let peaks = dir.path().join("a/01.wav.peaks");
+    audyn_media::peaks::make(&Beneath::root(&dir.path().join("a")).unwrap(), OsStr::new("01.wav"), || true)
+        .unwrap();
+    assert!(peaks.exists());
     chain.bury("01.wav", "anna", "2026-07-02T00:00:00Z", "asked for").unwrap();
+    assert!(!peaks.exists(), "what belongs to a recording goes with it");
     let index = dir.path().join("a/.audyn/index");
     let expected = found(dir.path(), &Wanted::default());
     assert_eq!(names(&expected), ["00.wav", "02.wav", "03.wav"]);
