@@ -24,6 +24,7 @@ mod facts;
 mod feed;
 mod formats;
 pub mod journal;
+mod json;
 mod keep;
 mod keeper;
 mod lateness;

@@ -26,6 +26,7 @@ use crate::durable;
 use crate::engine::RecorderSpec;
 use crate::error::EngineError;
 use crate::formats::formats_of;
+use crate::json;
 use crate::naming::Naming;
 
 /// Recorders that may be configured.
@@ -498,13 +499,10 @@ fn read<T: DeserializeOwned>(directory: &Path, name: &str) -> Result<Option<T>, 
             return Err(EngineError::ConfigFile { path, detail });
         }
     };
-    match serde_json::from_slice(&bytes) {
-        Ok(value) => Ok(Some(value)),
-        Err(error) => {
-            let detail = format!("{error}; mend the file, or move it away to start from defaults");
-            Err(EngineError::ConfigFile { path, detail })
-        }
-    }
+    json::read(&bytes).map(Some).map_err(|what| {
+        let detail = format!("{what}; mend the file, or move it away to start from defaults");
+        EngineError::ConfigFile { path, detail }
+    })
 }
 
 /// The save procedure.
@@ -550,6 +548,24 @@ mod tests {
         std::fs::write(dir.path().join("global.json"), r#"{"archive_rot":"/x"}"#).unwrap();
         let error = ConfigStore::open(dir.path(), GlobalConfig::default()).unwrap_err().to_string();
         assert!(error.contains("global.json") && error.contains("archive_rot"), "{error}");
+    }
+
+    #[test]
+    fn a_file_that_somebody_has_broken_is_named_with_what_is_wrong_and_what_to_do_and_stays_as_it_is() {
+        for (name, text, what) in [
+            ("sources.json", "{", "an object {…} stands where a list […] should"),
+            ("recorders.json", "[{", "it ends in line 1, and an object is not closed by }"),
+            ("global.json", "garbage", "line 1, column 1: no value can begin like this"),
+        ] {
+            let dir = tempfile::tempdir().unwrap();
+            let path = dir.path().join(name);
+            std::fs::write(&path, text).unwrap();
+            let error = ConfigStore::open(dir.path(), GlobalConfig::default()).unwrap_err().to_string();
+            assert!(error.starts_with(&format!("{}: ", path.display())) && error.contains(what), "{error}");
+            assert!(error.ends_with("; mend the file, or move it away to start from defaults"), "{error}");
+            assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
+            assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 2, "that file and the lock");
+        }
     }
 
     #[test]

@@ -141,7 +141,7 @@ pub(crate) struct RecordArgs {
     #[arg(long, value_name = "SECONDS", value_parser = values::tai_offset, help_heading = "What")]
     pub(super) tai_offset: Option<i32>,
     /// Receive buffer of the socket, in bytes.
-    #[arg(long, value_name = "BYTES", default_value_t = 4_194_304, value_parser = values::within("receive buffer in bytes", 65_536..=1_073_741_823usize), help_heading = "What")]
+    #[arg(long, value_name = "BYTES", default_value_t = 4_194_304, value_parser = values::within("receive buffer in bytes", 65_536..=268_435_456usize), help_heading = "What")]
     pub(super) rcvbuf: usize,
 
     /// PTP hardware clock to judge the clock by, as /dev/ptp0; that of the interface unless given.
