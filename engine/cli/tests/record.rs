@@ -193,6 +193,28 @@ fn a_wish_to_end_that_is_said_twice_closes_the_file_all_the_same() {
 }
 
 #[test]
+fn a_leg_whose_interface_is_not_there_is_told_and_the_other_is_recorded() {
+    for second in [true, false] {
+        let scratch = tempfile::tempdir().unwrap();
+        let (file, errors) = (scratch.path().join("one-leg.wav"), scratch.path().join("errors"));
+        let mut stream = Stream::new();
+        let there = format!("127.0.0.1:{}@lo", stream.port);
+        let (port, more): (u16, &[&str]) = if second {
+            (stream.port, &["--interface", "lo", "--second-leg", "127.0.0.1:5004@nosuch0"])
+        } else {
+            (5004, &["--interface", "nosuch0", "--second-leg", &there])
+        };
+        let more = [more, &["--duration", "500ms"]].concat();
+        let mut child = record(port, &file, &more, Stdio::null(), std::fs::File::create(&errors).unwrap());
+        assert!(child.ended(&mut stream).success());
+        assert_eq!(frames(&file), LIMIT);
+        let said = std::fs::read_to_string(&errors).unwrap();
+        let wanted = "the leg to 127.0.0.1:5004 is not received: there is no network interface named \"nosuch0\"";
+        assert_eq!(said.matches(wanted).count(), 1, "{said}");
+    }
+}
+
+#[test]
 fn a_clock_that_was_named_and_is_not_there_is_refused_before_anything_is_written() {
     let place = tempfile::tempdir().unwrap();
     let file = place.path().join("never.wav");

@@ -111,9 +111,9 @@ fn place_of(path: &Path, message: &str) -> String {
 
 /// What serde says of a value that does not fit.
 fn data(message: &str) -> String {
-    let invalid = ["invalid type: ", "invalid value: ", "invalid length "].into_iter();
-    for (found, wanted) in invalid.filter_map(|start| message.strip_prefix(start)?.split_once(", expected "))
-    {
+    let fits = ["invalid type: ", "invalid value: ", "invalid length "];
+    let misfit = fits.iter().find_map(|start| message.strip_prefix(start)?.split_once(", expected "));
+    if let Some((found, wanted)) = misfit {
         return format!("{} stands where {} should", found_as(found), wanted_as(wanted));
     }
     if let Some(field) = message.strip_prefix("missing field ") {

@@ -158,7 +158,7 @@ fn record(
         tracing::warn!("{warning}");
     }
 
-    let mut outcome = show::Outcome::default();
+    let (mut outcome, mut legs) = (show::Outcome::default(), show::Legs::default());
     let levels_every = Duration::from_millis(u64::from(args.levels_interval));
     let mut next_levels = Instant::now() + levels_every;
     let closed = Arc::new(AtomicBool::new(false));
@@ -183,6 +183,7 @@ fn record(
                 lines.print(line);
             }
         }
+        legs.tell(&snapshot);
         live.draw(&snapshot, &engine.levels());
         outcome.see(&snapshot);
     }

@@ -127,6 +127,40 @@ impl Live {
     }
 }
 
+/// What was told of each of two legs. The recording goes on by the other one, so nothing else would show it without a terminal.
+#[derive(Debug, Default)]
+pub(super) struct Legs {
+    told: Vec<Option<String>>,
+}
+
+impl Legs {
+    /// Warns of a leg that is not received, when that begins and when it ends.
+    pub(super) fn tell(&mut self, snapshot: &Snapshot) {
+        for sentence in snapshot.flows.first().map(|flow| self.news(&flow.legs)).unwrap_or_default() {
+            tracing::warn!("{sentence}");
+        }
+    }
+
+    fn news(&mut self, legs: &[LegSnapshot]) -> Vec<String> {
+        self.told.resize(legs.len(), None);
+        let mut news = Vec::new();
+        for (leg, told) in legs.iter().zip(&mut self.told).filter(|_| legs.len() > 1) {
+            match &leg.error {
+                Some(why) if told.as_ref() != Some(why) => {
+                    news.push(format!(
+                        "the leg to {} is not received: {why}; it is tried again, and what the other leg brings is recorded",
+                        leg.address
+                    ));
+                }
+                None if told.is_some() => news.push(format!("the leg to {} is received by now", leg.address)),
+                _ => {}
+            }
+            told.clone_from(&leg.error);
+        }
+        news
+    }
+}
+
 impl Outcome {
     /// Takes what happened.
     pub(super) fn take(&mut self, notices: Vec<Notice>) {
@@ -196,6 +230,31 @@ fn clock(frames: FrameCount, rate: u32) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_leg_that_is_not_received_is_told_once_and_its_end_too() {
+        let leg = |address: &str, error: Option<&str>| LegSnapshot {
+            address: address.to_owned(),
+            error: error.map(str::to_owned),
+            ..LegSnapshot::default()
+        };
+        let mut legs = Legs::default();
+        let mut news = |error| legs.news(&[leg("239.1.0.1:5004", None), leg("239.2.0.1:5004", error)]);
+        assert!(news(None).is_empty());
+        let told = news(Some("there is no network interface eth1"));
+        assert_eq!(
+            told,
+            [
+                "the leg to 239.2.0.1:5004 is not received: there is no network interface eth1; it is tried again, and what the \
+                 other leg brings is recorded"
+            ]
+        );
+        assert!(news(Some("there is no network interface eth1")).is_empty());
+        assert!(news(Some("interface eth1 has no link"))[0].contains("no link"));
+        assert_eq!(news(None), ["the leg to 239.2.0.1:5004 is received by now"]);
+        // One alone that fails ends the command, which says it.
+        assert!(Legs::default().news(&[leg("239.1.0.1:5004", Some("gone"))]).is_empty());
+    }
 
     #[test]
     fn time_is_told_to_the_millisecond() {
