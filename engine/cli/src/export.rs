@@ -16,6 +16,7 @@ use jiff::tz::TimeZone;
 use crate::find::{FindError, catalog};
 use crate::instant::{self, Instant};
 use crate::stop::{SignalError, Stop};
+use crate::values;
 use crate::words::{counted, joined};
 
 const EXAMPLES: &str = "\
@@ -51,7 +52,7 @@ pub(crate) struct ExportArgs {
     #[arg(long, value_name = "FORMAT", value_parser = kind)]
     format: Option<Kind>,
     /// Depth of WAV and FLAC: 16, 24, or in WAV 32 for floats; as recorded unless given.
-    #[arg(long, value_name = "BITS")]
+    #[arg(long, value_name = "BITS", value_parser = values::depth)]
     bits: Option<u16>,
     /// Take only recordings of this format: wav, flac or opus; unless given, Opus is taken only where nothing lossless is.
     #[arg(long, value_name = "FORMAT", value_parser = kind)]
@@ -60,7 +61,7 @@ pub(crate) struct ExportArgs {
     #[arg(long, value_name = "CLOCK", default_value = "localtime")]
     clock: ArchiveClock,
     /// Bitrate of Opus in bits per second, all channels together [default: 128000, more for more than two channels].
-    #[arg(long, value_name = "BITS")]
+    #[arg(long, value_name = "BITS", value_parser = values::bitrate)]
     bitrate: Option<u32>,
     /// Opus as many bits as the signal needs; this is the default.
     #[arg(long, conflicts_with = "cbr")]
@@ -69,7 +70,7 @@ pub(crate) struct ExportArgs {
     #[arg(long)]
     cbr: bool,
     /// How much work the Opus encoder may take: 0 to 10 [default: 5].
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(0..=10))]
+    #[arg(long, value_name = "N", value_parser = values::complexity)]
     complexity: Option<u8>,
 }
 

@@ -11,6 +11,7 @@ use audyn_units::FrameCount;
 use serde::Serialize;
 
 use crate::stop::{SignalError, Stop};
+use crate::values;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -29,7 +30,7 @@ pub(crate) struct PeaksArgs {
     #[arg(long)]
     again: bool,
     /// Tell the whole of each file in so many points.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    #[arg(long, value_name = "N", value_parser = values::within("number of points", 1..=100_000u32))]
     points: Option<u32>,
 }
 

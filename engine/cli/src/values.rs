@@ -40,6 +40,16 @@ pub(crate) fn address(text: &str) -> Result<IpAddr, String> {
         .ok_or_else(|| format!("\"{text}\" is no IP address; give one in numbers, as 239.1.2.3 or ff0e::1"))
 }
 
+/// Of Opus: as few bits as one stream takes, or as many as 64 do.
+pub(crate) fn bitrate(text: &str) -> Result<u32, String> {
+    within("bitrate in bits per second", 6_000..=32_640_000)(text)
+}
+
+/// Of the Opus encoder.
+pub(crate) fn complexity(text: &str) -> Result<u8, String> {
+    within("complexity", 0..=10)(text)
+}
+
 pub(crate) fn depth(text: &str) -> Result<u16, String> {
     let bits = text.parse().ok().filter(|bits| [16, 24, 32].contains(bits));
     bits.ok_or_else(|| format!("\"{text}\" is no depth of a file; give 16 or 24, or with WAV 32 for floats"))

@@ -209,7 +209,8 @@ fn a_leg_whose_interface_is_not_there_is_told_and_the_other_is_recorded() {
         assert!(child.ended(&mut stream).success());
         assert_eq!(frames(&file), LIMIT);
         let said = std::fs::read_to_string(&errors).unwrap();
-        let wanted = "the leg to 127.0.0.1:5004 is not received: there is no network interface named \"nosuch0\"";
+        let wanted =
+            "the leg to 127.0.0.1:5004 is not received: there is no network interface named \"nosuch0\"";
         assert_eq!(said.matches(wanted).count(), 1, "{said}");
     }
 }

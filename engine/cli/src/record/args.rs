@@ -80,7 +80,7 @@ pub(crate) struct RecordArgs {
     #[arg(long, value_name = "SUFFIX", help_heading = "Where to")]
     also: Vec<String>,
     /// Bitrate of Opus in bits per second, all channels together [default: 128000, more for more than two channels].
-    #[arg(long, value_name = "BITS", value_parser = values::within("bitrate in bits per second", 6_000..=32_640_000u32), help_heading = "Where to")]
+    #[arg(long, value_name = "BITS", value_parser = values::bitrate, help_heading = "Where to")]
     bitrate: Option<u32>,
     /// Opus as many bits as the signal needs; this is the default.
     #[arg(long, conflicts_with = "cbr", help_heading = "Where to")]
@@ -89,7 +89,7 @@ pub(crate) struct RecordArgs {
     #[arg(long, help_heading = "Where to")]
     cbr: bool,
     /// How much work the Opus encoder may take: 0 to 10 [default: 5].
-    #[arg(long, value_name = "N", value_parser = values::within("complexity", 0..=10u8), help_heading = "Where to")]
+    #[arg(long, value_name = "N", value_parser = values::complexity, help_heading = "Where to")]
     complexity: Option<u8>,
     /// Depth of WAV and FLAC: 16 (a 24-bit stream is dithered), 24, or in WAV 32 for floats; as the stream unless given.
     #[arg(long, value_name = "BITS", value_parser = values::depth, help_heading = "Where to")]
