@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use audyn_core::sender::{Chance, Config, Event, Fault, Format, Impairments, Index, Random, Sender, Truth};
 use audyn_media::WavReader;
+use audyn_media::ledger::LedgerFacts;
 use audyn_units::{ChannelCount, Encoding, FrameIndex, PayloadType, RtpTime, SampleRate, SeqNo, Ssrc};
 use etherparse::PacketBuilder;
 use serde_json::Value;
@@ -156,6 +157,28 @@ fn the_report_is_what_the_sender_did() {
         let index = audyn_core::sender::index_sample(1, FrameIndex(position), 0, Encoding::L24);
         assert_eq!(frame[0], if missing { 0 } else { index }, "at {position}");
     }
+
+    // Beside it lies a ledger as a recording has, which says the same.
+    let beside = directory.path().join("out.wav.gaps.jsonl");
+    let ledger = std::fs::read(&beside).unwrap();
+    let facts = LedgerFacts::read(&ledger[..], reader.info().frames).unwrap();
+    let header = &facts.header;
+    assert_eq!((header.file.as_str(), header.bits, header.channels), ("out.wav", Some(24), 2));
+    assert_eq!((header.first_position, &header.placed_by, header.clock), (FrameIndex(0), &None, None));
+    assert!(header.start_utc.starts_with("2024-01-01T00:00:00"), "{}", header.start_utc);
+    let entered: Vec<_> = facts.gaps.iter().map(|gap| (gap.position.0 + first, gap.frames.0)).collect();
+    assert_eq!(entered, wanted);
+    let end = facts.end.unwrap();
+    assert_eq!((end.frames(), end.frames_filled), (reader.info().frames, facts.filled));
+    let second = ledger.split(|byte| *byte == b'\n').nth(1).unwrap();
+    let started = serde_json::from_slice::<Value>(second).unwrap();
+    assert_eq!((&started["event"], &started["position"]), (&"started".into(), &0.into()));
+
+    // A ledger that is there is left as it is, and so is its place.
+    std::fs::remove_file(&wav).unwrap();
+    let (code, said) = refusal(&[path.to_str().unwrap(), "-o", wav.to_str().unwrap()]);
+    assert!(code == 1 && said.contains("out.wav.gaps.jsonl exists already and is left as it is"), "{said}");
+    assert!(!wav.exists() && std::fs::read(&beside).unwrap() == ledger);
 }
 
 #[test]
@@ -193,7 +216,10 @@ fn legs_that_lost_what_the_other_has_are_whole_together() {
     let mut names: Vec<_> =
         std::fs::read_dir(&out).unwrap().map(|one| one.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
-    assert_eq!(names, ["239.1.2.3-5004+239.1.2.4-5004.wav", "239.1.2.3-5004.wav", "239.1.2.4-5004.wav"]);
+    let both = ["239.1.2.3-5004+239.1.2.4-5004.wav", "239.1.2.3-5004.wav", "239.1.2.4-5004.wav"];
+    let wanted: Vec<_> =
+        both.iter().flat_map(|wav| [(*wav).to_owned(), format!("{wav}.gaps.jsonl")]).collect();
+    assert_eq!(names, wanted);
 }
 
 /// Two legs, of which each lost every other packet but for the first ones and a few more; the second comes `skew` later.

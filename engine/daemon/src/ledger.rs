@@ -69,6 +69,45 @@ pub(crate) fn mend(
     audyn_media::ledger::mend(&file, event.as_ref())
 }
 
+/// The line of a gap; an open one has at least its length.
+#[must_use]
+pub fn gap_line(gap: Gap, open: bool) -> LedgerLine {
+    let Gap { position, frames, cause, estimated } = gap;
+    LedgerLine::Gap(LedgerGap { position, frames, cause: cause.name().to_owned(), estimated, open })
+}
+
+/// The line of what happened to a flow when its timeline stood at `position`.
+#[must_use]
+pub fn event_line(position: FrameIndex, event: FlowEvent) -> LedgerLine {
+    let (event, detail) = match event {
+        FlowEvent::Started { ssrc, packet_frames } => {
+            ("started", format!("SSRC {ssrc}, {} a packet", Counted(packet_frames.into(), "frame")))
+        }
+        FlowEvent::SsrcChanged { from, to } => ("ssrc-changed", format!("from {from} to {to}")),
+        FlowEvent::SequenceReset => ("sequence-reset", "the timestamps went on".to_owned()),
+        FlowEvent::TimestampJumped(frames) => {
+            let (way, by) = (if frames < 0 { "-" } else { "" }, Counted(frames.unsigned_abs(), "frame"));
+            ("timestamp-jumped", format!("by {way}{by} against the arrival clock"))
+        }
+        FlowEvent::OutageBegan => ("outage-began", "nothing has come for a second".to_owned()),
+        FlowEvent::LegsDiffer(leg) => {
+            let leg = leg.index() + 1;
+            ("legs-differ", format!("leg {leg} carries another stream; nothing of it is recorded"))
+        }
+        FlowEvent::ClockQualityChanged { from, to } => {
+            ("clock-quality", format!("this machine's clock is {to}, and was {from}; no frame moves"))
+        }
+        FlowEvent::ClockStepped(step) => (
+            "clock-stepped",
+            format!(
+                "this machine's clock stepped by {:+.3} s and stood by it; the flow goes on by its media clock, and no frame moves",
+                step.as_secs_f64()
+            ),
+        ),
+    };
+    LedgerLine::Event(LedgerEvent { position, event: event.to_owned(), detail })
+}
+
 impl Ledger {
     /// Makes the ledger of `audio` in `directory`; its name must be new as well.
     pub(crate) fn create(directory: &Beneath, audio: &Path, header: LedgerHeader) -> io::Result<Self> {
@@ -82,9 +121,7 @@ impl Ledger {
 
     /// Enters a gap of this file; an open one has at least its length.
     pub(crate) fn gap(&mut self, gap: Gap, open: bool) {
-        let Gap { position, frames, cause, estimated } = gap;
-        let cause = cause.name().to_owned();
-        self.line(&LedgerLine::Gap(LedgerGap { position, frames, cause, estimated, open }));
+        self.line(&gap_line(gap, open));
     }
 
     /// Enters that the end of the file could not be written.
@@ -117,33 +154,7 @@ impl Ledger {
     }
 
     pub(crate) fn event(&mut self, position: FrameIndex, event: FlowEvent) {
-        let (event, detail) = match event {
-            FlowEvent::Started { ssrc, packet_frames } => {
-                ("started", format!("SSRC {ssrc}, {} a packet", Counted(packet_frames.into(), "frame")))
-            }
-            FlowEvent::SsrcChanged { from, to } => ("ssrc-changed", format!("from {from} to {to}")),
-            FlowEvent::SequenceReset => ("sequence-reset", "the timestamps went on".to_owned()),
-            FlowEvent::TimestampJumped(frames) => {
-                let (way, by) = (if frames < 0 { "-" } else { "" }, Counted(frames.unsigned_abs(), "frame"));
-                ("timestamp-jumped", format!("by {way}{by} against the arrival clock"))
-            }
-            FlowEvent::OutageBegan => ("outage-began", "nothing has come for a second".to_owned()),
-            FlowEvent::LegsDiffer(leg) => {
-                let leg = leg.index() + 1;
-                ("legs-differ", format!("leg {leg} carries another stream; nothing of it is recorded"))
-            }
-            FlowEvent::ClockQualityChanged { from, to } => {
-                ("clock-quality", format!("this machine's clock is {to}, and was {from}; no frame moves"))
-            }
-            FlowEvent::ClockStepped(step) => (
-                "clock-stepped",
-                format!(
-                    "this machine's clock stepped by {:+.3} s and stood by it; the flow goes on by its media clock, and no frame moves",
-                    step.as_secs_f64()
-                ),
-            ),
-        };
-        self.happened(position, event, detail);
+        self.line(&event_line(position, event));
     }
 
     /// Ends the ledger of a file that is closed as it should be. Comes back while the disk has not taken all of it.

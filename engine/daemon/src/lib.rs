@@ -55,6 +55,7 @@ pub use error::EngineError;
 pub use formats::formats_of;
 pub use keep::KeptSockets;
 pub use keeper::{CLOCK_LOG, clock_is_there};
+pub use ledger::{event_line, gap_line};
 pub use naming::Naming;
 pub use policy::{local_zone, tai_minus_utc};
 pub use printer::{Printer, Printing};

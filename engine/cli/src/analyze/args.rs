@@ -30,7 +30,7 @@ pub(crate) struct AnalyzeArgs {
     /// Only this stream: its number in the list, or its group and port.
     #[arg(long, value_name = "N|IP[:PORT]", value_parser = choice)]
     pub(super) flow: Option<Choice>,
-    /// Write the audio: to this file if there is one stream, or into this directory.
+    /// Write the audio, and a gap ledger beside it: to this file, which must not exist, if there is one stream, or into this directory.
     #[arg(short, long, value_name = "FILE|DIR")]
     pub(super) output: Option<PathBuf>,
     /// By how much one leg may lag behind the other where two are merged: a (10 ms), b (50 ms) or c (450 ms).

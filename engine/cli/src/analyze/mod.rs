@@ -11,6 +11,7 @@ mod args;
 mod pair;
 mod receive;
 mod report;
+mod sink;
 mod text;
 
 use std::io::Write;
@@ -24,7 +25,8 @@ pub(crate) use args::{AnalyzeArgs, Choice, choice};
 use crate::capture::shape::Told;
 use crate::capture::{CaptureError, Survey, survey};
 use crate::words::counted;
-use receive::{Merger, Output};
+use receive::Merger;
+use sink::Output;
 
 /// Why there is no report.
 #[derive(Debug, thiserror::Error)]

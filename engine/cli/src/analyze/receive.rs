@@ -1,27 +1,24 @@
 //! The second reading: each stream through a receiver and statistics of its own, and legs also through one together.
 //!
-//! Owns: the order in which packets reach the receivers, and the files that their audio goes to. Never: reorders a capture; a
+//! Owns: the order in which packets reach the receivers. Never: reorders a capture; a
 //! receiver is given times that never go back, as a socket's do, and the statistics the times that the file says.
 
 use std::collections::HashMap;
 use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use audyn_core::flow::stats::{Arrived, LegStats, Marks, link_offset};
-use audyn_core::flow::{FlowEvent, FlowSink, Gap, Leg, Placed, Receiver};
-use audyn_media::{Facts, MediaError, PcmDepth, WavSpec, WavWriter};
-use audyn_units::{Encoding, FrameCount, FrameIndex, Mono, SkewClass, Timestamp};
+use audyn_core::flow::{Leg, Receiver};
+use audyn_units::{FrameCount, FrameIndex, Mono, SkewClass, Timestamp};
 use audyn_wire::rtp::Packet;
 
 use super::AnalyzeError;
+use super::sink::{Began, Output, Sink};
 use crate::capture::shape::Way;
 use crate::capture::{Datagram, Layers, Survey, read, take_apart};
 
 /// How often receivers are told that time passes, as a worker would.
 const TURN: i64 = 10_000_000;
-
-/// Gaps that are kept of one stream; more are counted.
-const GAPS: usize = 100_000;
 
 /// A link offset outside of this is no link offset, but another clock.
 const LINK_OFFSETS: std::ops::Range<i64> = -5_000_000..500_000_000;
@@ -35,13 +32,6 @@ pub(super) struct Merger {
     pub(super) by: &'static str,
 }
 
-/// Where audio goes.
-#[derive(Debug)]
-pub(super) enum Output {
-    File(PathBuf),
-    Directory(PathBuf),
-}
-
 /// What the capturing machine's clock counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum CaptureClock {
@@ -50,7 +40,6 @@ pub(super) enum CaptureClock {
 }
 
 /// What came of one stream.
-#[derive(Debug)]
 pub(super) struct Line {
     pub(super) receiver: Receiver,
     pub(super) stats: LegStats,
@@ -64,7 +53,6 @@ pub(super) struct Line {
 }
 
 /// What came of legs together.
-#[derive(Debug)]
 pub(super) struct Merged {
     pub(super) merger: Merger,
     pub(super) receiver: Receiver,
@@ -78,114 +66,10 @@ pub(super) struct Merged {
 }
 
 /// All that came of the file.
-#[derive(Debug)]
 pub(super) struct Received {
     pub(super) lines: Vec<Line>,
     pub(super) merged: Vec<Merged>,
     pub(super) last: i64,
-}
-
-/// Takes a receiver's timeline: counts it, lists its gaps, and writes it if wanted.
-#[derive(Debug, Default)]
-pub(super) struct Sink {
-    pub(super) gaps: Vec<Gap>,
-    pub(super) gaps_more: u64,
-    pub(super) frames: u64,
-    pub(super) filled: u64,
-    pub(super) path: Option<PathBuf>,
-    writer: Option<WavWriter>,
-    error: Option<MediaError>,
-}
-
-impl FlowSink for Sink {
-    // No clock is told, so there is one stretch, which begins with frame 0.
-    fn placed(&mut self, _: &Placed) {}
-
-    fn audio(&mut self, _: FrameIndex, samples: &[i32]) {
-        self.write(|writer| writer.append(samples));
-    }
-
-    fn silence(&mut self, _: FrameIndex, frames: FrameCount) {
-        self.filled += frames.0;
-        self.write(|writer| writer.append_silence(frames));
-    }
-
-    fn gap_opened(&mut self, _: Gap) {}
-
-    fn gap_closed(&mut self, gap: Gap) {
-        if self.gaps.len() < GAPS {
-            self.gaps.push(gap);
-        } else {
-            self.gaps_more += 1;
-        }
-    }
-
-    fn event(&mut self, _: FlowEvent) {}
-}
-
-impl Sink {
-    fn write(&mut self, what: impl FnOnce(&mut WavWriter) -> Result<(), MediaError>) {
-        if let Some(writer) = &mut self.writer
-            && let Err(error) = what(writer)
-        {
-            self.writer = None;
-            self.error = Some(error);
-        }
-    }
-
-    fn finish(&mut self) -> Result<(), MediaError> {
-        match (self.writer.take(), self.error.take()) {
-            (_, Some(error)) => Err(error),
-            (Some(writer), None) => writer.close(),
-            (None, None) => Ok(()),
-        }
-    }
-}
-
-impl Output {
-    /// A file for one stream, or a directory for several.
-    pub(super) fn at(path: &Path, survey: &Survey, mergers: &[Merger]) -> Result<Self, AnalyzeError> {
-        let whole = survey.flows.len() - mergers.iter().map(|merger| merger.flows.len() - 1).sum::<usize>();
-        let named = path.as_os_str().as_encoded_bytes().ends_with(b"/");
-        if whole == 1 && !named && !path.is_dir() {
-            return Ok(Self::File(path.to_owned()));
-        }
-        if path.extension().is_some_and(|extension| extension == "wav") && !path.is_dir() {
-            return Err(AnalyzeError::Usage(format!(
-                "the capture has {whole} streams, and {} is one file; choose one by --flow, or give a directory",
-                path.display()
-            )));
-        }
-        std::fs::create_dir_all(path)
-            .map_err(|error| AnalyzeError::Directory { path: path.to_owned(), reason: error.to_string() })?;
-        Ok(Self::Directory(path.to_owned()))
-    }
-
-    /// Opens the file of one stream, or of the legs together. Of legs, only a directory gets each by itself.
-    fn open(&self, survey: &Survey, flows: &[usize], is_leg: bool) -> Result<Sink, MediaError> {
-        let form = &survey.flows[flows[0]].form;
-        let names = flows.iter().map(|flow| {
-            let to = survey.shapes.shapes[survey.flows[*flow].shape].way.destination;
-            format!("{}-{}", to.ip().to_string().replace(':', "_"), to.port())
-        });
-        let name = names.collect::<Vec<_>>().join("+");
-        let path = match self {
-            Self::File(_) if is_leg => return Ok(Sink::default()),
-            Self::File(path) => path.clone(),
-            Self::Directory(directory) => directory.join(format!("{name}.wav")),
-        };
-        let depth = match form.format.encoding {
-            Encoding::L16 => PcmDepth::Pcm16,
-            Encoding::L24 => PcmDepth::Pcm24,
-        };
-        let spec = WavSpec { rate: form.format.rate, channels: form.format.channels, depth };
-        // Of a capture no instant is told: its clock may be UTC, TAI or wrong.
-        let originator = concat!("Audyn ", env!("CARGO_PKG_VERSION")).to_owned();
-        let facts = Facts { description: name, originator, ..Facts::default() };
-        let mut writer = WavWriter::create(&path, spec, &facts)?;
-        writer.set_source_depth(depth);
-        Ok(Sink { path: Some(path), writer: Some(writer), ..Sink::default() })
-    }
 }
 
 /// Lets the capture through.
@@ -197,8 +81,10 @@ pub(super) fn receive(
     tai_offset: i64,
     class: SkewClass,
 ) -> Result<Received, AnalyzeError> {
-    let open = |flows: &[usize], is_leg| {
-        output.map_or_else(|| Ok(Sink::default()), |output| output.open(survey, flows, is_leg))
+    let open = |flows: &[usize], is_leg, clock| {
+        let began = flows.iter().map(|flow| survey.shapes.shapes[survey.flows[*flow].shape].first_at).min();
+        let began = Began { at: began.expect("a stream has a leg"), clock, tai_offset };
+        output.map_or_else(|| Ok(Sink::default()), |output| output.open(survey, flows, is_leg, began))
     };
     let in_merger = |flow: usize| mergers.iter().any(|merger| merger.flows.contains(&flow));
     let mut lines = Vec::new();
@@ -223,7 +109,7 @@ pub(super) fn receive(
         lines.push(Line {
             receiver: Receiver::new(format, FrameIndex(0)),
             stats: LegStats::new(format.rate),
-            sink: open(&[at], in_merger(at))?,
+            sink: open(&[at], in_merger(at), clock)?,
             clock,
             cut: 0,
             media_offset,
@@ -240,7 +126,7 @@ pub(super) fn receive(
                 class,
             ),
             class,
-            sink: open(&merger.flows, false)?,
+            sink: open(&merger.flows, false, lines[merger.flows[0]].clock)?,
             merger,
             skew: None,
             seen: HashMap::new(),
@@ -280,13 +166,11 @@ pub(super) fn receive(
     })?;
     for line in &mut lines {
         line.receiver.flush(&mut line.sink);
-        line.sink.frames = line.receiver.position().0;
-        line.sink.finish()?;
+        line.sink.finish(FrameCount(line.receiver.position().0))?;
     }
     for legs in &mut merged {
         legs.receiver.flush(&mut legs.sink);
-        legs.sink.frames = legs.receiver.position().0;
-        legs.sink.finish()?;
+        legs.sink.finish(FrameCount(legs.receiver.position().0))?;
     }
     Ok(Received { lines, merged, last })
 }

@@ -7,7 +7,8 @@ use audyn_core::flow::{FlowCounters, Gap, Leg, LegState};
 use audyn_units::{Mono, Nanos, SkewClass, Timestamp};
 use serde::Serialize;
 
-use super::receive::{CaptureClock, Line, Merged, Received, Sink};
+use super::receive::{CaptureClock, Line, Merged, Received};
+use super::sink::{Sink, utc};
 use crate::capture::Survey;
 use crate::words::counted;
 
@@ -178,10 +179,7 @@ pub(super) fn report(file: &Path, survey: &Survey, numbers: &[usize], received: 
         file: file.display().to_string(),
         format: about.form,
         packets: about.packets,
-        first_utc: about
-            .first
-            .and_then(|at| jiff::Timestamp::from_nanosecond(i128::from(at)).ok())
-            .map(|at| at.to_string()),
+        first_utc: about.first.map(utc),
         duration_ns: about.last.zip(about.first).map_or(0, |(last, first)| last - first),
         time_resolution_ns: about.resolution,
         remarks: remarks(survey, received),

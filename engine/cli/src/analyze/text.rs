@@ -211,7 +211,7 @@ fn audio(text: &mut String, audio: &AudioReport, rate_hz: u32) {
         let _ = writeln!(text, "    and {} more; --json lists them", gaps - GAPS as u64);
     }
     if let Some(wav) = &audio.wav {
-        let _ = writeln!(text, "  written to   {wav}");
+        let _ = writeln!(text, "  written to   {wav}, its gaps to {wav}.gaps.jsonl");
     }
 }
 
