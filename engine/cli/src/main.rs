@@ -12,6 +12,7 @@ mod find;
 mod instant;
 mod legs;
 mod legs_text;
+mod mark;
 mod peaks;
 mod record;
 mod repair;
@@ -63,6 +64,10 @@ enum Command {
     Export(Box<export::ExportArgs>),
     /// Make what recordings are drawn from, where it is missing.
     Peaks(peaks::PeaksArgs),
+    /// Mark a place in what is or was recorded.
+    Mark(mark::MarkArgs),
+    /// Tell what is marked in a stretch of time, and what the ledgers tell of it.
+    Markers(mark::MarkersArgs),
     /// Send a tone, a file or an index signal as an AES67 stream, with faults if wanted.
     Send(Box<send::SendArgs>),
 }
@@ -107,6 +112,12 @@ fn main() -> ExitCode {
         }
         Command::Peaks(args) => {
             peaks::run(&args, json).map_err(|error| (error.exit_code(), error.to_string()))
+        }
+        Command::Mark(args) => {
+            mark::mark(&args, json).map_err(|error| (error.exit_code(), error.to_string()))
+        }
+        Command::Markers(args) => {
+            mark::list(&args, json).map_err(|error| (error.exit_code(), error.to_string()))
         }
         Command::Send(args) => send::run(*args, json).map_err(|error| (error.exit_code(), error.to_string())),
     };

@@ -6,17 +6,18 @@
 //! ```text
 //! NAME                what was asked for, as one file; its first frame is the first that was asked for
 //! NAME.gaps.jsonl     a gap ledger as beside each recording: positions of the export, which are those of the recorder
+//! NAME.markers.jsonl  what people have marked there, at the export's positions; only if there is something
 //! ```
 //!
 //! # Procedure
-//! 1 `.NAME.part` and its ledger are made, 2 filled, 3 closed and synced, 4 the ledger gets its name, 5 the file gets its name (each
-//! fails if that is taken). An end before that removes both; a kill leaves `.NAME.part`, which the next export of that name
+//! 1 `.NAME.part` and its ledger are made, 2 filled, 3 closed and synced, 4 ledger and markers get their names, 5 the file gets its name
+//! (each fails if that is taken). An end before that removes all; a kill leaves `.NAME.part`, which the next export of that name
 //! removes, unless somebody writes it.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fs::TryLockError;
-use std::io::{self, BufReader};
+use std::io::{self, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 
 use audyn_units::{ChannelCount, FrameCount, FrameIndex, SampleRate};
@@ -28,6 +29,7 @@ use crate::chain::ledger_of;
 use crate::ledger::{
     self, LedgerEnd, LedgerEvent, LedgerFacts, LedgerGap, LedgerHeader, LedgerLine, LedgerWriter,
 };
+use crate::markers::{self, Marker};
 use crate::{AudioFile, Beneath, Facts, FileFormat, MediaError, Moment, NamingClock};
 
 /// Sentences of what could not be read that are kept; the report has all.
@@ -86,6 +88,8 @@ pub struct Exported {
     pub sources: BTreeMap<&'static str, u64>,
     /// What could not be read, in sentences; the first few.
     pub troubles: Vec<String>,
+    /// Markers that lie in it.
+    pub markers: u64,
     /// Length of the file in bytes.
     pub bytes: u64,
 }
@@ -139,7 +143,14 @@ fn part_of(name: &OsStr) -> OsString {
     part
 }
 
-/// The two files of an export, under the names that they have until they are whole.
+/// The name of an export's markers.
+fn markers_of(name: &OsStr) -> OsString {
+    let mut markers = name.to_owned();
+    markers.push(".markers.jsonl");
+    markers
+}
+
+/// The files of an export, under the names that they have until they are whole.
 struct Parts {
     directory: Beneath,
     name: OsString,
@@ -149,7 +160,7 @@ struct Parts {
 impl Parts {
     /// Refuses a name that is taken, and removes what a killed export has left.
     fn make_way(&self) -> io::Result<()> {
-        for name in [self.name.clone(), ledger_of(&self.name)] {
+        for name in [self.name.clone(), ledger_of(&self.name), markers_of(&self.name)] {
             if self.directory.kind_of(&name)?.is_some() {
                 return Err(io::ErrorKind::AlreadyExists.into());
             }
@@ -171,20 +182,40 @@ impl Parts {
         // What is not there needs no removing, and what cannot be removed the next export will say.
         let _ = self.directory.remove(&self.part);
         let _ = self.directory.remove(&ledger_of(&self.part));
+        let _ = self.directory.remove(&markers_of(&self.part));
     }
 
-    /// Gives both their names once the disk has them.
+    /// Gives all their names once the disk has them, the file last.
     fn reveal(&self) -> io::Result<()> {
-        for name in [&self.part, &ledger_of(&self.part)] {
-            self.directory.file(name, OFlags::RDONLY)?.sync_data()?;
+        let mut names = vec![(ledger_of(&self.part), ledger_of(&self.name))];
+        if self.directory.kind_of(&markers_of(&self.part))?.is_some() {
+            names.push((markers_of(&self.part), markers_of(&self.name)));
         }
-        let ledger = ledger_of(&self.name);
-        self.directory.rename_to_free(&ledger_of(&self.part), &ledger)?;
-        if let Err(error) = self.directory.rename_to_free(&self.part, &self.name) {
-            let _ = self.directory.remove(&ledger);
-            return Err(error);
+        names.push((self.part.clone(), self.name.clone()));
+        for (part, _) in &names {
+            self.directory.file(part, OFlags::RDONLY)?.sync_data()?;
+        }
+        for (n, (part, name)) in names.iter().enumerate() {
+            if let Err(error) = self.directory.rename_to_free(part, name) {
+                names[..n].iter().for_each(|(_, revealed)| drop(self.directory.remove(revealed)));
+                return Err(error);
+            }
         }
         self.directory.sync()
+    }
+
+    /// Writes the markers, if there are any.
+    fn mark(&self, markers: &[Marker]) -> io::Result<()> {
+        if markers.is_empty() {
+            return Ok(());
+        }
+        let mut text = Vec::new();
+        for marker in markers {
+            serde_json::to_writer(&mut text, marker)?;
+            text.push(b'\n');
+        }
+        let how = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL;
+        self.directory.file(&markers_of(&self.part), how)?.write_all(&text)
     }
 }
 
@@ -225,8 +256,22 @@ fn filled(
         lacks: BTreeMap::new(),
         sources: sources(&range),
         troubles: Vec::new(),
+        markers: 0,
         bytes: 0,
     };
+    let own = range.segments.first().map_or(range.rate, |segment| segment.rate);
+    let (first, last) = match range.segments.first() {
+        Some(segment) => (range.position_back(segment, range.from), range.position_back(segment, range.to)),
+        None => (range.from, range.to),
+    };
+    let marked = markers::read(&recorder, first, last, own)
+        .map_err(|source| MediaError::Chain { path: recorder.path().to_owned(), source })?;
+    let marked: Vec<Marker> = marked.iter().map(|marker| marker.at_rate(range.rate)).collect();
+    exported.markers = marked.len() as u64;
+    parts.mark(&marked).map_err(|source| MediaError::Create {
+        path: parts.directory.path_of(&markers_of(&parts.name)),
+        source,
+    })?;
     let second = u64::from(range.rate.hz());
     let mut reader = RangeReader::new(recorder, range);
     let mut since = 0;

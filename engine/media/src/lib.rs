@@ -18,6 +18,7 @@ mod fix;
 pub mod flac;
 mod format;
 pub mod ledger;
+pub mod markers;
 mod moment;
 pub mod opus;
 pub mod peaks;

@@ -10,6 +10,7 @@
 //! RECORDER/2026-07-02-13.wav.json         its sidecar: when, how long, what is missing, SHA-256 of both, entry 41, hash of entry 40
 //! RECORDER/.audyn/tombstones.jsonl        a line for each deletion: who, when, the sidecar's text; entry 42, hash of entry 41
 //! RECORDER/.audyn/head.json               number and hash of the newest entry
+//! RECORDER/.audyn/markers/                what people said of places (`markers`); no part of the chain
 //! RECORDER/.audyn/index                   what the sidecars tell, to be found at once; made from them anew at any time
 //! RECORDER/.audyn/open.json               files that are written or wait to be sealed
 //! RECORDER/.audyn/protected.jsonl         a line for each time that a segment was protected or let go: who and when; no part of the chain

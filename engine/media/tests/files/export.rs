@@ -82,6 +82,65 @@ fn twenty_files_become_one_with_every_frame_and_a_report() {
 }
 
 #[test]
+fn what_was_marked_goes_with_it_and_what_the_ledgers_tell_is_told_as_markers() {
+    use audyn_media::markers::{Marker, PERSON, add, derived, read};
+    let (dir, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let at = |frame: u64| FrameIndex(START + frame);
+    let lines = format!(
+        "{{\"position\":{},\"event\":\"clock-quality\",\"detail\":\"none, and was ptp-locked\"}}\n\
+         {{\"position\":{},\"frames\":50,\"cause\":\"loss\",\"estimated\":false}}\n",
+        at(900).0,
+        at(1_000).0
+    );
+    record(dir.path(), Kind::Wav, 0, &lines);
+    record(dir.path(), Kind::Wav, 2, "");
+    let root = Beneath::root(dir.path()).unwrap();
+    for (frame, text) in [(5, "before"), (10, "first"), (2 * LENGTH, "later"), (3 * LENGTH, "after")] {
+        let (text, who, made) = (text.to_owned(), "anna".to_owned(), "2025-07-02T00:00:00Z".to_owned());
+        add(
+            &root,
+            &Marker {
+                audyn_marker: 1,
+                position: at(frame),
+                rate: RATE,
+                kind: PERSON.to_owned(),
+                text,
+                who,
+                made,
+            },
+        )
+        .unwrap();
+    }
+    let output = out.path().join("a.flac");
+    let told =
+        exported(dir.path(), (at(10).0, at(3 * LENGTH).0), format(Kind::Flac), &output, |_| true).unwrap();
+    assert_eq!(told.markers, 2);
+    let text = std::fs::read_to_string(out.path().join("a.flac.markers.jsonl")).unwrap();
+    let texts: Vec<String> = text.lines().map(|l| serde_json::from_str::<Marker>(l).unwrap().text).collect();
+    assert_eq!(texts, ["first", "later"]);
+    assert_eq!(std::fs::read_dir(out.path()).unwrap().count(), 3);
+    let range = Range::plan(segments(dir.path()), at(0), at(3 * LENGTH), None).unwrap();
+    let automatic = derived(&root, &range).unwrap();
+    let automatic: Vec<_> =
+        automatic.iter().map(|m| (m.position.0 - START, m.kind.as_str(), m.text.as_str())).collect();
+    let expected = [
+        (900, "clock-quality", "none, and was ptp-locked"),
+        (1_000, "gap", "loss: 50 frames"),
+        (LENGTH, "gap", "not-recorded: 48000 frames"),
+    ];
+    assert_eq!(automatic, expected);
+    // Without any there is no file, and one that is there is not taken for ours.
+    let none = out.path().join("b.wav");
+    std::fs::write(out.path().join("b.wav.markers.jsonl"), "theirs").unwrap();
+    let ask = || exported(dir.path(), (at(20).0, at(30).0), format(Kind::Wav), &none, |_| true);
+    assert!(matches!(ask().unwrap_err(), MediaError::Exists { .. }));
+    std::fs::remove_file(out.path().join("b.wav.markers.jsonl")).unwrap();
+    ask().unwrap();
+    assert!(!out.path().join("b.wav.markers.jsonl").exists());
+    assert_eq!(read(&root, at(0), at(9), RATE).unwrap().len(), 1);
+}
+
+#[test]
 fn its_head_tells_the_instant_of_its_own_first_frame() {
     let (dir, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     record(dir.path(), Kind::Wav, 0, "");
