@@ -74,11 +74,12 @@ def write_state(state, archive, flows):
 class Engine:
     """A running `audyn-engine` that records `flows`, each {id, group, port} a stereo L24 flow on lo, from its start."""
 
-    def __init__(self, procs, work, flows, archive=None):
-        self.state, self.archive, self.socket = work / "state", archive or work / "archive", work / "engine.sock"
+    def __init__(self, procs, work, flows, archive=None, state=None):
+        self.state, self.archive, self.socket = state or work / "state", archive or work / "archive", work / "engine.sock"
         self.state.mkdir()
         self.archive.mkdir()
         write_state(self.state, self.archive, flows)
+        subprocess.run(["sync", "-f", self.state], check=True)
         self.procs = procs
         self.start()
 

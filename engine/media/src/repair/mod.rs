@@ -26,9 +26,9 @@ use crate::chain::{self, Chain, Hashes, Sidecar, account, ledger_of, sidecar_of}
 use crate::fix::Fix;
 use crate::flac::FlacTold;
 use crate::ledger::mend::{LedgerFix, apply, became, plan};
-use crate::ledger::{LedgerEnd, LedgerEvent, LedgerFacts, LedgerHeader, LedgerLine};
+use crate::ledger::{LedgerEvent, LedgerFacts, LedgerHeader, LedgerLine};
 use crate::opus::{OpusReader, OpusSpec};
-use crate::wav::{self, WavTold};
+use crate::wav::{self, FAR, WavTold};
 use crate::{Facts, FlacReader, FlacSpec, MediaError, PcmDepth, WavSpec, flac, opus};
 
 /// What stands at a name.
@@ -105,17 +105,18 @@ pub fn look(directory: &Beneath, name: &OsStr) -> Result<Found, MediaError> {
     };
     let told = ledger.and_then(|ledger| {
         let Some(ledger) = ledger else { return Ok(None) };
-        match LedgerFacts::read(BufReader::new(&ledger), FrameCount::ZERO) {
-            Ok(facts) => Ok(Some((ledger, facts.header, facts.end))),
+        match LedgerFacts::read(BufReader::new(&ledger), FAR) {
+            Ok(facts) => Ok(Some((ledger, facts))),
             Err(_) => Err("its first line is not that of a ledger".to_owned()),
         }
     });
-    let (header, end) = match &told {
-        Ok(Some((_, header, end))) => (Some(header), *end),
-        _ => (None, None),
+    let facts = match &told {
+        Ok(Some((_, facts))) => Some(facts),
+        _ => None,
     };
-    let (audio, frames) = audio(kind, &file, &what, header, end)?;
-    let closed = end.map(|end| end.frames());
+    let header = facts.map(|facts| &facts.header);
+    let (audio, frames) = audio(kind, &file, &what, facts)?;
+    let closed = facts.and_then(|facts| facts.end).map(|end| end.frames());
     let event = audio.as_ref().zip(header).and_then(|(fix, header)| entry(fix, header, closed));
     let (ledger, ledger_fix) = match &told {
         Ok(None) => (LedgerState::Missing, LedgerFix::default()),
@@ -131,9 +132,10 @@ fn audio(
     kind: &str,
     file: &File,
     what: &str,
-    header: Option<&LedgerHeader>,
-    end: Option<LedgerEnd>,
+    facts: Option<&LedgerFacts>,
 ) -> Result<(Option<Fix>, FrameCount), MediaError> {
+    let header = facts.map(|facts| &facts.header);
+    let end = facts.and_then(|facts| facts.end);
     let channels = header.and_then(|header| ChannelCount::new(header.channels).ok());
     match kind {
         "wav" => {
@@ -146,8 +148,9 @@ fn audio(
                 };
                 let spec = WavSpec { rate: header.rate, channels, depth };
                 // When it was recorded its ledger tells; which clock named it is not known any more.
-                let facts = Facts { recorder: header.recorder.clone(), ..Facts::default() };
-                Some(WavTold { spec, facts, closed: end.map(|end| end.frames()) })
+                let about = Facts { recorder: header.recorder.clone(), ..Facts::default() };
+                let ledger = facts?.clone();
+                Some(WavTold { spec, facts: about, closed: end.map(|end| end.frames()), ledger })
             });
             let fix = wav::plan(file, what, told.as_ref())?;
             let frames = match &fix {

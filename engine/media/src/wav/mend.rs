@@ -11,8 +11,9 @@ use audyn_units::FrameCount;
 
 use super::WavInfo;
 use super::header::{self, Head};
-use super::riff;
+use super::{holes, riff};
 use crate::fix::{Fix, Step};
+use crate::ledger::LedgerFacts;
 use crate::{Facts, MediaError, WavSpec};
 
 /// A header that was put right.
@@ -35,14 +36,20 @@ pub struct Mended {
 pub fn mend(path: &Path, spec: WavSpec) -> Result<Option<Mended>, MediaError> {
     let file = OpenOptions::new().read(true).write(true).open(path);
     let file = file.map_err(|source| MediaError::Read { what: path.display().to_string(), source })?;
-    mend_file(&file, path, spec)
+    mend_file(&file, path, spec, None)
 }
 
-/// [`mend`] for a file that is open already, for reading and writing; `path` is its name in messages.
+/// [`mend`] for a file that is open already, for reading and writing; `path` is its name in messages. With its `ledger`, read up to
+/// [`FAR`](super::FAR), what the disk has set aside and never got is not there either.
 ///
 /// # Errors
 /// As [`mend`].
-pub fn mend_file(file: &File, path: &Path, spec: WavSpec) -> Result<Option<Mended>, MediaError> {
+pub fn mend_file(
+    file: &File,
+    path: &Path,
+    spec: WavSpec,
+    ledger: Option<&LedgerFacts>,
+) -> Result<Option<Mended>, MediaError> {
     let what = path.display().to_string();
     let length = file.metadata().map_err(|e| read(&what, e))?.len();
     let fix = if ends_in_header(file, length).map_err(|e| read(&what, e))? {
@@ -55,7 +62,8 @@ pub fn mend_file(file: &File, path: &Path, spec: WavSpec) -> Result<Option<Mende
             let reason = "it is not the recording that was being written under this name".to_owned();
             return Err(MediaError::NotWav { what, reason });
         };
-        counted(head, &before, &info, info.frames, length)
+        let held = holes::held(file, head.len(), info.spec.frame_bytes() as u64, info.frames, ledger);
+        counted(head, &before, &info, held.map_err(|e| read(&what, e))?, length)
     };
     let Some(fix) = fix else { return Ok(None) };
     fix.apply(file, path)?;
@@ -69,6 +77,8 @@ pub(crate) struct WavTold {
     pub(crate) facts: Facts,
     /// Frames that the file had when it was closed, if it was.
     pub(crate) closed: Option<FrameCount>,
+    /// All that it tells, read up to [`FAR`](super::FAR).
+    pub(crate) ledger: LedgerFacts,
 }
 
 /// What is to be done to any file, whoever made it; none if nothing is. `what` names it in messages.
@@ -116,7 +126,8 @@ pub(crate) fn plan(file: &File, what: &str, told: Option<&WavTold>) -> Result<Op
         None if info.declared == FrameCount::ZERO || head.counting(info.declared) != before => there,
         None => info.declared,
     };
-    Ok(counted(head, &before, &info, frames, length))
+    let held = holes::held(file, head.len(), frame, frames, told.map(|told| &told.ledger)).map_err(read)?;
+    Ok(counted(head, &before, &info, held, length))
 }
 
 /// Frames that a whole file counts, whoever made it.

@@ -42,6 +42,7 @@
 mod bext;
 pub(crate) mod convert;
 pub mod header;
+pub(crate) mod holes;
 mod ixml;
 mod mend;
 mod reader;
@@ -50,8 +51,10 @@ mod store;
 mod writer;
 
 pub use bext::Bext;
+pub use holes::FAR;
 pub use mend::{Mended, mend, mend_file};
 pub(crate) use mend::{WavTold, frames_of, plan};
 pub use reader::{WavInfo, WavReader};
 pub use store::{FileStore, Store};
+use writer::HOLE_BYTES;
 pub use writer::WavWriter;

@@ -29,7 +29,7 @@ const BACKLOG_BYTES: usize = 16 * 1024 * 1024;
 const BLOCK: u64 = 4_096;
 
 /// Silence from this length on becomes a hole in the file, which costs no memory and no disk.
-const HOLE_BYTES: u64 = 64 * 1024;
+pub(super) const HOLE_BYTES: u64 = 64 * 1024;
 
 /// Bytes of the buffer that lie together in the file.
 #[derive(Debug)]
