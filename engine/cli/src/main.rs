@@ -9,6 +9,7 @@ mod analyze;
 mod capture;
 mod export;
 mod find;
+mod head;
 mod instant;
 mod legs;
 mod legs_text;
@@ -68,6 +69,8 @@ enum Command {
     Mark(mark::MarkArgs),
     /// Tell what is marked in a stretch of time, and what the ledgers tell of it.
     Markers(mark::MarkersArgs),
+    /// Export the newest entries of chains, signed, to be kept elsewhere.
+    Head(head::HeadArgs),
     /// Send a tone, a file or an index signal as an AES67 stream, with faults if wanted.
     Send(Box<send::SendArgs>),
 }
@@ -103,6 +106,7 @@ fn main() -> ExitCode {
         Command::Repair(args) => {
             repair::run(&args, json).map_err(|error| (error.exit_code(), error.to_string()))
         }
+        Command::Head(args) => head::run(&args, json).map_err(|error| (error.exit_code(), error.to_string())),
         Command::Verify(args) => {
             verify::run(&args, json).map_err(|error| (error.exit_code(), error.to_string()))
         }

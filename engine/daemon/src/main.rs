@@ -10,7 +10,9 @@ use std::time::Duration;
 
 use audyn_api::GlobalConfig;
 use audyn_daemon::server::{Server, listen};
-use audyn_daemon::{CapturePulse, ConfigStore, EngineError, KeptSockets, Printer, Service, journal};
+use audyn_daemon::{
+    CapturePulse, ConfigStore, EngineError, KeptSockets, Printer, Service, journal, make_head_key,
+};
 use clap::Parser;
 use sd_notify::NotifyState;
 use tokio::signal::unix::{SignalKind, signal};
@@ -20,7 +22,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 /// Records AES67 flows around the clock.
 ///
 /// Its configuration is global.json, recorders.json and sources.json in the state directory; they are made on the
-/// first start. Clients change it over the socket.
+/// first start. Clients change it over the socket. head-key.pem beside them signs the heads of chains (`audyn head`); made likewise.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Options {
@@ -72,6 +74,7 @@ fn main() -> ExitCode {
 
 fn run(options: &Options, kept: KeptSockets) -> Result<(), EngineError> {
     let store = open_store(options)?;
+    make_head_key(&options.state);
     // What serves clients runs on this one thread; samples move on threads of their own, and so do questions to the disk.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

@@ -141,6 +141,22 @@ pub enum MediaError {
         /// Why not, and what to do.
         reason: String,
     },
+    /// A file holds no key of the kind that is needed.
+    #[error("{what} is no {wanted}")]
+    Key {
+        /// The file's name.
+        what: String,
+        /// What it should be, and what makes one.
+        wanted: &'static str,
+    },
+    /// A statement of heads is none, or is not to be believed.
+    #[error("{what} proves nothing: {reason}")]
+    Heads {
+        /// The file's name.
+        what: String,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// A chain, or a file that belongs into it, could not be read or written. Audio is never touched by it.
     #[error("cannot keep the record of {}: {source}; the recording itself is as it was, check the disk", path.display())]
     Chain {

@@ -20,8 +20,8 @@
 //! # Goals
 //! Nobody removes or changes a closed recording, its ledger or its sidecar without its being seen, on any machine and with nothing but
 //! the files (`sha256sum` gives the same hashes). A deletion by someone who may is no fault: it says who and when.
-//! What a chain alone cannot show, that its newest entries are gone together with the head, is shown by a head that was kept
-//! elsewhere.
+//! What a chain alone cannot show, that its newest entries are gone together with the head, is shown by a head that was signed and kept
+//! elsewhere (`heads`).
 //!
 //! # Invariants
 //! 1. A sidecar or tombstone is written once, whole, and never again.
@@ -48,6 +48,7 @@
 mod account;
 mod files;
 mod hash;
+mod heads;
 mod listing;
 mod protect;
 mod reserve;
@@ -59,6 +60,7 @@ pub use account::account;
 pub(crate) use files::replace;
 pub use files::{HOUSE, Head, Next, SIDECAR_SUFFIX, Tombstone, is_sidecar, ledger_of, sidecar_of};
 pub use hash::{Sha256, hash_of};
+pub use heads::{HeadKey, Heads, KeptHead, MOST_HEADS, PublicKey};
 pub use listing::set_open_files;
 pub(crate) use listing::{head_of, open_files, reindex, unsealed};
 pub use protect::{Protected, protected, segment_of};
