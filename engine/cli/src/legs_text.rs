@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use audyn_api::{FlowSnapshot, LegPeriod, LegStatistics};
 
-use crate::words::counted;
+use crate::words::{counted, millis, oddities, seen};
 
 /// One block a leg: the network, and both stretches of time side by side.
 pub(crate) fn describe(flow: &FlowSnapshot) -> String {
@@ -25,11 +25,7 @@ pub(crate) fn describe(flow: &FlowSnapshot) -> String {
 fn leg_lines(text: &mut String, leg: &LegStatistics) {
     let sender = leg.sender.map_or_else(|| "unknown".to_owned(), |address| address.to_string());
     let ssrc = leg.ssrc.map_or_else(|| "unknown".to_owned(), |ssrc| ssrc.to_string());
-    let ttl = match (leg.ttl_min, leg.ttl_max) {
-        (Some(least), Some(greatest)) if least != greatest => format!("{least} to {greatest}"),
-        (Some(ttl), _) => ttl.to_string(),
-        _ => "unknown".to_owned(),
-    };
+    let ttl = seen(leg.ttl_min, leg.ttl_max);
     let dscps: Vec<String> = leg.dscps.iter().map(u8::to_string).collect();
     let dscps = if dscps.is_empty() { "unknown".to_owned() } else { dscps.join(", ") };
     let _ = writeln!(text, "  sender {sender}, SSRC {ssrc}, DSCP {dscps}, TTL {ttl}");
@@ -61,20 +57,9 @@ fn leg_lines(text: &mut String, leg: &LegStatistics) {
     line("TS-DF greatest, ms", &|of| of.ts_df_max_nanos.map_or_else(|| "-".to_owned(), millis));
     line("interval shortest, ms", &|of| of.interval_min_nanos.map_or_else(|| "-".to_owned(), millis));
     line("interval longest, ms", &|of| of.interval_max_nanos.map_or_else(|| "-".to_owned(), millis));
-    for (count, (what, rest)) in [
-        (leg.restarts, ("restart", " of the counters")),
-        (leg.timestamp_jumps, ("jump", " of the timestamp")),
-        (leg.strays, ("stray packet", "")),
-        (leg.foreign, ("packet", " of another source meanwhile")),
-    ] {
-        if count > 0 {
-            let _ = writeln!(text, "  {}{rest}", counted(count, what));
-        }
+    for odd in oddities(leg.restarts, leg.timestamp_jumps, leg.strays, leg.foreign) {
+        let _ = writeln!(text, "  {odd}");
     }
-}
-
-fn millis(nanos: i64) -> String {
-    format!("{:.3}", nanos as f64 / 1e6)
 }
 
 #[cfg(test)]

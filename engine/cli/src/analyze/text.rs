@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::report::{AudioReport, FiguresReport, FlowReport, MergedReport, Report};
-use crate::words::counted;
+use crate::words::{counted, millis, oddities, seen};
 
 /// Gaps that are printed one by one.
 const GAPS: usize = 20;
@@ -82,28 +82,23 @@ fn describe_flow(text: &mut String, flow: &FlowReport) {
         all.reordered,
         all.duplicated
     );
-    let odd = [
-        (leg.restarts, ("restart", " of the counters")),
-        (leg.timestamp_jumps, ("jump", " of the timestamp")),
-        (leg.strays, ("stray packet", "")),
-        (leg.foreign, ("packet", " of another source meanwhile")),
-        (flow.cut_packets, ("packet", " cut by the capture")),
-        (flow.refused.wrong_payload_type, ("packet", " of another payload type")),
-        (flow.refused.wrong_size, ("packet", " of no whole number of frames")),
+    let of_packets = [
+        (flow.cut_packets, "cut by the capture"),
+        (flow.refused.wrong_payload_type, "of another payload type"),
+        (flow.refused.wrong_size, "of no whole number of frames"),
     ];
-    for (count, (what, rest)) in odd.iter().filter(|(count, _)| *count > 0) {
-        let _ = writeln!(text, "               {}{rest}", counted(*count, what));
+    let of_packets = of_packets.into_iter().filter(|(count, _)| *count > 0);
+    let of_packets = of_packets.map(|(count, what)| format!("{} {what}", counted(count, "packet")));
+    let odd = oddities(leg.restarts, leg.timestamp_jumps, leg.strays, leg.foreign);
+    for odd in odd.into_iter().chain(of_packets) {
+        let _ = writeln!(text, "               {odd}");
     }
     timing(text, all);
     let _ = writeln!(
         text,
         "  network      DSCP {}, TTL {}",
         list(leg.dscp.iter().map(|dscp| dscp_name(*dscp))),
-        match (leg.ttl_min, leg.ttl_max) {
-            (Some(least), Some(greatest)) if least != greatest => format!("{least} to {greatest}"),
-            (Some(ttl), _) => ttl.to_string(),
-            _ => "unknown".to_owned(),
-        }
+        seen(leg.ttl_min, leg.ttl_max)
     );
     match (leg.capture_clock, all.link_offset_min_ns, all.link_offset_max_ns) {
         (Some(clock), Some(least), Some(greatest)) => {
@@ -213,10 +208,6 @@ fn audio(text: &mut String, audio: &AudioReport, rate_hz: u32) {
     if let Some(wav) = &audio.wav {
         let _ = writeln!(text, "  written to   {wav}, its gaps to {wav}.gaps.jsonl");
     }
-}
-
-fn millis(nanos: i64) -> String {
-    format!("{:.3}", nanos as f64 / 1e6)
 }
 
 fn list(of: impl Iterator<Item = impl std::fmt::Display>) -> String {
