@@ -55,6 +55,10 @@ pub(crate) fn sentence(error: &Error) -> String {
             }
             format!("{first} cannot be used with {}; leave one of them out", joined(&others, "or"))
         }
+        ErrorKind::TooManyValues => {
+            let value = strings(error, ContextKind::InvalidValue).concat();
+            format!("{} takes no value; leave \"{value}\" out", name(first))
+        }
         ErrorKind::InvalidUtf8 => {
             "an argument has bytes that are no text in UTF-8; see what your terminal sends".to_owned()
         }
@@ -100,6 +104,9 @@ fn needed(argument: &str) -> String {
         Some(group) => {
             let all: Vec<String> = format!("-{group}").split('|').map(str::to_owned).collect();
             format!("one of {}", joined(&all, "and"))
+        }
+        None if argument.starts_with('<') => {
+            argument.trim_end_matches("...").trim_matches(['<', '>']).to_owned()
         }
         None => argument.to_owned(),
     }
@@ -167,7 +174,9 @@ mod tests {
             told(&["status", "now"]),
             "\"now\" is one argument too many; --help tells what the command takes"
         );
-        assert_eq!(told(&["verify"]), "<DIR>... is missing; --help has examples");
+        assert_eq!(told(&["verify"]), "DIR is missing; --help has examples");
+        assert_eq!(told(&["status", "--json=5"]), "--json takes no value; leave \"5\" out");
+        assert_eq!(of(&["--loss=-1%"]), "--loss: \"-1%\" is no chance; give 0% to 100%, as 1%");
         assert_eq!(told(&["selftest", "--require", "x"]), "--require: \"x\" is none of rights and archive");
         assert_eq!(
             told(&["selftest", "--require"]),

@@ -166,8 +166,8 @@ pub(crate) fn ssrc(text: &str) -> Result<Ssrc, String> {
 
 pub(crate) fn chance(text: &str) -> Result<Chance, String> {
     let percent: Option<f64> = text.strip_suffix('%').and_then(|number| number.trim().parse().ok());
-    let percent = percent.ok_or_else(|| format!("\"{text}\" is no chance; give per cent, as 1%"))?;
-    Chance::new(percent / 100.0).map_err(|error| error.to_string())
+    let chance = percent.and_then(|percent| Chance::new(percent / 100.0).ok());
+    chance.ok_or_else(|| format!("\"{text}\" is no chance; give 0% to 100%, as 1%"))
 }
 
 fn number<T: std::str::FromStr>(text: &str, what: &str) -> Result<T, String> {

@@ -29,8 +29,12 @@ struct Stream {
 
 impl Stream {
     fn new() -> Self {
+        Self::of(Encoding::L24)
+    }
+
+    fn of(encoding: Encoding) -> Self {
         let format = Format {
-            encoding: Encoding::L24,
+            encoding,
             rate: SampleRate::HZ_48000,
             channels: ChannelCount::STEREO,
             packet_frames: 48,
@@ -50,7 +54,7 @@ impl Stream {
         let port =
             UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|socket| socket.local_addr()).unwrap().port();
         let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        Self { sender, signal: Index { stream: 1, encoding: Encoding::L24 }, socket, port }
+        Self { sender, signal: Index { stream: 1, encoding }, socket, port }
     }
 
     /// Sends 10 ms and waits as long; nobody listens before the recorder is up, and that is no error.
@@ -190,6 +194,41 @@ fn a_wish_to_end_that_is_said_twice_closes_the_file_all_the_same() {
     assert!(child.ended(&mut stream).success());
     let ledger = std::fs::read_to_string(file.with_extension("wav.gaps.jsonl")).unwrap();
     assert!(ledger.lines().last().unwrap().contains(r#""closed":true"#), "{ledger}");
+}
+
+#[test]
+fn what_could_only_come_to_nothing_is_refused_at_once() {
+    let place = tempfile::tempdir().unwrap();
+    let at = |name: &str| place.path().join(name).to_str().unwrap().to_owned();
+    let (song, take) = (at("song.mp3"), at("take.wav"));
+    for (options, sentence) in [
+        (&["-o", &song][..], "the name of -o ends in .mp3, and no such file is written"),
+        (&["-o", &take, "--duration", "0"], "records nothing; give a time above 0"),
+        (&["-o", &take, "--duration", "0.00001"], "records nothing; give a time above 0"),
+        (&["-o", &take, "--rcvbuf", "0"], "--rcvbuf: \"0\" is no receive buffer in bytes; give 65536 to"),
+    ] {
+        let command = ["record", "-m", "127.0.0.1", "--interface", "lo"];
+        let output = Command::new(env!("CARGO_BIN_EXE_audyn")).args(command).args(options).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.code() == Some(2) && said.contains(sentence), "{options:?}: {said}");
+        assert_eq!(std::fs::read_dir(place.path()).unwrap().count(), 0);
+    }
+}
+
+/// 16 bits in a file of 24 are the upper ones.
+#[test]
+fn l16_is_recorded_in_24_bits_where_they_are_asked_for() {
+    let scratch = tempfile::tempdir().unwrap();
+    let file = scratch.path().join("deep.wav");
+    let mut stream = Stream::of(Encoding::L16);
+    let more = ["--duration", "500ms", "--encoding", "L16", "--bits", "24"];
+    let mut child = record(stream.port, &file, &more, Stdio::null(), Stdio::null());
+    assert!(child.ended(&mut stream).success());
+    let mut reader = WavReader::open(&file).unwrap();
+    assert_eq!((reader.info().spec.depth, reader.info().frames.0), (PcmDepth::Pcm24, LIMIT));
+    let mut samples = vec![0; LIMIT as usize * 2];
+    reader.read(&mut samples).unwrap();
+    assert!(samples.iter().any(|sample| *sample != 0) && samples.iter().all(|sample| sample & 0xffff == 0));
 }
 
 #[test]

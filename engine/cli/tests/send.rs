@@ -297,6 +297,7 @@ fn what_cannot_be_meant_is_one_sentence_and_exit_code_2() {
         (["--duration", "0"], "--duration 0 sends nothing; give a time above 0"),
         (["--packets", "0"], "--packets 0 sends nothing; give 1 or more"),
         (["--truth", "-"], "--truth - is none"),
+        (["--flow", "1"], "--flow chooses a stream of --pcap"),
         (["-c", "-1"], "audyn: --channels: \"-1\" is no number of channels; give 1 to 64"),
         (["--duration", "-5"], "audyn: --duration: \"-5\" is no time; give seconds"),
     ] {

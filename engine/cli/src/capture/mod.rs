@@ -120,7 +120,11 @@ pub(crate) fn read(
     let mut reader = create_reader(BUFFER, file).map_err(|error| match error {
         PcapError::ReadError => CaptureError::Open {
             path: path.to_owned(),
-            source: std::io::Error::other("it cannot be read, as a directory cannot"),
+            source: std::io::Error::other(if path.is_dir() {
+                "it is a directory"
+            } else {
+                "nothing of it can be read"
+            }),
         },
         _ => CaptureError::NoCapture { path: path.to_owned() },
     })?;

@@ -8,7 +8,7 @@ use audyn_api::{
 };
 use audyn_core::archive::{ArchiveClock, ArchivePolicy, Layout};
 use audyn_daemon::{Naming, clock_is_there};
-use audyn_units::{ChannelCount, Encoding, Nanos, PayloadType, SampleRate, SkewClass};
+use audyn_units::{ChannelCount, Encoding, FrameCount, Nanos, PayloadType, SampleRate, SkewClass};
 use audyn_wire::sdp::{Media, Session};
 use clap::Args;
 
@@ -27,6 +27,10 @@ Examples:
   audyn record -o air.wav -m 239.1.0.1 --interface eth0 --second-leg 239.2.0.1@eth1   protected by ST 2022-7
 
 Exit codes: 0 recorded, 1 it went wrong while running, 2 it was asked for wrongly.";
+
+/// Ends of names that promise another file than any that is written. What is none of them is taken for WAV.
+const OTHER_SUFFIXES: [&str; 12] =
+    ["mp3", "ogg", "oga", "m4a", "aac", "ac3", "wma", "aif", "aiff", "caf", "w64", "wv"];
 
 /// Record an AES67 stream to WAV, bit for bit.
 #[derive(Debug, Args)]
@@ -232,15 +236,15 @@ impl RecordArgs {
         if let Some((option, what)) = self.later.given() {
             return Err(RecordError::NotYet { option, what });
         }
-        if self.duration == Some(Nanos::ZERO) {
-            return Err(RecordError::NoDuration);
-        }
         let (formats, opus) = self.formats()?;
         let (mut source, oddities) = match &self.sdp {
             Some(path) => from_sdp(path)?,
             None => (self.plain_source()?, Vec::new()),
         };
         self.overrule(&mut source);
+        if self.duration.is_some_and(|time| source.rate.frames_in(time) == FrameCount::ZERO) {
+            return Err(RecordError::NoDuration);
+        }
         if let Some(second) = &source.second_leg
             && (second.address, second.port, &second.interface)
                 == (source.address, source.port, &source.interface)
@@ -259,6 +263,11 @@ impl RecordArgs {
     /// The formats of the files, and how Opus is encoded.
     fn formats(&self) -> Result<(Vec<FormatConfig>, OpusConfig), RecordError> {
         let named = self.output.as_ref().and_then(|path| path.extension()?.to_str());
+        if let Some(other) = named.filter(|suffix| OTHER_SUFFIXES.contains(suffix))
+            && self.archive_suffix.is_none()
+        {
+            return Err(RecordError::OtherSuffix(other.to_owned()));
+        }
         let named = named.filter(|suffix| ["wav", "flac", "opus"].contains(suffix));
         if let (Some(named), Some(suffix)) = (named, &self.archive_suffix)
             && named != suffix

@@ -43,7 +43,12 @@ pub(crate) enum RecordError {
     NoOpus(&'static str),
     #[error("{0}")]
     Format(audyn_media::MediaError),
-    #[error("--duration 0 records nothing; give a time above 0, as 60 or 500ms")]
+    #[error(
+        "the name of -o ends in .{0}, and no such file is written; let it end in .wav, .flac or .opus, or say by --archive-suffix which \
+         of them it shall be"
+    )]
+    OtherSuffix(String),
+    #[error("--duration 0, or less than a frame, records nothing; give a time above 0, as 60 or 500ms")]
     NoDuration,
     #[error("no stream was named; give an SDP file, or a multicast group with -m")]
     NoSource,

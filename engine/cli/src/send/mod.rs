@@ -83,6 +83,11 @@ pub(crate) fn run(args: SendArgs, json: bool) -> Result<(), SendError> {
             "--duration 0 sends nothing; give a time above 0, as 60 or 500ms".into(),
         ));
     }
+    if args.flow.is_some() && args.pcap.is_none() {
+        return Err(SendError::Usage(
+            "--flow chooses a stream of --pcap; give that too, or leave it out".into(),
+        ));
+    }
     if args.packets == Some(0) {
         return Err(SendError::Usage("--packets 0 sends nothing; give 1 or more, or leave it out".into()));
     }

@@ -13,6 +13,9 @@ use super::error::SendError;
 
 /// Refuses a name that is taken, before anything is opened or sent; `-` is standard output.
 pub(super) fn look_for(path: &Path) -> Result<(), SendError> {
+    if path.is_dir() {
+        return Err(SendError::write(path, &io::Error::other("it is a directory")));
+    }
     match path.symlink_metadata() {
         Ok(_) if path != Path::new("-") && !takes_more(path) => Err(SendError::Exists(path.to_owned())),
         _ => Ok(()),
