@@ -46,7 +46,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Record an AES67 stream to WAV, bit for bit.
+    /// Record an AES67 stream: to WAV or FLAC, bit for bit, or to Opus.
     Record(Box<record::RecordArgs>),
     /// Analyze the RTP audio in a capture: loss, jitter, gaps, redundancy.
     Analyze(analyze::AnalyzeArgs),

@@ -14,6 +14,7 @@ use audyn_units::FrameCount;
 use serde::Serialize;
 
 use crate::stop::{SignalError, Stop};
+use crate::words::counted;
 
 /// Directories in directories that are gone into.
 const DEEPEST: usize = 32;
@@ -151,7 +152,10 @@ fn told(case: &Case) -> String {
         }
         0 => {}
         torn => {
-            parts.push(format!("the last {torn} bytes of its ledger are a torn line and will be cut off"));
+            parts.push(format!(
+                "its ledger ends in a torn line of {}, which will be cut off",
+                counted(torn, "byte")
+            ));
         }
     }
     match case.ledger() {

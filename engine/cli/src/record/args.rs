@@ -32,7 +32,7 @@ Exit codes: 0 recorded, 1 it went wrong while running, 2 it was asked for wrongl
 const OTHER_SUFFIXES: [&str; 12] =
     ["mp3", "ogg", "oga", "m4a", "aac", "ac3", "wma", "aif", "aiff", "caf", "w64", "wv"];
 
-/// Record an AES67 stream to WAV, bit for bit.
+/// Record an AES67 stream: to WAV or FLAC, bit for bit, or to Opus.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct RecordArgs {

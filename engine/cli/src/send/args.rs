@@ -63,7 +63,7 @@ pub(crate) struct SendArgs {
     /// Where to: a multicast group, or a receiver's address.
     #[arg(short = 'm', long, visible_alias = "to", value_name = "IP", value_parser = values::address)]
     pub(super) destination: IpAddr,
-    /// UDP port; RTP takes an even one.
+    /// UDP port; as a rule, RTP has an even one.
     #[arg(short, long, default_value_t = 5004, value_parser = values::port)]
     pub(super) port: u16,
     /// Network to send from, by name or by one of its addresses; without it, the system's route decides.
