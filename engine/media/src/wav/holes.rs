@@ -40,7 +40,7 @@ pub(super) fn held(
     Ok(first?.map_or(frames, |at| FrameCount((at - head) / frame)))
 }
 
-fn is_honest(file: &File) -> bool {
+pub(super) fn is_honest(file: &File) -> bool {
     fstatfs(file).is_ok_and(|found| HONEST.contains(&found.f_type))
 }
 
