@@ -244,7 +244,7 @@ mod tests {
         let refused =
             |text: &str, key: &HeadKey| Heads::signed_by(text, &key.public(), "it").unwrap_err().to_string();
         assert!(refused(&text, &other).contains("another key"));
-        assert!(refused(&text.replace("41", "40"), &key).contains("changed since"));
+        assert!(refused(&text.replace(":41,", ":40,"), &key).contains("changed since"));
         assert!(refused(&text.replacen('\n', " \n", 1), &key).contains("changed since"));
         for none in ["", "{}\n{}\n", text.lines().next().unwrap(), &text[..text.len() - 9]] {
             assert!(refused(none, &key).contains("no statement"), "{none}");
