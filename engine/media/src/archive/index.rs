@@ -13,6 +13,9 @@
 //! 2 fdatasync. So the index ends with the head's entry or the one behind it; anything else, a record that is torn or whose sum
 //! is wrong, and no index at all mean that it is made anew: 1 read all sidecars, 2 write `.index.new`, fsync, rename.
 //!
+//! A day's question to 100,000 segments took 26 ms where 64 recorders made them, 28 ms where one did, and to make the index anew 3 s
+//! (`examples/index.rs`, medians, on a machine with other work).
+//!
 //! # Rejected designs
 //! *A database*: it has a journal and a repair of its own, for what can be made anew in seconds. *JSON lines*: 100,000 take
 //! longer to parse than the answer may. *The time of a directory's last change*: a copy of an archive has others.

@@ -21,7 +21,8 @@
 //!
 //! # What it costs
 //! 1,092 bytes a channel for 65,536 frames: 0.8 kB/s a channel at 48 kHz, 0.6 % of 24-bit audio. Up to 1.4 s at the end of a
-//! recording that is still made are not in the file yet, nor are they after a kill.
+//! recording that is still made are not in the file yet, nor are they after a kill. An hour in 1,000 points took 2 ms to be told, a day
+//! 52 ms (`examples/peaks.rs`, on a machine with other work).
 //!
 //! # Rejected designs
 //! *A file for each level*: three that can contradict each other. *Coarse levels behind the finest one at the close*: a recording
