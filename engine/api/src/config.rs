@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::ClockConfig;
 use crate::legs::LegConfig;
+use crate::retention::{RetentionConfig, VolumeConfig};
 
 /// Names a recorder: 1 to 32 of `a–z`, `0–9`, `-` and `_`, so that it can be a directory and part of a URL.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -98,6 +99,8 @@ pub struct GlobalConfig {
     pub tai_offset_seconds: Option<i32>,
     /// Whom the clock is judged by.
     pub clock: ClockConfig,
+    /// The room that the archive's volume shall keep.
+    pub volume: VolumeConfig,
 }
 
 impl Default for GlobalConfig {
@@ -111,6 +114,7 @@ impl Default for GlobalConfig {
             sync_every_second: true,
             tai_offset_seconds: None,
             clock: ClockConfig::default(),
+            volume: VolumeConfig::default(),
         }
     }
 }
@@ -150,6 +154,9 @@ pub struct RecorderConfig {
     /// Where the files go and how they are named.
     #[serde(default)]
     pub archive: ArchiveConfig,
+    /// What it keeps; everything, if nothing is said.
+    #[serde(default)]
+    pub retention: RetentionConfig,
 }
 
 fn yes() -> bool {

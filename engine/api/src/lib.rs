@@ -27,6 +27,7 @@ mod diagnosis;
 pub mod frame;
 mod legs;
 mod message;
+mod retention;
 mod selftest;
 mod snapshot;
 mod stats;
@@ -45,6 +46,10 @@ pub use legs::{LegConfig, LegCounters, LegSnapshot, LegState};
 pub use message::{
     ClientFrame, DeletedFile, Event, Refusal, RefusalKind, Reply, Request, ServerFrame, Subscription,
 };
+pub use retention::{
+    ProtectedFile, RetentionConfig, RetentionEntry, RetentionPlan, RetentionReason, RetentionSnapshot,
+    RoomAlarm, RoomAlarmKind, VolumeConfig,
+};
 pub use selftest::{ArchiveCheck, CaptureRights, SelfTestReport};
 pub use snapshot::{
     CaptureStats, ChannelLevel, DiskState, FlowCounters, FlowSnapshot, FlowState, GapCause, GapEntry,
@@ -54,7 +59,7 @@ pub use stats::{INTERVAL_EDGES_NANOS, LATENESS_EDGES_NANOS, LegPeriod, LegStatis
 pub use timing::{FlowTiming, Placement};
 
 /// The version of this contract. Client and engine must have the same one.
-pub const VERSION: u16 = 3;
+pub const VERSION: u16 = 4;
 
 /// What a client's first frame starts with, so that a stranger's bytes are recognised as such.
 pub const MAGIC: [u8; 4] = *b"AUDN";

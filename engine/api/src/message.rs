@@ -3,11 +3,13 @@
 use serde::{Deserialize, Serialize};
 
 use crate::config::{ConfigDocument, GlobalConfig, RecorderConfig, RecorderId, SourceConfig, SourceId};
+use crate::retention::{ProtectedFile, RetentionPlan};
 use crate::selftest::SelfTestReport;
 use crate::snapshot::{GapEntry, LevelsFrame, RecorderState, Snapshot};
 
 /// What a client sends.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[expect(clippy::large_enum_variant, reason = "a request is made, sent and gone; nobody keeps many")]
 pub enum ClientFrame {
     /// The first frame of a connection.
     Hello {
@@ -112,6 +114,18 @@ pub enum Request {
     /// Send a flow over loopback to the engine's own capture thread and compare what arrives; no recorder is touched. Answer:
     /// [`Reply::SelfTest`] after about 2 s and 10 s at most; [`RefusalKind::Conflict`] while another one runs.
     SelfTest,
+    /// What the recorders' limits would delete now; nothing is. Answer: [`Reply::RetentionPlan`].
+    RetentionPlan,
+    /// Protect recordings against every deletion, or let them go again; a segment is protected with all its formats. Answer:
+    /// [`Reply::Protected`].
+    Protect {
+        /// Paths relative to the archive root.
+        paths: Vec<String>,
+        /// Whether they are protected from now on.
+        protected: bool,
+        /// Who says so, for the list: one line of at most 200 bytes.
+        who: String,
+    },
 }
 
 /// Which events a client wants.
@@ -143,6 +157,10 @@ pub enum Reply {
     Refused(Refusal),
     /// What the self-test found, good or bad.
     SelfTest(Box<SelfTestReport>),
+    /// What would go.
+    RetentionPlan(Box<RetentionPlan>),
+    /// What became of each file.
+    Protected(Vec<ProtectedFile>),
 }
 
 /// What became of one file that was to be deleted.

@@ -9,6 +9,7 @@ use crate::clock::{ClockSnapshot, StampKind};
 use crate::config::{RecorderId, SourceId};
 use crate::diagnosis::Diagnosis;
 use crate::legs::LegSnapshot;
+use crate::retention::RetentionSnapshot;
 use crate::stats::{LegStatistics, WakeupLateness};
 use crate::timing::FlowTiming;
 
@@ -39,6 +40,8 @@ pub struct Snapshot {
     pub clock: ClockSnapshot,
     /// How late the capture thread wakes.
     pub lateness: WakeupLateness,
+    /// What limits have deleted, and how long the room lasts.
+    pub retention: RetentionSnapshot,
 }
 
 /// The capture thread's counters since start.

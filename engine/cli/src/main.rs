@@ -17,6 +17,7 @@ mod mark;
 mod peaks;
 mod record;
 mod repair;
+mod retention;
 mod selftest;
 mod send;
 mod status;
@@ -52,6 +53,12 @@ enum Command {
     Analyze(analyze::AnalyzeArgs),
     /// Tell what a running engine does.
     Status(status::StatusArgs),
+    /// Tell what the recorders' limits would delete now.
+    Retention(retention::RetentionArgs),
+    /// Protect recordings against every deletion.
+    Protect(retention::ProtectArgs),
+    /// Let protected recordings go again.
+    Unprotect(retention::ProtectArgs),
     /// Let a running engine hear a signal of its own.
     #[command(name = "selftest")]
     SelfTest(selftest::SelfTestArgs),
@@ -99,6 +106,15 @@ fn main() -> ExitCode {
         }
         Command::Status(args) => {
             status::run(&args, json).map_err(|error| (error.exit_code(), error.to_string()))
+        }
+        Command::Retention(args) => {
+            retention::run(&args, json).map_err(|error| (error.exit_code(), error.to_string()))
+        }
+        Command::Protect(args) => {
+            retention::protect(&args, true, json).map_err(|error| (error.exit_code(), error.to_string()))
+        }
+        Command::Unprotect(args) => {
+            retention::protect(&args, false, json).map_err(|error| (error.exit_code(), error.to_string()))
         }
         Command::SelfTest(args) => {
             selftest::run(&args, json).map_err(|error| (error.exit_code(), error.to_string()))

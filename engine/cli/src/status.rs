@@ -8,12 +8,12 @@ use std::path::PathBuf;
 use audyn_api::client::{Client, ClientError, DEFAULT_SOCKET};
 use audyn_api::{
     ClockSnapshot, FlowSnapshot, FlowTiming, LegSnapshot, Placement, PtpState, RecorderSnapshot,
-    RecorderState, Reply, Request, Snapshot, StampKind,
+    RecorderState, Reply, Request, RetentionSnapshot, Snapshot, StampKind,
 };
 use clap::Args;
 
 use crate::legs_text;
-use crate::words::counted;
+use crate::words::{counted, size};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -133,6 +133,7 @@ fn describe(snapshot: &Snapshot) -> String {
         up / 60 % 60,
     );
     clock_lines(&snapshot.clock, &mut text);
+    room_line(&snapshot.retention, &mut text);
     let late = &snapshot.lateness;
     if late.counts.iter().sum::<u64>() > 0 {
         let _ = writeln!(
@@ -163,6 +164,21 @@ fn describe(snapshot: &Snapshot) -> String {
         let _ = writeln!(text, "warning: {warning}");
     }
     text
+}
+
+/// How long the room lasts, while something is written; and what limits have deleted. What is wrong stands among the warnings.
+fn room_line(room: &RetentionSnapshot, text: &mut String) {
+    if room.bytes_per_second > 0 {
+        let _ = write!(text, "room     {} a second are written: ", size(room.bytes_per_second));
+        let _ = match room.seconds_left {
+            Some(left) => writeln!(text, "full in {} h {:02} min", left / 3_600, left / 60 % 60),
+            None => writeln!(text, "limits delete as much, so it is not foreseen to be full"),
+        };
+    }
+    if room.deleted > 0 {
+        let (files, bytes) = (counted(room.deleted, "recording"), size(room.deleted_bytes));
+        let _ = writeln!(text, "limits have deleted {files} with {bytes} since the start");
+    }
 }
 
 /// Who the clock follows, and what is wrong with it.
@@ -314,6 +330,21 @@ mod tests {
             timing_line(&timing).unwrap(),
             "placed by arrival, estimated; this machine's clock was not synchronised; arrives 1.2 ms after its time; the sender \
              runs 12.3 ppm slow"
+        );
+    }
+
+    #[test]
+    fn how_long_the_room_lasts_is_told_while_something_is_written() {
+        let told = |room: RetentionSnapshot| describe(&Snapshot { retention: room, ..Snapshot::default() });
+        assert!(!told(RetentionSnapshot::default()).contains("room"));
+        let writes = RetentionSnapshot { bytes_per_second: 288_000, ..RetentionSnapshot::default() };
+        let full = RetentionSnapshot { seconds_left: Some(90_059), ..writes.clone() };
+        assert!(told(full).contains("room     288.0 kB a second are written: full in 25 h 00 min\n"));
+        let goes_on = RetentionSnapshot { deleted: 2, deleted_bytes: 3_000_000, ..writes };
+        let goes_on = told(goes_on);
+        assert!(
+            goes_on.contains("not foreseen to be full\nlimits have deleted 2 recordings with 3.0 MB"),
+            "{goes_on}"
         );
     }
 

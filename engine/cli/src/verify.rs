@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use crate::head::text_of;
 use crate::stop::{SignalError, Stop};
+use crate::words::size;
 
 /// Recorders lie directly below an archive's root; somebody may give what lies above.
 const DEEPEST: usize = 4;
@@ -217,15 +218,6 @@ fn find(directory: &Beneath, depth: usize, chains: &mut Vec<Beneath>) -> std::io
         }
     }
     Ok(())
-}
-
-/// Bytes for people.
-fn size(bytes: u64) -> String {
-    match bytes {
-        0..1_000_000 => format!("{:.1} kB", bytes as f64 / 1e3),
-        1_000_000..1_000_000_000 => format!("{:.1} MB", bytes as f64 / 1e6),
-        _ => format!("{:.1} GB", bytes as f64 / 1e9),
-    }
 }
 
 fn line(directory: &Path, found: &Found) -> String {

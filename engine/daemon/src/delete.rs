@@ -4,7 +4,7 @@
 //! a tombstone.
 
 use std::io;
-use std::path::{Component, Path};
+use std::path::{Component, Path, PathBuf};
 
 use audyn_api::{DeletedFile, Refusal, RefusalKind};
 use audyn_media::beneath::FileType;
@@ -49,7 +49,7 @@ pub(crate) fn recordings(
 pub(crate) fn check(paths: &[String], who: &str) -> Result<(), EngineError> {
     if who.is_empty() || who.len() > MOST_WHO || who.chars().any(char::is_control) {
         return Err(EngineError::Invalid(format!(
-            "who deletes must be told by one line of 1 to {MOST_WHO} bytes, for the record"
+            "who asks for it must be told by one line of 1 to {MOST_WHO} bytes, for the record"
         )));
     }
     let bytes: usize = paths.iter().map(String::len).sum();
@@ -57,7 +57,7 @@ pub(crate) fn check(paths: &[String], who: &str) -> Result<(), EngineError> {
         return Ok(());
     }
     Err(EngineError::Invalid(format!(
-        "{} paths of {bytes} bytes are too many for one request; delete at most {MOST} files and {MOST_BYTES} bytes of paths \
+        "{} paths of {bytes} bytes are too many for one request; name at most {MOST} files and {MOST_BYTES} bytes of paths \
          at once",
         paths.len()
     )))
@@ -70,34 +70,36 @@ fn delete(
     who: &str,
     is_open: &impl Fn(&Path) -> bool,
 ) -> Result<(), Refusal> {
-    let refuse = |kind, detail: String| Err(Refusal { kind, detail: format!("`{path}` {detail}") });
-    let failed = |error: io::Error| match error.kind() {
-        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
-            let detail = format!("`{path}` does not exist; look at the file list again");
-            Refusal { kind: RefusalKind::NotFound, detail }
-        }
-        io::ErrorKind::PermissionDenied => {
-            let detail = format!("`{path}` cannot be deleted: {error}");
-            Refusal { kind: RefusalKind::Forbidden, detail }
-        }
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-            let detail = format!(
-                "`{path}` cannot be deleted: the disk has no room for the record of it; stop a recorder and try again"
-            );
-            Refusal { kind: RefusalKind::Failed, detail }
-        }
-        _ => {
-            let detail = format!("`{path}` cannot be deleted ({error}); check the disk");
-            Refusal { kind: RefusalKind::Failed, detail }
-        }
-    };
+    let found = find(root, path, "deleted")?;
+    // The root itself may be a link, and the engine has opened its files through it or not.
+    let real = root.canonicalize().map_err(|error| refusal(path, "deleted", &error))?;
+    if is_open(&real.join(path)) || is_open(&root.join(path)) {
+        let detail = format!("`{path}` is being recorded; stop the recorder first");
+        return Err(Refusal { kind: RefusalKind::Conflict, detail });
+    }
+    let when = jiff::Timestamp::now().to_string();
+    let buried = chains.with(&found.recorder, |chain| chain.bury(&found.file, who, &when, "asked for"));
+    buried.map_err(|error| refusal(path, "deleted", &cause(error)))
+}
+
+/// A recording that a client has named.
+#[derive(Debug)]
+pub(crate) struct Named {
+    /// The recorder's directory.
+    pub(crate) recorder: PathBuf,
+    /// Its path below that.
+    pub(crate) file: String,
+}
+
+/// Finds the recording of a path relative to `root` that is to be `deed` (deleted, protected).
+pub(crate) fn find(root: &Path, path: &str, deed: &str) -> Result<Named, Refusal> {
+    let failed = |error: io::Error| refusal(path, deed, &error);
+    let invalid =
+        |detail: String| Err(Refusal { kind: RefusalKind::Invalid, detail: format!("`{path}` {detail}") });
     let relative = Path::new(path);
     let plain = relative.components().all(|part| matches!(part, Component::Normal(_)));
     if path.is_empty() || !plain || path.contains('\0') {
-        return refuse(
-            RefusalKind::Invalid,
-            "is not a path below the archive; give it as the file list does".into(),
-        );
+        return invalid("is not a path below the archive; give it as the file list does".into());
     }
     let (parent, name) =
         (relative.parent().unwrap_or(Path::new("")), relative.file_name().unwrap_or_default());
@@ -105,23 +107,38 @@ fn delete(
     let kind = directory.kind_of(name).and_then(|kind| kind.ok_or(io::ErrorKind::NotFound.into()));
     let suffix = relative.extension().and_then(|suffix| suffix.to_str()).unwrap_or_default();
     if kind.map_err(failed)? != FileType::RegularFile || !SUFFIXES.contains(&suffix) {
-        let detail =
-            format!("is not a recording; only {} files are deleted, one by one", SUFFIXES.join(", "));
-        return refuse(RefusalKind::Invalid, detail);
-    }
-    // The root itself may be a link, and the engine has opened its files through it or not.
-    let real = root.canonicalize().map_err(failed)?;
-    if is_open(&real.join(relative)) || is_open(&root.join(relative)) {
-        return refuse(RefusalKind::Conflict, "is being recorded; stop the recorder first".into());
+        return invalid(format!(
+            "is not a recording; only {} files are {deed}, one by one",
+            SUFFIXES.join(", ")
+        ));
     }
     let below = recorder_of(root, relative).map_err(failed)?;
-    let file = path.strip_prefix(below).unwrap_or(path).trim_start_matches('/');
-    let when = jiff::Timestamp::now().to_string();
-    let buried = chains.with(&root.join(below), |chain| chain.bury(file, who, &when, "asked for"));
-    buried.map_err(|error| match error {
-        MediaError::Chain { source, .. } => failed(source),
-        other => failed(io::Error::other(other)),
-    })
+    let file = path.strip_prefix(below).unwrap_or(path).trim_start_matches('/').to_owned();
+    Ok(Named { recorder: root.join(below), file })
+}
+
+/// What the disk said of a chain.
+pub(crate) fn cause(error: MediaError) -> io::Error {
+    match error {
+        MediaError::Chain { source, .. } => source,
+        other => io::Error::other(other),
+    }
+}
+
+/// Why a recording could not be `deed`.
+pub(crate) fn refusal(path: &str, deed: &str, error: &io::Error) -> Refusal {
+    let (kind, detail) = match error.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
+            (RefusalKind::NotFound, "does not exist; look at the file list again".to_owned())
+        }
+        io::ErrorKind::PermissionDenied => (RefusalKind::Forbidden, format!("cannot be {deed}: {error}")),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            let why = "the disk has no room for the record of it; stop a recorder and try again";
+            (RefusalKind::Failed, format!("cannot be {deed}: {why}"))
+        }
+        _ => (RefusalKind::Failed, format!("cannot be {deed} ({error}); check the disk")),
+    };
+    Refusal { kind, detail: format!("`{path}` {detail}") }
 }
 
 /// The recorder's directory below the root that a recording belongs to: the nearest one above it that keeps a chain, the root itself

@@ -12,14 +12,16 @@ use audyn_api::{
 use audyn_units::Nanos;
 use tokio::sync::oneshot;
 
-use crate::delete;
 use crate::engine::{CapturePulse, Engine, EngineOptions, same_flow};
 use crate::error::EngineError;
 use crate::keep::KeptSockets;
 use crate::naming::Naming;
+use crate::retention::room::{Known, RoomAlarms};
+use crate::retention::{Archive, Retention};
 use crate::shared::Notice;
 use crate::snapshot::gap_entry;
-use crate::store::{Change, ConfigStore, recorder_specs};
+use crate::store::{Change, ConfigStore, recorder_specs, rules};
+use crate::{delete, protect};
 
 /// The engine with its configuration.
 #[derive(Debug)]
@@ -31,6 +33,9 @@ pub struct Service {
     /// Something happened that subscribers should see before the second is over.
     changed: bool,
     states: HashMap<String, RecorderState>,
+    /// After the engine: nothing is being recorded any more when it ends.
+    retention: Retention,
+    room: RoomAlarms,
 }
 
 /// An answer, or the promise of one.
@@ -90,7 +95,15 @@ impl Service {
             engine.record_when_possible(recorder.id.as_str());
         }
         engine.release();
-        Ok(Self { engine, store, running, changed: true, states: HashMap::new() })
+        let archive = Archive {
+            root: PathBuf::from(&running.archive_root),
+            chains: engine.chains(),
+            open: engine.open_files(),
+        };
+        let state = store.directory().to_owned();
+        let retention = Retention::start(archive, state, engine.clock(), rules(store.document()))?;
+        let (changed, states, room) = (true, HashMap::new(), RoomAlarms::default());
+        Ok(Self { engine, store, running, changed, states, retention, room })
     }
 
     /// How far the capture loop has come.
@@ -107,6 +120,15 @@ impl Service {
             let waiting = "global.json was changed; capture and archive root follow at the next start";
             snapshot.warnings.push(waiting.to_owned());
         }
+        let room = Known {
+            now: snapshot.at,
+            disk: snapshot.disk,
+            volume: &document.global.volume,
+            writing: &self.engine.writing(),
+            told: &self.retention.told(),
+        };
+        snapshot.retention = self.room.tell(&room);
+        snapshot.warnings.extend(snapshot.retention.alarms.iter().map(|alarm| alarm.text.clone()));
         for (recorder, config) in snapshot.recorders.iter_mut().zip(&document.recorders) {
             debug_assert_eq!(recorder.id, config.id.as_str());
             recorder.name.clone_from(&config.name);
@@ -229,6 +251,32 @@ impl Service {
                            check the disk if nothing changes",
                 }))
             }
+            Request::Protect { paths, protected, who } => {
+                delete::check(&paths, &who)?;
+                let root = PathBuf::from(&self.running.archive_root);
+                let chains = self.engine.chains();
+                let ask = move || -> Then {
+                    let done = protect::recordings(&root, &chains, paths, protected, &who);
+                    Box::new(|_| Reply::Protected(done))
+                };
+                Ok(Answer::OnDisk(DiskWork {
+                    lane: Lane::Delete,
+                    ask: Box::new(ask),
+                    late: "the disk has not noted everything within 10 s and goes on; ask again, and check the disk",
+                }))
+            }
+            Request::RetentionPlan => {
+                let plan = self.retention.planner();
+                let ask = move || -> Then {
+                    let plan = plan();
+                    Box::new(|_| Reply::RetentionPlan(Box::new(plan)))
+                };
+                Ok(Answer::OnDisk(DiskWork {
+                    lane: Lane::Delete,
+                    ask: Box::new(ask),
+                    late: "the archive was not read within 10 s; the first time after a start a great one takes longer, so ask again",
+                }))
+            }
             Request::Subscribe(_) => now(Reply::Done),
             Request::SelfTest => {
                 let test = self.engine.begin_self_test()?;
@@ -280,6 +328,7 @@ impl Service {
         let specs = recorder_specs(&in_force)?;
         self.store.commit(document, file)?;
         self.engine.configure(specs, &in_force.sources);
+        self.retention.configure(&rules(self.store.document()));
         self.changed = true;
         Ok(Reply::Changed { revision: self.store.document().revision })
     }
@@ -373,6 +422,7 @@ fn only_labels_differ(old: &RecorderConfig, new: &RecorderConfig) -> bool {
         name: new.name.clone(),
         studio_id: new.studio_id.clone(),
         auto_start: new.auto_start,
+        retention: new.retention,
         ..old.clone()
     };
     relabelled == *new
@@ -380,7 +430,8 @@ fn only_labels_differ(old: &RecorderConfig, new: &RecorderConfig) -> bool {
 
 /// Whether a change of `global.json` waits for the next start.
 fn needs_restart(old: &GlobalConfig, new: &GlobalConfig) -> bool {
-    GlobalConfig { active_recorders: new.active_recorders, ..old.clone() } != *new
+    let live = GlobalConfig { active_recorders: new.active_recorders, volume: new.volume, ..old.clone() };
+    live != *new
 }
 
 fn options(global: &GlobalConfig, state: &Path) -> EngineOptions {

@@ -4,8 +4,8 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use audyn_api::{
     CaptureStats, ChannelLevel, FlowCounters, FlowSnapshot, FlowState, FlowTiming, GapCause, GapEntry,
-    LevelsFrame, Placement, RecorderLevels, RecorderSnapshot, RecorderState, Snapshot, SourceConfig,
-    StampKind,
+    LevelsFrame, Placement, RecorderLevels, RecorderSnapshot, RecorderState, RetentionSnapshot, Snapshot,
+    SourceConfig, StampKind,
 };
 use audyn_core::flow;
 use audyn_sys::clock;
@@ -17,7 +17,7 @@ use crate::legs;
 use crate::shared::{FlowStatus, Stamps};
 
 impl Engine {
-    /// The state of everything, now. `names` and `studios` are the configuration's, which the engine doesn't keep.
+    /// The state of everything, now. Names, studios and limits are the configuration's, which the engine doesn't keep.
     pub fn snapshot(&mut self) -> Snapshot {
         self.snapshots += 1;
         let capture = self.capture_shared();
@@ -41,6 +41,7 @@ impl Engine {
             warnings: self.warnings().to_vec(),
             clock: self.keeper.snapshot(),
             lateness: capture.lateness.read(clock::mono_now(), capture.worst_lateness.load(Relaxed)),
+            retention: RetentionSnapshot::default(),
         }
     }
 

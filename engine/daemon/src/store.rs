@@ -16,8 +16,10 @@ use std::path::{Path, PathBuf};
 
 use audyn_api::frame;
 use audyn_api::{
-    ClockConfig, ConfigDocument, FormatConfig, GlobalConfig, RecorderConfig, Reply, ServerFrame, SourceConfig,
+    ClockConfig, ConfigDocument, FormatConfig, GlobalConfig, RecorderConfig, Reply, RetentionConfig,
+    ServerFrame, SourceConfig, VolumeConfig,
 };
+use audyn_core::retention::Limits;
 use audyn_units::{ChannelCount, Counted, Encoding, SampleRate};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -28,6 +30,7 @@ use crate::error::EngineError;
 use crate::formats::formats_of;
 use crate::json;
 use crate::naming::Naming;
+use crate::retention::Rules;
 
 /// Recorders that may be configured.
 const MAX_RECORDERS: usize = 64;
@@ -53,6 +56,9 @@ const MAX_FORMAT: usize = 256;
 
 /// Formats of a recorder beside the first: one for each suffix.
 const MAX_ALSO: usize = 2;
+
+/// The least that a recorder's recordings may be limited to, in bytes.
+const MIN_KEPT: u64 = 1_000_000;
 
 /// Bytes of the archive root, for the same reason.
 const MAX_ROOT: usize = 512;
@@ -212,6 +218,17 @@ pub fn recorder_specs(document: &ConfigDocument) -> Result<Vec<RecorderSpec>, En
         })
     };
     document.recorders.iter().map(spec).collect()
+}
+
+/// What the recorders of a configuration keep, and the room that the volume shall have.
+pub(crate) fn rules(document: &ConfigDocument) -> Rules {
+    let of = |recorder: &RecorderConfig| {
+        let RetentionConfig { days, bytes, make_room } = recorder.retention;
+        let limits = Limits { days, bytes, make_room };
+        (limits != Limits::default()).then(|| (recorder.id.to_string(), limits))
+    };
+    let recorders = document.recorders.iter().filter_map(of).collect();
+    Rules { recorders, volume: document.global.volume }
 }
 
 /// All formats of a recorder, the main one first.
@@ -445,6 +462,17 @@ fn check_global(global: &GlobalConfig) -> Result<(), String> {
         ));
     }
     check_clock(&global.clock)?;
+    let VolumeConfig { floor_percent, alarm_hours, .. } = global.volume;
+    if floor_percent > 90 {
+        return Err(format!(
+            "volume.floor_percent {floor_percent} is outside 0 to 90; 5 keeps a twentieth of the volume free"
+        ));
+    }
+    if alarm_hours > 8_760 {
+        return Err(format!(
+            "volume.alarm_hours {alarm_hours} is above 8760, a year; 24 tells of it a day before"
+        ));
+    }
     if !(65_536..=268_435_456).contains(&global.receive_buffer_bytes) {
         return Err(format!(
             "receive_buffer_bytes {} is outside 65536 to 268435456",
@@ -460,6 +488,20 @@ fn check_global(global: &GlobalConfig) -> Result<(), String> {
     Ok(())
 }
 
+fn check_retention(retention: &RetentionConfig) -> Result<(), String> {
+    if let Some(days @ (0 | 36_501..)) = retention.days {
+        return Err(format!(
+            "days {days} is outside 1 to 36500; leave it out to keep recordings whatever their age"
+        ));
+    }
+    match retention.bytes {
+        Some(bytes @ 0..MIN_KEPT) => Err(format!(
+            "bytes {bytes} is below {MIN_KEPT}, which no recording fits into; leave it out to keep recordings whatever their size"
+        )),
+        _ => Ok(()),
+    }
+}
+
 fn check_recorder(recorder: &RecorderConfig, document: &ConfigDocument) -> Result<(), String> {
     check_length("name", &recorder.name, MAX_NAME)?;
     check_length("studio_id", recorder.studio_id.as_deref().unwrap_or_default(), MAX_NAME)?;
@@ -469,6 +511,7 @@ fn check_recorder(recorder: &RecorderConfig, document: &ConfigDocument) -> Resul
         return Err(format!("channels: {} are more than {}", recorder.channels.len(), ChannelCount::MAX));
     }
     crate::policy::of(&recorder.archive).map_err(|error| format!("archive: {error}"))?;
+    check_retention(&recorder.retention).map_err(|error| format!("retention: {error}"))?;
     if recorder.also.len() > MAX_ALSO {
         return Err(format!("also: {} formats more are too many, {MAX_ALSO} at most", recorder.also.len()));
     }
@@ -607,6 +650,21 @@ mod tests {
             let mut global = GlobalConfig::default();
             change(&mut global.clock);
             assert!(refused(Change::Global(global)).contains(field), "{field}");
+        }
+        let volume = |floor_percent, alarm_hours| {
+            let volume = VolumeConfig { floor_percent, alarm_hours, ..VolumeConfig::default() };
+            refused(Change::Global(GlobalConfig { volume, ..GlobalConfig::default() }))
+        };
+        assert!(volume(91, 24).contains("volume.floor_percent 91"));
+        assert!(volume(5, 8_761).contains("volume.alarm_hours 8761"));
+        for (days, bytes, field) in [
+            (Some(0), None, "retention: days 0"),
+            (Some(36_501), None, "retention: days 36501"),
+            (None, Some(999_999), "retention: bytes 999999"),
+        ] {
+            let retention = RetentionConfig { days, bytes, make_room: false };
+            let change = Change::PutRecorder(RecorderConfig { retention, ..recorder("a", "desk") });
+            assert!(refused(change).contains(field), "{field}");
         }
         assert!(refused(Change::RemoveRecorder(RecorderId::new("b").unwrap())).contains("`b`"));
         put(&mut store, Change::PutRecorder(recorder("a", "desk"))).unwrap();

@@ -58,7 +58,8 @@ impl Volume {
     }
 }
 
-fn state_of(root: &Path) -> DiskState {
+/// Asks the volume of `root`, and waits for it; zeros if it tells nothing.
+pub(crate) fn state_of(root: &Path) -> DiskState {
     // The root may not exist before the first recording; its volume is that of the nearest directory above.
     let existing = root.ancestors().find(|path| path.exists()).unwrap_or(root);
     nix::sys::statvfs::statvfs(existing).map_or_else(

@@ -73,6 +73,17 @@ impl FileFormat {
         }
     }
 
+    /// Bytes that a second takes: of FLAC as many as of the PCM in it, which is the most; of Opus as its bitrate tells.
+    #[must_use]
+    pub fn bytes_per_second(&self) -> u64 {
+        let bytes = match self {
+            Self::Wav(spec) => spec.depth.bytes(),
+            Self::Flac(spec) => spec.depth().bytes(),
+            Self::Opus(spec) => return u64::from(spec.bitrate).div_ceil(8),
+        };
+        u64::from(self.rate().hz()) * (self.channels().get() * bytes) as u64
+    }
+
     /// Whether one encoder runs over all files of a recording, so that the next one is made by [`AudioFile::succeed_in`].
     #[must_use]
     pub const fn goes_on(&self) -> bool {

@@ -148,13 +148,17 @@ impl Archive {
             .map_err(|cause| said(path, cause))
     }
 
-    /// Opens a regular file.
+    /// Opens a regular file, and holds a shared lock on it for as long as it is open: what is read isn't deleted by its recorder's limits.
+    /// One that is being recorded is locked by the engine, and read without.
     pub fn file(&self, path: &RelPath) -> Result<OpenFile, Error> {
         let (Some(parent), Some(name)) = (path.parent(), path.names().last()) else {
             return Err(said(path, Errno::EISDIR));
         };
-        self.folder(&RelPath(parent.to_owned()))
-            .and_then(|folder| folder.file(name).map_err(|cause| said(path, cause)))
+        let open = self
+            .folder(&RelPath(parent.to_owned()))
+            .and_then(|folder| folder.file(name).map_err(|cause| said(path, cause)))?;
+        let _ = open.file.try_lock_shared(); // not every file system has locks
+        Ok(open)
     }
 
     /// Visits every file below the root, in each directory the latest name first, until `visit` breaks. Gives the
@@ -378,6 +382,20 @@ mod tests {
             assert!(matches!(archive.file(&path(other)), Err(Error::NotFound(_))), "{other}");
         }
         assert!(matches!(archive.folder(&path("a.wav")), Err(Error::NotFound(_))));
+    }
+
+    #[test]
+    fn what_is_read_is_locked_and_what_is_recorded_is_read_all_the_same() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("a.wav"), "x").unwrap();
+        let archive = Archive::new(dir.path());
+        let other = File::open(dir.path().join("a.wav")).unwrap();
+        let (one, two) = (archive.file(&path("a.wav")).unwrap(), archive.file(&path("a.wav")).unwrap());
+        drop(one);
+        assert!(other.try_lock().is_err(), "somebody reads it");
+        drop(two);
+        other.try_lock().unwrap();
+        archive.file(&path("a.wav")).unwrap();
     }
 
     #[test]

@@ -15,6 +15,7 @@ use crate::clock::Clock;
 use crate::engine::View;
 use crate::extract::json;
 use crate::legs::Leg;
+use crate::room::Room;
 use crate::time::rfc3339;
 
 pub(crate) fn add_routes(routes: Router<App>) -> Router<App> {
@@ -54,6 +55,8 @@ struct EngineState<'a> {
     enabled: usize,
     recording: usize,
     disk: DiskState,
+    /// How long the room lasts, and what limits have deleted.
+    room: Room<'a>,
     capture: CaptureStats,
     flows: Vec<Flow<'a>>,
     warnings: &'a [String],
@@ -145,6 +148,7 @@ fn state(view: &View) -> EngineState<'_> {
         enabled: recorders.iter().filter(|recorder| recorder.enabled).count(),
         recording: recorders.iter().filter(|recorder| recorder.state == RecorderState::Recording).count(),
         disk: snapshot.disk,
+        room: Room::from(&snapshot.retention),
         capture: snapshot.capture,
         flows: snapshot.flows.iter().map(Flow::from).collect(),
         warnings: &snapshot.warnings,

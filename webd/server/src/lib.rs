@@ -39,6 +39,7 @@ pub mod options;
 pub mod page;
 mod range;
 mod recorders;
+mod room;
 pub mod seats;
 pub mod serve;
 mod system;

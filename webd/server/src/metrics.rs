@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 
 use audyn_api::{
     FlowSnapshot, FlowState, INTERVAL_EDGES_NANOS, LATENESS_EDGES_NANOS, LegStatistics, RecorderState,
-    Snapshot,
+    RetentionSnapshot, RoomAlarmKind, Snapshot,
 };
 use axum::Router;
 use axum::extract::State;
@@ -147,6 +147,7 @@ fn engine(text: &mut Text, snapshot: &Snapshot) {
     let free = snapshot.disk.free_bytes as f64;
     text.one("audyn_archive_free_bytes", "gauge", "Room left on the volume of the archive.", free);
     text.one("audyn_archive_size_bytes", "gauge", "Size of that volume.", snapshot.disk.total_bytes as f64);
+    room(text, &snapshot.retention);
     let (datagrams, missed) = (capture.datagrams as f64, capture.missed_ticks as f64);
     text.one("audyn_capture_datagrams_total", "counter", "Datagrams taken from the kernel.", datagrams);
     text.one(
@@ -170,6 +171,31 @@ fn engine(text: &mut Text, snapshot: &Snapshot) {
     text.histogram(name, &[], &LATENESS_EDGES_NANOS, &late.counts, late.sum_nanos as f64);
     let name = "audyn_capture_wakeup_lateness_last_minute_max_seconds";
     text.one(name, "gauge", "The latest of the last minute.", late.last_minute_worst_nanos as f64 / 1e9);
+}
+
+fn room(text: &mut Text, retention: &RetentionSnapshot) {
+    let floor = retention.floor_bytes as f64;
+    text.one("audyn_archive_floor_bytes", "gauge", "Room that the volume shall keep.", floor);
+    let rate = retention.bytes_per_second as f64;
+    text.one("audyn_archive_written_bytes_per_second", "gauge", "What all recorders write together.", rate);
+    if let Some(left) = retention.seconds_left {
+        let help = "Until the volume is full at this rate; left out while that is not foreseen.";
+        text.one("audyn_archive_seconds_left", "gauge", help, left as f64);
+    }
+    let (deleted, bytes) = (retention.deleted as f64, retention.deleted_bytes as f64);
+    text.one("audyn_retention_deleted_total", "counter", "Recordings that limits have deleted.", deleted);
+    text.one("audyn_retention_deleted_bytes_total", "counter", "Bytes of those.", bytes);
+    let name = "audyn_archive_alarm";
+    text.family(name, "gauge", "Whether an alarm of the room on the volume stands.");
+    for (kind, word) in [
+        (RoomAlarmKind::FullSoon, "full-soon"),
+        (RoomAlarmKind::BelowFloor, "below-floor"),
+        (RoomAlarmKind::ClockDoubted, "clock-doubted"),
+        (RoomAlarmKind::Undeletable, "undeletable"),
+    ] {
+        let stands = retention.alarms.iter().any(|alarm| alarm.kind == kind);
+        text.sample(name, &[("kind", word)], f64::from(u8::from(stands)));
+    }
 }
 
 fn of_flows(text: &mut Text, snapshot: &Snapshot) {

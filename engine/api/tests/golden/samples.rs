@@ -6,10 +6,11 @@ use audyn_api::{
     DiskState, Event, FlowCounters, FlowSnapshot, FlowState, FlowTiming, FormatConfig, GapCause, GapEntry,
     GlobalConfig, INTERVAL_EDGES_NANOS, LATENESS_EDGES_NANOS, Layout, LegConfig, LegCounters, LegPeriod,
     LegSnapshot, LegState, LegStatistics, LevelsFrame, MAGIC, OpusApplication, OpusConfig, OpusMode,
-    Placement, PtpChoice, PtpSnapshot, PtpState, RecorderConfig, RecorderId, RecorderLevels,
-    RecorderSnapshot, RecorderState, Refusal, RefusalKind, Reply, Request, SelfTestReport, ServerFrame,
+    Placement, ProtectedFile, PtpChoice, PtpSnapshot, PtpState, RecorderConfig, RecorderId, RecorderLevels,
+    RecorderSnapshot, RecorderState, Refusal, RefusalKind, Reply, Request, RetentionConfig, RetentionEntry,
+    RetentionPlan, RetentionReason, RetentionSnapshot, RoomAlarm, RoomAlarmKind, SelfTestReport, ServerFrame,
     SilenceCause, Snapshot, SourceConfig, SourceId, StampKind, Subscription, TaiSource, VERSION,
-    WakeupLateness,
+    VolumeConfig, WakeupLateness,
 };
 use audyn_units::{
     ChannelCount, ClockQuality, Dbfs, Encoding, FrameCount, FrameIndex, PayloadType, SampleRate, SkewClass,
@@ -38,6 +39,7 @@ pub(crate) fn global() -> GlobalConfig {
             max_offset_micros: 500,
             holdover_seconds: 60,
         },
+        volume: VolumeConfig { floor_bytes: 1 << 31, floor_percent: 7, alarm_hours: 48 },
     }
 }
 
@@ -64,6 +66,7 @@ pub(crate) fn recorder() -> RecorderConfig {
             period_seconds: 900,
             clock: ArchiveClock::Utc,
         },
+        retention: RetentionConfig { days: Some(90), bytes: Some(1 << 40), make_room: true },
     }
 }
 
@@ -255,6 +258,43 @@ pub(crate) fn snapshot() -> Snapshot {
             sum_nanos: 1_000_000,
             counts: (0..=LATENESS_EDGES_NANOS.len() as u64).collect(),
         },
+        retention: RetentionSnapshot {
+            floor_bytes: 1 << 31,
+            bytes_per_second: 288_000,
+            seconds_left: Some(86_000),
+            deleted: 42,
+            deleted_bytes: 43,
+            alarms: ROOM_ALARMS.map(room_alarm).to_vec(),
+        },
+    }
+}
+
+pub(crate) const ROOM_ALARMS: [RoomAlarmKind; 4] = [
+    RoomAlarmKind::FullSoon,
+    RoomAlarmKind::BelowFloor,
+    RoomAlarmKind::ClockDoubted,
+    RoomAlarmKind::Undeletable,
+];
+
+fn room_alarm(kind: RoomAlarmKind) -> RoomAlarm {
+    RoomAlarm { kind, text: "the disk is full soon".to_owned(), began: Timestamp::from_nanos(44) }
+}
+
+fn retention_plan() -> RetentionPlan {
+    let entry = |reason| RetentionEntry {
+        path: "studio-1/a.wav".to_owned(),
+        bytes: 45,
+        start: Timestamp::from_nanos(46),
+        reason,
+        why: "it is old".to_owned(),
+    };
+    RetentionPlan {
+        going: [RetentionReason::Days, RetentionReason::Bytes, RetentionReason::Floor].map(entry).to_vec(),
+        files: 47,
+        bytes: 48,
+        protected: 49,
+        lacking_bytes: 50,
+        notes: vec!["the clock is not disciplined".to_owned()],
     }
 }
 
@@ -376,6 +416,12 @@ pub(crate) fn requests() -> Vec<Request> {
         Request::DeleteRecordings { paths: vec!["studio-1/a.wav".to_owned()], who: "anna".to_owned() },
         Request::Subscribe(Subscription { levels: true, state: false }),
         Request::SelfTest,
+        Request::RetentionPlan,
+        Request::Protect {
+            paths: vec!["studio-1/a.wav".to_owned()],
+            protected: true,
+            who: "anna".to_owned(),
+        },
     ]
 }
 
@@ -397,6 +443,8 @@ pub(crate) fn request_name(request: &Request) -> &'static str {
         Request::DeleteRecordings { .. } => "request.delete-recordings",
         Request::Subscribe(_) => "request.subscribe",
         Request::SelfTest => "request.self-test",
+        Request::RetentionPlan => "request.retention-plan",
+        Request::Protect { .. } => "request.protect",
     }
 }
 
@@ -413,6 +461,11 @@ pub(crate) fn replies() -> Vec<Reply> {
     ];
     all.extend(REFUSALS.map(|kind| Reply::Refused(refusal(kind))));
     all.push(Reply::SelfTest(Box::new(self_test())));
+    all.push(Reply::RetentionPlan(Box::new(retention_plan())));
+    all.push(Reply::Protected(vec![
+        ProtectedFile { path: "a.wav".to_owned(), refused: None },
+        ProtectedFile { path: "b.wav".to_owned(), refused: Some(refusal(RefusalKind::NotFound)) },
+    ]));
     all
 }
 
@@ -425,6 +478,8 @@ pub(crate) fn reply_name(reply: &Reply) -> String {
         Reply::Deleted(_) => "reply.deleted".to_owned(),
         Reply::Refused(refusal) => format!("reply.refused.{}", refusal_name(refusal.kind)),
         Reply::SelfTest(_) => "reply.self-test".to_owned(),
+        Reply::RetentionPlan(_) => "reply.retention-plan".to_owned(),
+        Reply::Protected(_) => "reply.protected".to_owned(),
     }
 }
 

@@ -14,6 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use audyn_api::SourceConfig;
 use audyn_core::channels::ChannelMap;
+use audyn_media::FileFormat;
 use audyn_sys::{RealtimeRequest, clock, realtime};
 use audyn_units::{FrameCount, Nanos, Timestamp, Utc};
 
@@ -343,6 +344,23 @@ impl Engine {
     /// The chains of the recorders' directories.
     pub(crate) fn chains(&self) -> Chains {
         self.chains.clone()
+    }
+
+    /// What is known of the machine's clock, to be asked from anywhere.
+    pub(crate) fn clock(&self) -> Arc<ClockShared> {
+        Arc::clone(&self.clock)
+    }
+
+    /// Each recorder that writes a file now, and the bytes that a second of all its formats takes.
+    pub(crate) fn writing(&self) -> Vec<(String, u64)> {
+        let of = |entry: &RecorderEntry| {
+            let RecorderSpec { id, formats, opus, .. } = &entry.spec;
+            let source = &self.flow_of(entry).filter(|_| lock(&entry.recording).file.is_some())?.source;
+            let map = ChannelMap::new(source.channels, &entry.spec.channels).ok()?;
+            let formats = formats_of(formats, opus, source.rate, map.output(), source.encoding).ok()?;
+            Some((id.clone(), formats.iter().map(FileFormat::bytes_per_second).sum()))
+        };
+        self.recorders.iter().filter_map(of).collect()
     }
 
     pub(crate) fn flows(&self) -> &[FlowEntry] {

@@ -72,14 +72,17 @@ async fn read(stream: &mut UnixStream) -> ServerFrame {
     frame::decode_body(&body).unwrap()
 }
 
-async fn config(client: &mut Client) -> ConfigDocument {
+pub(crate) async fn config(client: &mut Client) -> ConfigDocument {
     match client.request(Request::Config).await.unwrap() {
         Reply::Config(config) => *config,
         other => panic!("{other:?}"),
     }
 }
 
-async fn change(client: &mut Client, make: impl FnOnce(u64) -> Request) -> Result<u64, ClientError> {
+pub(crate) async fn change(
+    client: &mut Client,
+    make: impl FnOnce(u64) -> Request,
+) -> Result<u64, ClientError> {
     let revision = config(client).await.revision;
     match client.request(make(revision)).await? {
         Reply::Changed { revision } => Ok(revision),
@@ -87,7 +90,7 @@ async fn change(client: &mut Client, make: impl FnOnce(u64) -> Request) -> Resul
     }
 }
 
-fn kind(result: Result<impl std::fmt::Debug, ClientError>) -> RefusalKind {
+pub(crate) fn kind(result: Result<impl std::fmt::Debug, ClientError>) -> RefusalKind {
     match result {
         Err(ClientError::Refused(refusal)) => refusal.kind,
         other => panic!("not refused: {other:?}"),

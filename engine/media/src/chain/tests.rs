@@ -7,8 +7,6 @@ use audyn_units::{FrameCount, FrameIndex, SampleRate};
 use super::*;
 use crate::{Beneath, MediaError};
 
-mod full;
-
 /// What is sealed of `file`: 100 frames, 10 of them silence.
 fn sealing(file: &str) -> Sealing {
     let instants = |position: u64| Instants {
@@ -431,7 +429,9 @@ fn what_is_protected_is_buried_by_nobody() {
     let mut chain = archive.chain();
     chain.protect("d/a.wav", false, "otto", "later").unwrap();
     assert_eq!(list(), [""; 0]);
+    std::fs::write(archive.path("d/a.wav.peaks"), "peaks").unwrap();
     chain.bury("d/a.wav", "anna", "now", "asked for").unwrap();
+    assert!(!archive.path("d/a.wav.peaks").exists(), "they go with it");
     assert_eq!(archive.faults(), [""; 0]);
 }
 

@@ -9,7 +9,8 @@ use audyn_api::{
     ChannelLevel, ClientFrame, ClockAlarm, ClockAlarmKind, ClockSnapshot, ConfigDocument, DeletedFile,
     DiskState, Event, FlowSnapshot, FlowState, FlowTiming, LevelsFrame, Placement, PtpSnapshot,
     RecorderConfig, RecorderId, RecorderLevels, RecorderSnapshot, RecorderState, Refusal, RefusalKind, Reply,
-    Request, ServerFrame, Snapshot, SourceConfig, TaiSource, VERSION,
+    Request, RetentionSnapshot, RoomAlarm, RoomAlarmKind, ServerFrame, Snapshot, SourceConfig, TaiSource,
+    VERSION,
 };
 use audyn_units::{ClockQuality, Dbfs, FrameCount, Ssrc, Timestamp};
 use audyn_webd::app::App;
@@ -351,6 +352,18 @@ fn sample_state(archive: &str) -> State {
         }],
         recorders: vec![recording, idle],
         warnings: vec!["no SCHED_FIFO".to_owned()],
+        retention: RetentionSnapshot {
+            floor_bytes: 50,
+            bytes_per_second: 6,
+            seconds_left: Some(100),
+            deleted: 2,
+            deleted_bytes: 70,
+            alarms: vec![RoomAlarm {
+                kind: RoomAlarmKind::FullSoon,
+                text: "full soon".to_owned(),
+                began: Timestamp::from_nanos(1_768_055_400_000_000_000),
+            }],
+        },
         clock: ClockSnapshot {
             quality: ClockQuality::PtpLocked,
             tai_offset: Some(37),

@@ -208,6 +208,13 @@ async fn prometheus_reads_what_the_engine_counts() {
         ("audyn_capture_wakeup_lateness_seconds_bucket{le=\"0.0001\"}", 100.0),
         ("audyn_capture_wakeup_lateness_seconds_count", 100.0),
         ("audyn_capture_wakeup_lateness_last_minute_max_seconds", 0.000_08),
+        ("audyn_archive_floor_bytes", 50.0),
+        ("audyn_archive_written_bytes_per_second", 6.0),
+        ("audyn_archive_seconds_left", 100.0),
+        ("audyn_retention_deleted_total", 2.0),
+        ("audyn_retention_deleted_bytes_total", 70.0),
+        ("audyn_archive_alarm{kind=\"full-soon\"}", 1.0),
+        ("audyn_archive_alarm{kind=\"below-floor\"}", 0.0),
     ] {
         assert_eq!(samples.get(name), Some(&value), "{name}\n{text}");
     }

@@ -195,6 +195,13 @@ async fn the_status_tells_of_engine_disk_and_flows() {
         (&json!(2), &json!(1), &json!(1))
     );
     assert_eq!(status["disk"], json!({ "total_bytes": 1000, "free_bytes": 600 }));
+    assert_eq!(
+        status["room"],
+        json!({
+            "floor_bytes": 50, "bytes_per_second": 6, "seconds_left": 100, "deleted": 2, "deleted_bytes": 70,
+            "alarms": [{ "kind": "full-soon", "text": "full soon", "began": "2026-01-10T14:30:00Z" }],
+        })
+    );
     assert_eq!(status["warnings"], json!(["no SCHED_FIFO"]));
     let clock = &status["clock"];
     assert_eq!((&clock["quality"], &clock["tai_offset"]), (&json!("ptp-locked"), &json!(37)));

@@ -1,0 +1,410 @@
+//! Recordings that go by themselves, as their recorders' limits say.
+//!
+//! Owns: a thread that looks once a minute, and at once when limits change, and deletes what core's plan says; what it last saw, for whoever
+//! tells of the room. Never: deletes anything where nobody set a limit; keeps capture, the disk writer or control waiting; deletes what is
+//! protected, being recorded or read, not sealed, or not below the archive's root on the same mount.
+//!
+//! # Procedure
+//!
+//! *Turn*: 1. look at the clock, and note what is believed of it in `retention.json` now and then; 2. list what each recorder with a limit has,
+//! from the sidecars; 3. plan; 4. for each segment that goes: lock its files, look whether it is still the one that was judged, bury each file
+//! (the chain's procedure); 5. remove directories that are empty then.
+//! A crash between any of these leaves a chain that verifies: a file is buried whole or not, and what is left of a segment of several
+//! formats goes with the next turn.
+
+mod remove;
+pub(crate) mod room;
+mod scan;
+#[cfg(test)]
+mod tests;
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::{Acquire, Release};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use audyn_api::{RetentionEntry, RetentionPlan, RetentionReason, VolumeConfig};
+use audyn_core::retention::{ClockNote, ClockTrust, Hold, Limits, Plan, Reason, Room, plan};
+use audyn_sys::{SysError, clock};
+use audyn_units::{ClockQuality, Counted, Mono, Nanos, Timestamp, Utc};
+
+use crate::chains::Chains;
+use crate::closing::OpenFiles;
+use crate::engine::lock;
+use crate::shared::ClockShared;
+use crate::{durable, volume};
+use scan::{Found, Scanner};
+
+/// Time between two turns.
+const PERIOD: Duration = Duration::from_secs(60);
+
+/// What is believed of the clock is noted so often.
+const NOTE_AFTER: Nanos = Nanos::from_secs(600);
+
+/// The note's name in the state directory.
+const NOTE: &str = "retention.json";
+
+/// Files that a plan lists; an answer with as many fits a frame.
+const MOST_LISTED: usize = 1_000;
+
+/// Bytes of paths that it lists, for the same reason.
+const MOST_BYTES: usize = 128 * 1_024;
+
+/// What the recorders keep, and the room that the volume shall have.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Rules {
+    /// Each recorder that has a limit: its identifier, which is its directory below the root.
+    pub(crate) recorders: Vec<(String, Limits)>,
+    /// The floor.
+    pub(crate) volume: VolumeConfig,
+}
+
+/// What the last turn saw.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Told {
+    /// Each recorder that has a limit.
+    pub(crate) recorders: Vec<Kept>,
+    /// Bytes that the volume lacks to its floor though all that may go has gone.
+    pub(crate) lacking: u64,
+    /// Files and bytes that were deleted since the start.
+    pub(crate) deleted: u64,
+    pub(crate) deleted_bytes: u64,
+    /// The clock is believed.
+    pub(crate) believed: bool,
+    /// Why nothing goes by its age though something is old by what the clock shows.
+    pub(crate) doubt: Option<String>,
+    /// What could not be looked at or deleted.
+    pub(crate) failed: Option<String>,
+}
+
+/// What a recorder keeps now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Kept {
+    pub(crate) recorder: String,
+    pub(crate) limits: Limits,
+    /// Bytes of everything.
+    pub(crate) bytes: u64,
+    /// Bytes of what nothing but its limits holds.
+    pub(crate) free_to_go: u64,
+    /// When the oldest one of those ended.
+    pub(crate) oldest: Option<Timestamp<Utc>>,
+}
+
+/// Where the archive is and who else works on it.
+#[derive(Debug, Clone)]
+pub(crate) struct Archive {
+    pub(crate) root: PathBuf,
+    pub(crate) chains: Chains,
+    pub(crate) open: OpenFiles,
+}
+
+#[derive(Debug)]
+struct Shared {
+    archive: Archive,
+    rules: Mutex<Rules>,
+    told: Mutex<Told>,
+    scanner: Mutex<Scanner>,
+    trust: Mutex<ClockTrust>,
+    clock: Arc<ClockShared>,
+    stop: Arc<AtomicBool>,
+}
+
+/// The handle of the running thread. Dropping it ends it.
+#[derive(Debug)]
+pub(crate) struct Retention {
+    shared: Arc<Shared>,
+    /// Wakes it; dropped to end it.
+    wake: Option<Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Retention {
+    /// Starts the thread. `state` is where it notes what it believes of the clock.
+    pub(crate) fn start(
+        archive: Archive,
+        state: PathBuf,
+        clock: Arc<ClockShared>,
+        rules: Rules,
+    ) -> Result<Self, SysError> {
+        let note = std::fs::read(state.join(NOTE)).ok();
+        // A note that cannot be read is none: then the clock has to earn belief anew.
+        let note: ClockNote = note.and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default();
+        let stop = Arc::new(AtomicBool::new(false));
+        let shared = Arc::new(Shared {
+            archive,
+            rules: Mutex::new(rules),
+            told: Mutex::default(),
+            scanner: Mutex::new(Scanner::new(Arc::clone(&stop))),
+            trust: Mutex::new(ClockTrust::from_note(note)),
+            clock,
+            stop,
+        });
+        let (wake, woken) = channel();
+        let of_thread = Arc::clone(&shared);
+        let thread = std::thread::Builder::new()
+            .name("audyn-retention".to_owned())
+            .spawn(move || of_thread.run(&woken, &state))
+            .map_err(|source| SysError::Thread { source })?;
+        Ok(Self { shared, wake: Some(wake), thread: Some(thread) })
+    }
+
+    /// Sets what is kept from now on.
+    pub(crate) fn configure(&self, rules: &Rules) {
+        let before = std::mem::replace(&mut *lock(&self.shared.rules), rules.clone());
+        if before != *rules
+            && let Some(wake) = &self.wake
+        {
+            let _ = wake.send(()); // a thread that has died has said why
+        }
+    }
+
+    /// What the last turn saw.
+    pub(crate) fn told(&self) -> Told {
+        lock(&self.shared.told).clone()
+    }
+
+    /// What makes the plan, to be called where a disk may be waited for.
+    pub(crate) fn planner(&self) -> impl FnOnce() -> RetentionPlan + Send + use<> {
+        let shared = Arc::clone(&self.shared);
+        move || shared.dry_run()
+    }
+}
+
+impl Drop for Retention {
+    fn drop(&mut self) {
+        self.shared.stop.store(true, Release);
+        self.wake = None;
+        // It ends before the next file, or the next deletion.
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// What was seen, and what comes of it.
+struct Judged {
+    found: Vec<Found>,
+    plan: Plan,
+    failed: Option<String>,
+}
+
+impl Shared {
+    fn run(&self, woken: &Receiver<()>, state: &Path) {
+        let mut noted: Option<Timestamp<Mono>> = None;
+        loop {
+            let at = clock::mono_now();
+            self.turn(at, clock::utc_now(), self.clock.quality());
+            if noted.is_none_or(|noted| at - noted >= NOTE_AFTER) {
+                noted = Some(at);
+                let note = serde_json::to_vec(&lock(&self.trust).note()).expect("a note is numbers");
+                if let Err(error) = durable::replace(state, NOTE, &note) {
+                    tracing::warn!(%error, "what is believed of the clock is not noted; the next engine waits a day with deletions by age");
+                }
+            }
+            match woken.recv_timeout(PERIOD) {
+                Ok(()) | Err(RecvTimeoutError::Timeout) if !self.stop.load(Acquire) => {}
+                _ => return,
+            }
+        }
+    }
+
+    /// One turn at this time.
+    fn turn(&self, at: Timestamp<Mono>, shows: Timestamp<Utc>, quality: ClockQuality) {
+        let disciplined = matches!(quality, ClockQuality::PtpLocked | ClockQuality::Ntp);
+        let (now, still) = {
+            let mut trust = lock(&self.trust);
+            (trust.look(at, shows, disciplined), trust.still())
+        };
+        let rules = lock(&self.rules).clone();
+        let mut told = Told { believed: now.is_some(), ..Told::default() };
+        {
+            let before = lock(&self.told);
+            (told.deleted, told.deleted_bytes) = (before.deleted, before.deleted_bytes);
+        }
+        if rules.recorders.is_empty() {
+            *lock(&self.told) = told;
+            return;
+        }
+        let Judged { mut found, plan, failed } = self.judge(&rules, now);
+        told.failed = failed;
+        told.lacking = plan.lacking;
+        if now.is_none() {
+            told.doubt = self.doubt(&rules, &found, shows, still);
+        }
+        let is_open = |path: &Path| self.archive.open.contains(path);
+        let mut gone = vec![false; found.len()];
+        for going in &plan.going {
+            if self.stop.load(Acquire) {
+                break;
+            }
+            let segment = &found[going.segment];
+            let (recorder, _) = &rules.recorders[segment.segment.recorder];
+            let why = why(recorder, going.reason);
+            let directory = self.archive.root.join(recorder);
+            match remove::segment(&self.archive.chains, &directory, segment, &why, &is_open) {
+                Ok(Some(bytes)) => {
+                    gone[going.segment] = true;
+                    told.deleted += segment.files.len() as u64;
+                    told.deleted_bytes += bytes;
+                }
+                // Somebody has it just now, or its name is another's since.
+                Ok(None) => lock(&self.scanner).forget(&directory, segment),
+                Err(error) => {
+                    let _ = told.failed.get_or_insert_with(|| {
+                        format!("a recording that is to go cannot be deleted: {error}")
+                    });
+                }
+            }
+        }
+        let mut gone = gone.into_iter();
+        found.retain(|_| gone.next() != Some(true));
+        told.recorders = kept(&rules, &found);
+        *lock(&self.told) = told;
+    }
+
+    /// Looks at the archive, and plans.
+    fn judge(&self, rules: &Rules, now: Option<Timestamp<Utc>>) -> Judged {
+        let (mut found, mut failed, mut directories) = (Vec::new(), None, Vec::new());
+        for (place, (recorder, _)) in rules.recorders.iter().enumerate() {
+            let path = self.archive.root.join(recorder);
+            let opened = self.archive.chains.directory(&path);
+            let listed = opened.and_then(|directory| {
+                let listed = lock(&self.scanner).scan(&directory, place)?;
+                Ok((listed, directory))
+            });
+            match listed {
+                Ok((listed, directory)) => {
+                    found.extend(listed);
+                    directories.push(Some(directory));
+                }
+                Err(error) => {
+                    directories.push(None);
+                    // A recorder that has not recorded yet has no directory.
+                    if error.kind() != std::io::ErrorKind::NotFound {
+                        failed = Some(format!(
+                            "{} cannot be looked into: {error}; nothing of it is deleted",
+                            path.display()
+                        ));
+                    }
+                }
+            }
+        }
+        let segments: Vec<_> = found.iter().map(|found: &Found| found.segment.clone()).collect();
+        let limits: Vec<Limits> = rules.recorders.iter().map(|(_, limits)| *limits).collect();
+        let is_open = |path: &Path| self.archive.open.contains(path);
+        let plan = plan(&segments, &limits, self.room(rules), now, |at| {
+            let found: &Found = &found[at];
+            let directory = directories[found.segment.recorder].as_ref();
+            directory.is_none_or(|directory| remove::is_busy(directory, found, &is_open))
+        });
+        Judged { found, plan, failed }
+    }
+
+    fn room(&self, rules: &Rules) -> Room {
+        let state = volume::state_of(&self.archive.root);
+        // A volume that tells nothing of itself has no floor: nothing goes for it.
+        Room { free: state.free_bytes, floor: rules.volume.floor(state.total_bytes) }
+    }
+
+    /// Why nothing goes by its age, if something were to by what the clock shows.
+    fn doubt(
+        &self,
+        rules: &Rules,
+        found: &[Found],
+        shows: Timestamp<Utc>,
+        still: Option<Nanos>,
+    ) -> Option<String> {
+        let segments: Vec<_> = found.iter().map(|found| found.segment.clone()).collect();
+        let days = |limits: &Limits| Limits { days: limits.days, ..Limits::default() };
+        let limits: Vec<Limits> = rules.recorders.iter().map(|(_, limits)| days(limits)).collect();
+        let old = plan(&segments, &limits, Room::default(), Some(shows), |_| false).going.len();
+        if old == 0 {
+            return None;
+        }
+        let old = Counted(old as u64, "recording");
+        let shown = jiff::Timestamp::from_nanosecond(i128::from(shows.as_nanos())).unwrap_or_default();
+        Some(match still {
+            Some(still) => format!(
+                "the clock shows {shown:.0}, which does not go on from the time before; {old} would be too old by it, and \
+                 none goes by its age for another {} h; set the clock if it is wrong, protect what is to stay if it is right",
+                still.0 / 3_600_000_000_000 + 1
+            ),
+            None => format!(
+                "{old} would be too old by what the clock shows ({shown:.0}), and none goes by its age, since neither PTP nor NTP \
+                 disciplines the clock; connect it to one, or limit the recorders by bytes"
+            ),
+        })
+    }
+
+    fn dry_run(&self) -> RetentionPlan {
+        let rules = lock(&self.rules).clone();
+        if rules.recorders.is_empty() {
+            let notes = vec!["no recorder has a limit, so nothing is ever deleted by itself".to_owned()];
+            return RetentionPlan { notes, ..RetentionPlan::default() };
+        }
+        let told = self.told();
+        let Judged { found, plan, failed } = self.judge(&rules, told.believed.then(clock::utc_now));
+        let mut answer = RetentionPlan { lacking_bytes: plan.lacking, ..RetentionPlan::default() };
+        answer.protected =
+            found.iter().filter(|found| found.segment.hold == Some(Hold::Protected)).count() as u64;
+        let mut listed = 0;
+        for going in &plan.going {
+            let of = &found[going.segment];
+            let (recorder, _) = &rules.recorders[of.segment.recorder];
+            for (file, brief) in &of.files {
+                answer.files += 1;
+                answer.bytes += brief.bytes;
+                listed += file.len();
+                if answer.going.len() < MOST_LISTED && listed < MOST_BYTES {
+                    answer.going.push(RetentionEntry {
+                        path: format!("{recorder}/{file}"),
+                        bytes: brief.bytes,
+                        start: of.segment.start,
+                        reason: match going.reason {
+                            Reason::Days(_) => RetentionReason::Days,
+                            Reason::Bytes(_) => RetentionReason::Bytes,
+                            Reason::Floor(_) => RetentionReason::Floor,
+                        },
+                        why: why(recorder, going.reason),
+                    });
+                }
+            }
+        }
+        answer.notes.extend(told.doubt);
+        answer.notes.extend(failed);
+        answer
+    }
+
+    fn told(&self) -> Told {
+        lock(&self.told).clone()
+    }
+}
+
+/// What each recorder has.
+fn kept(rules: &Rules, found: &[Found]) -> Vec<Kept> {
+    let of = |(place, (recorder, limits)): (usize, &(String, Limits))| {
+        let all = || found.iter().map(|found| &found.segment).filter(|segment| segment.recorder == place);
+        let loose = || all().filter(|segment| segment.hold.is_none());
+        Kept {
+            recorder: recorder.clone(),
+            limits: *limits,
+            bytes: all().map(|segment| segment.bytes).sum(),
+            free_to_go: loose().map(|segment| segment.bytes).sum(),
+            oldest: loose().map(|segment| segment.end).min(),
+        }
+    };
+    rules.recorders.iter().enumerate().map(of).collect()
+}
+
+/// The reason in words.
+fn why(recorder: &str, reason: Reason) -> String {
+    match reason {
+        Reason::Days(1) => "it is older than a day".to_owned(),
+        Reason::Days(days) => format!("it is older than {days} days"),
+        Reason::Bytes(bytes) => format!("recorder {recorder} keeps {bytes} bytes"),
+        Reason::Floor(bytes) => format!("the volume shall have {bytes} bytes free"),
+    }
+}

@@ -1,0 +1,245 @@
+//! How long the room on the volume lasts, and what is wrong with it.
+//!
+//! Owns: the alarms of the room and when each began. Never: asks a disk; it is told.
+
+use audyn_api::{DiskState, RetentionSnapshot, RoomAlarm, RoomAlarmKind, VolumeConfig};
+use audyn_core::retention::{Growth, seconds_left};
+use audyn_units::{Timestamp, Utc};
+
+use super::{Kept, Told};
+
+/// The target that alarms of the room are logged under.
+pub(crate) const ROOM_LOG: &str = "audyn_room";
+
+const DAY: u64 = 86_400;
+
+/// What is known at an instant.
+pub(crate) struct Known<'a> {
+    pub(crate) now: Timestamp<Utc>,
+    pub(crate) disk: DiskState,
+    pub(crate) volume: &'a VolumeConfig,
+    /// Each recorder that writes, and its bytes a second.
+    pub(crate) writing: &'a [(String, u64)],
+    pub(crate) told: &'a Told,
+}
+
+/// The alarms that stand.
+#[derive(Debug, Default)]
+pub(crate) struct RoomAlarms(Vec<RoomAlarm>);
+
+impl RoomAlarms {
+    /// What is told of the room now. Alarms that begin and end are logged.
+    pub(crate) fn tell(&mut self, known: &Known<'_>) -> RetentionSnapshot {
+        let seconds_left = known.seconds_left();
+        let mut standing = Vec::new();
+        for (kind, text) in known.complaints(seconds_left) {
+            let before = self.0.iter().find(|alarm| alarm.kind == kind);
+            let began = before.map_or(known.now, |alarm| alarm.began);
+            if before.is_none() {
+                tracing::warn!(target: ROOM_LOG, "{text}");
+            }
+            standing.push(RoomAlarm { kind, text, began });
+        }
+        for ended in self.0.iter().filter(|old| standing.iter().all(|alarm| alarm.kind != old.kind)) {
+            tracing::info!(target: ROOM_LOG, "over: {}", ended.text);
+        }
+        self.0.clone_from(&standing);
+        RetentionSnapshot {
+            floor_bytes: known.volume.floor(known.disk.total_bytes),
+            bytes_per_second: known.rate(),
+            seconds_left,
+            deleted: known.told.deleted,
+            deleted_bytes: known.told.deleted_bytes,
+            alarms: standing,
+        }
+    }
+}
+
+impl Known<'_> {
+    fn rate(&self) -> u64 {
+        self.writing.iter().map(|(_, rate)| rate).sum()
+    }
+
+    /// Until the volume is full; none while that is not foreseen.
+    fn seconds_left(&self) -> Option<u64> {
+        let of = |(recorder, bytes_per_second): &(String, u64)| {
+            let kept = self.told.recorders.iter().find(|kept| kept.recorder == *recorder);
+            let stops_after = kept.and_then(|kept| self.stops_after(kept, *bytes_per_second));
+            Growth { bytes_per_second: *bytes_per_second, stops_after }
+        };
+        let growing: Vec<Growth> = self.writing.iter().map(of).collect();
+        (self.disk.total_bytes > 0).then(|| seconds_left(self.disk.free_bytes, &growing)).flatten()
+    }
+
+    /// When a recorder's limits delete as much as it writes.
+    fn stops_after(&self, kept: &Kept, rate: u64) -> Option<u64> {
+        let by_bytes = kept.limits.bytes.map(|most| most.saturating_sub(kept.bytes) / rate.max(1));
+        let by_days = kept.limits.days.filter(|_| self.told.believed).map(|days| {
+            let age = kept.oldest.map_or(0, |oldest| (self.now - oldest).0.max(0) / 1_000_000_000);
+            (u64::from(days) * DAY).saturating_sub(age.unsigned_abs())
+        });
+        // It lives of its own past, as long as it has one.
+        let by_room = (kept.limits.make_room && kept.free_to_go > 0).then_some(0);
+        [by_bytes, by_days, by_room].into_iter().flatten().min()
+    }
+
+    fn complaints(&self, seconds_left: Option<u64>) -> Vec<(RoomAlarmKind, String)> {
+        let mut complaints = Vec::new();
+        let hours = self.volume.alarm_hours;
+        if let Some(left) = seconds_left
+            && left < u64::from(hours) * 3_600
+        {
+            let text = format!(
+                "the archive's volume will be full in {} at the present {} a second; make room, or limit what recorders keep \
+                 (retention)",
+                span(left),
+                size(self.rate())
+            );
+            complaints.push((RoomAlarmKind::FullSoon, text));
+        }
+        let floor = self.volume.floor(self.disk.total_bytes);
+        let below = self.disk.total_bytes > 0 && self.disk.free_bytes < floor;
+        // With recorders that make room it is the next turn's to do, unless that has found nothing more.
+        let makes_room = self.told.recorders.iter().any(|kept| kept.limits.make_room);
+        if below && (!makes_room || self.told.lacking > 0) {
+            let text = format!(
+                "the archive's volume has less than its floor of {} free, and {}; make room, or let a recorder's oldest recordings \
+                 make it (retention: make_room)",
+                size(floor),
+                if makes_room { "nothing more may be deleted" } else { "nothing may be deleted for it" }
+            );
+            complaints.push((RoomAlarmKind::BelowFloor, text));
+        }
+        complaints.extend(self.told.doubt.iter().map(|text| (RoomAlarmKind::ClockDoubted, text.clone())));
+        complaints.extend(self.told.failed.iter().map(|text| (RoomAlarmKind::Undeletable, text.clone())));
+        complaints
+    }
+}
+
+/// Bytes for people.
+fn size(bytes: u64) -> String {
+    match bytes {
+        0..1_000_000 => format!("{:.1} kB", bytes as f64 / 1e3),
+        1_000_000..1_000_000_000 => format!("{:.1} MB", bytes as f64 / 1e6),
+        _ => format!("{:.1} GB", bytes as f64 / 1e9),
+    }
+}
+
+/// A time to come, for people; coarse, so that it isn't another sentence each second.
+fn span(seconds: u64) -> String {
+    match seconds {
+        0..60 => "less than a minute".to_owned(),
+        60..7_200 => format!("{} min", seconds / 60),
+        _ => format!("{} h", seconds / 3_600),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use audyn_core::retention::Limits;
+
+    use super::*;
+
+    const GB: u64 = 1_000_000_000;
+    const HOUR: u64 = 3_600;
+
+    fn kept(recorder: &str, limits: Limits, bytes: u64) -> Kept {
+        let oldest = Some(Timestamp::from_nanos(0));
+        Kept { recorder: recorder.to_owned(), limits, bytes, free_to_go: bytes, oldest }
+    }
+
+    fn told(recorders: Vec<Kept>) -> Told {
+        Told { recorders, believed: true, ..Told::default() }
+    }
+
+    /// A volume of 1,000 GB, ten days after the oldest recording; `a` and `b` write 1 MB a second each.
+    fn tell(alarms: &mut RoomAlarms, free: u64, told: &Told) -> RetentionSnapshot {
+        alarms.tell(&Known {
+            now: Timestamp::from_nanos(10 * DAY as i64 * 1_000_000_000),
+            disk: DiskState { total_bytes: 1_000 * GB, free_bytes: free * GB },
+            volume: &VolumeConfig::default(),
+            writing: &[("a".to_owned(), 1_000_000), ("b".to_owned(), 1_000_000)],
+            told,
+        })
+    }
+
+    fn kinds(snapshot: &RetentionSnapshot) -> Vec<RoomAlarmKind> {
+        snapshot.alarms.iter().map(|alarm| alarm.kind).collect()
+    }
+
+    #[test]
+    fn a_disk_that_fills_is_alarmed_before_it_is_full_and_below_its_floor() {
+        let mut alarms = RoomAlarms::default();
+        let at = |alarms: &mut RoomAlarms, free| tell(alarms, free, &told(vec![]));
+        let well = at(&mut alarms, 180);
+        assert_eq!((well.seconds_left, well.bytes_per_second), (Some(90_000), 2_000_000));
+        assert_eq!((well.floor_bytes, kinds(&well)), (50 * GB, vec![]));
+        let soon = at(&mut alarms, 172);
+        assert_eq!(kinds(&soon), [RoomAlarmKind::FullSoon]);
+        assert!(soon.alarms[0].text.contains("full in 23 h at the present 2.0 MB a second"), "{soon:?}");
+        let low = at(&mut alarms, 49);
+        assert_eq!(kinds(&low), [RoomAlarmKind::FullSoon, RoomAlarmKind::BelowFloor]);
+        assert!(
+            low.alarms[1]
+                .text
+                .contains("less than its floor of 50.0 GB free, and nothing may be deleted for it"),
+            "{low:?}"
+        );
+        assert_eq!(kinds(&at(&mut alarms, 200)), []);
+    }
+
+    #[test]
+    fn limits_that_delete_as_much_as_is_written_end_the_growth() {
+        let mut alarms = RoomAlarms::default();
+        let bytes = |most: u64| Limits { bytes: Some(most * GB), ..Limits::default() };
+        let days = |days| Limits { days: Some(days), ..Limits::default() };
+        let room = Limits { make_room: true, ..Limits::default() };
+        let left = |alarms: &mut RoomAlarms, told: &Told| tell(alarms, 36, told).seconds_left;
+        let both = |a, b| told(vec![kept("a", a, 100 * GB), kept("b", b, 100 * GB)]);
+        let mut left = |told: &Told| left(&mut alarms, told);
+        assert_eq!(left(&told(vec![])), Some(5 * HOUR));
+        assert_eq!(left(&told(vec![kept("a", bytes(100), 100 * GB)])), Some(10 * HOUR), "b alone grows");
+        assert_eq!(left(&both(bytes(100), bytes(99))), None);
+        assert_eq!(left(&both(bytes(100), bytes(130))), None, "30 GB fit");
+        assert_eq!(left(&both(bytes(100), bytes(140))), Some(10 * HOUR));
+        assert_eq!(left(&both(days(10), bytes(100))), None, "each hour an hour goes");
+        assert_eq!(left(&both(days(90), bytes(100))), Some(10 * HOUR));
+        let doubted = Told { believed: false, ..both(days(10), bytes(100)) };
+        assert_eq!(left(&doubted), Some(10 * HOUR), "nothing goes by its age");
+        assert_eq!(left(&both(room, room)), None);
+        let empty = Kept { free_to_go: 0, ..kept("b", room, 0) };
+        assert_eq!(left(&told(vec![kept("a", room, GB), empty])), Some(10 * HOUR), "it has no past yet");
+    }
+
+    #[test]
+    fn the_floor_is_an_alarm_only_where_it_cannot_be_kept() {
+        let mut alarms = RoomAlarms::default();
+        let room = Limits { make_room: true, ..Limits::default() };
+        let mut all = told(vec![kept("a", room, 100 * GB), kept("b", room, 100 * GB)]);
+        assert_eq!(kinds(&tell(&mut alarms, 49, &all)), [], "the next turn makes room");
+        all.lacking = GB;
+        let lacking = tell(&mut alarms, 49, &all);
+        assert_eq!(kinds(&lacking), [RoomAlarmKind::BelowFloor]);
+        let began = lacking.alarms[0].began;
+        all.failed = Some("it is held".to_owned());
+        all.doubt = Some("it is late".to_owned());
+        let more = tell(&mut alarms, 48, &all);
+        assert_eq!(
+            kinds(&more),
+            [RoomAlarmKind::BelowFloor, RoomAlarmKind::ClockDoubted, RoomAlarmKind::Undeletable]
+        );
+        assert_eq!(more.alarms[0].began, began);
+    }
+
+    #[test]
+    fn a_volume_that_says_nothing_of_itself_is_no_alarm() {
+        let snapshot = RoomAlarms::default().tell(&Known {
+            now: Timestamp::ZERO,
+            disk: DiskState::default(),
+            volume: &VolumeConfig { floor_bytes: GB, ..VolumeConfig::default() },
+            writing: &[("a".to_owned(), 1)],
+            told: &Told::default(),
+        });
+        assert_eq!((snapshot.seconds_left, snapshot.alarms), (None, vec![]));
+    }
+}

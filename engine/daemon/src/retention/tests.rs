@@ -1,0 +1,309 @@
+//! The thread's turns over an archive of small files, at times of the tests' choosing.
+
+use audyn_api::VolumeConfig;
+use audyn_media::chain::{Hashes, account, verify};
+use audyn_media::{Beneath, Facts, FileFormat, FlacSpec, PcmDepth, WavSpec};
+use audyn_units::{ChannelCount, SampleRate};
+
+use super::*;
+
+/// 2026-07-02T00:00:00Z.
+const NOW: i64 = 1_782_950_400;
+const DAY: i64 = 86_400;
+
+struct Rack {
+    dir: tempfile::TempDir,
+    shared: Shared,
+    /// Seconds of the monotonic clock.
+    mono: i64,
+}
+
+impl Rack {
+    fn new(rules: Rules) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().join("archive");
+        std::fs::create_dir(&root).unwrap();
+        let stop = Arc::new(AtomicBool::new(false));
+        let believed = ClockNote { believed: Some(utc(NOW)), waiting: None };
+        let shared = Shared {
+            archive: Archive { chains: Chains::below(root.clone()), root, open: OpenFiles::default() },
+            rules: Mutex::new(rules),
+            told: Mutex::default(),
+            scanner: Mutex::new(Scanner::new(Arc::clone(&stop))),
+            trust: Mutex::new(ClockTrust::from_note(believed)),
+            clock: Arc::default(),
+            stop,
+        };
+        Self { dir, shared, mono: 0 }
+    }
+
+    fn path(&self, file: &str) -> PathBuf {
+        self.dir.path().join("archive").join(file)
+    }
+
+    /// A sealed recording that began `days` days before now and lasts a second: `recorder/….suffix`.
+    fn record(&self, recorder: &str, file: &str, days: i64) {
+        self.record_unsealed(recorder, file, days);
+        let directory = self.shared.archive.chains.directory(&self.path(recorder)).unwrap();
+        let file = Path::new(file);
+        let sealing = account(&directory, file).unwrap();
+        let hashes = Hashes::of(&directory, file, || true).unwrap();
+        self.shared.archive.chains.with(&self.path(recorder), |chain| chain.seal(sealing, hashes)).unwrap();
+    }
+
+    fn record_unsealed(&self, recorder: &str, file: &str, days: i64) {
+        let path = self.path(recorder).join(file);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        let (rate, depth) = (SampleRate::HZ_48000, PcmDepth::Pcm16);
+        let format = match file.ends_with("wav") {
+            true => FileFormat::Wav(WavSpec { rate, channels: ChannelCount::MONO, depth }),
+            false => FileFormat::Flac(FlacSpec::new(rate, ChannelCount::MONO, depth).unwrap()),
+        };
+        let directory = Beneath::root(path.parent().unwrap()).unwrap();
+        let name = path.file_name().unwrap();
+        let mut made = format.create_in(&directory, name, &Facts::default(), depth).unwrap();
+        // Noise: FLAC would make nothing of silence.
+        let noise = (1..48_001_u32).map(|n| (n.wrapping_mul(2_654_435_761) as i32) >> 16 << 16);
+        made.append(&noise.collect::<Vec<i32>>()).unwrap();
+        made.close();
+        let start = NOW - days * DAY;
+        let start_utc = jiff::Timestamp::from_second(start).unwrap();
+        let header = serde_json::json!({
+            "audyn_ledger": 3, "recorder": recorder, "file": name.to_str(), "first_position": start * 48_000,
+            "start_utc": start_utc.to_string(), "rate": 48_000, "channels": 1, "bits": 16, "placed_by": null,
+            "clock": null, "tai_minus_utc": null,
+        });
+        let closed = r#"{"closed":true,"frames_written":48000,"frames_filled":0}"#;
+        std::fs::write(crate::ledger::path_of(&path), format!("{header}\n{closed}\n")).unwrap();
+    }
+
+    /// A turn a minute later, the clock being `ahead` by so many seconds.
+    fn turn_at(&mut self, ahead: i64, quality: ClockQuality) -> Told {
+        self.mono += 60;
+        let mono = Timestamp::from_nanos(self.mono * 1_000_000_000);
+        self.shared.turn(mono, utc(NOW + self.mono + ahead), quality);
+        self.shared.told()
+    }
+
+    fn turn(&mut self) -> Told {
+        self.turn_at(0, ClockQuality::Ntp)
+    }
+
+    /// Recordings that are there, and that nothing is wrong with what each recorder's chain says.
+    fn left(&self) -> Vec<String> {
+        let mut left = Vec::new();
+        for (recorder, _) in &lock(&self.shared.rules).recorders {
+            let directory = Beneath::root(&self.path(recorder)).unwrap();
+            assert_eq!(verify(&directory, false, |_| true).unwrap().faults, []);
+            walk(&self.path(recorder), recorder, &mut left);
+        }
+        left.sort();
+        left
+    }
+}
+
+fn walk(directory: &Path, prefix: &str, left: &mut Vec<String>) {
+    for entry in std::fs::read_dir(directory).unwrap() {
+        let entry = entry.unwrap();
+        let name = format!("{prefix}/{}", entry.file_name().to_str().unwrap());
+        if entry.file_type().unwrap().is_dir() {
+            walk(&entry.path(), &name, left);
+        } else if [".wav", ".flac"].iter().any(|suffix| name.ends_with(suffix)) {
+            left.push(name);
+        }
+    }
+}
+
+fn utc(seconds: i64) -> Timestamp<Utc> {
+    Timestamp::from_nanos(seconds * 1_000_000_000)
+}
+
+fn rules(recorders: &[(&str, Limits)]) -> Rules {
+    Rules {
+        recorders: recorders.iter().map(|(id, limits)| ((*id).to_owned(), *limits)).collect(),
+        volume: VolumeConfig { floor_percent: 0, ..VolumeConfig::default() },
+    }
+}
+
+fn days(days: u32) -> Limits {
+    Limits { days: Some(days), ..Limits::default() }
+}
+
+fn tombstones(of: &Rack, recorder: &str) -> Vec<String> {
+    let text = std::fs::read_to_string(of.path(recorder).join(".audyn/tombstones.jsonl")).unwrap_or_default();
+    text.lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn what_is_too_old_goes_with_all_that_is_its_own_and_says_why() {
+    let mut of = Rack::new(rules(&[("a", days(30)), ("b", days(10))]));
+    for (recorder, file, age) in [
+        ("a", "2026/05/a.wav", 40),
+        ("a", "2026/05/b.wav", 31),
+        ("a", "2026/06/c.wav", 20),
+        ("b", "d.wav", 12),
+        ("b", "e.wav", 8),
+        ("c", "f.wav", 400),
+    ] {
+        of.record(recorder, file, age);
+    }
+    let plan = {
+        of.shared.told.lock().unwrap().believed = true;
+        // The plan asks this machine's clock, which is past all of these.
+        of.shared.dry_run()
+    };
+    assert!(plan.going.iter().any(|entry| entry.path == "a/2026/05/a.wav"), "{plan:?}");
+    assert_eq!(of.left().len(), 5, "to plan is not to delete");
+    let told = of.turn();
+    assert_eq!((told.deleted, told.failed, told.doubt), (3, None, None));
+    assert!(told.deleted_bytes > 3 * 96_000);
+    assert_eq!(of.left(), ["a/2026/06/c.wav", "b/e.wav"]);
+    assert!(of.path("c/f.wav").exists(), "it has no limit");
+    assert!(!of.path("a/2026/05").exists(), "an empty directory goes");
+    assert!(of.path("b").exists());
+    let told = tombstones(&of, "a");
+    assert!(
+        told.len() == 2 && told[0].contains("a.wav") && told[0].contains(r#""who":"retention""#),
+        "{told:?}"
+    );
+    assert!(told[0].contains("it is older than 30 days"));
+    assert_eq!(of.turn().deleted, 3, "once is enough");
+    std::fs::remove_file(of.path("b/e.wav")).unwrap();
+    std::fs::remove_file(of.path("b/e.wav.json")).unwrap();
+}
+
+#[test]
+fn a_clock_ten_years_ahead_deletes_nothing_and_is_alarmed() {
+    let mut of = Rack::new(rules(&[("a", days(30))]));
+    of.record("a", "old.wav", 31);
+    of.record("a", "new.wav", 1);
+    assert!(of.turn().believed);
+    assert_eq!(of.left(), ["a/new.wav"]);
+    for quality in [ClockQuality::None, ClockQuality::PtpLocked, ClockQuality::Ntp] {
+        let told = of.turn_at(3_650 * DAY, quality);
+        assert_eq!((told.believed, of.left()), (false, vec!["a/new.wav".to_owned()]));
+        let doubt = told.doubt.unwrap();
+        let why = if quality == ClockQuality::None {
+            "neither PTP nor NTP"
+        } else {
+            "set the clock if it is wrong"
+        };
+        assert!(doubt.contains(why) && doubt.contains("2036-"), "{doubt}");
+    }
+    assert!(of.turn().believed, "it is where it was");
+}
+
+#[test]
+fn what_is_held_stays_protected_read_recorded_or_not_sealed() {
+    let mut of = Rack::new(rules(&[("a", days(1))]));
+    for file in ["protected.wav", "read.wav", "open.wav", "goes.wav"] {
+        of.record("a", file, 9);
+    }
+    of.record_unsealed("a", "unsealed.wav", 9);
+    let chains = of.shared.archive.chains.clone();
+    let protect = |on| chains.with(&of.path("a"), |chain| chain.protect("protected.wav", on, "anna", "now"));
+    protect(true).unwrap();
+    let reader = std::fs::File::open(of.path("a/read.wav")).unwrap();
+    reader.lock_shared().unwrap();
+    let recording = crate::shared::SharedRecording::default();
+    lock(&recording).open = vec![of.path("a/open.wav")];
+    of.shared.archive.open.add(&recording);
+    let told = of.turn();
+    assert_eq!((told.deleted, told.failed), (1, None));
+    assert_eq!(of.left(), ["a/open.wav", "a/protected.wav", "a/read.wav", "a/unsealed.wav"]);
+    assert_eq!(of.shared.dry_run().protected, 1);
+    drop(reader);
+    lock(&recording).open.clear();
+    let chains = of.shared.archive.chains.clone();
+    chains.with(&of.path("a"), |chain| chain.protect("protected.wav", false, "anna", "now")).unwrap();
+    of.turn();
+    assert_eq!(of.left(), ["a/unsealed.wav"]);
+}
+
+#[test]
+fn links_lead_to_nothing_that_goes() {
+    let mut of = Rack::new(rules(&[("a", days(1)), ("linked", days(1))]));
+    of.record("a", "x/goes.wav", 9);
+    of.record("other", "stays.wav", 9);
+    std::os::unix::fs::symlink(of.path("other"), of.path("a/way")).unwrap();
+    std::os::unix::fs::symlink(of.path("other"), of.path("linked")).unwrap();
+    std::os::unix::fs::symlink(of.path("other/stays.wav"), of.path("a/alias.wav")).unwrap();
+    std::os::unix::fs::symlink(of.path("other/stays.wav.json"), of.path("a/alias.wav.json")).unwrap();
+    let told = of.turn();
+    assert_eq!(told.deleted, 1);
+    assert!(told.failed.unwrap().contains("is a link"));
+    assert!(of.path("other/stays.wav").exists() && !of.path("a/x").exists());
+}
+
+#[test]
+fn all_formats_of_a_segment_go_together_or_stay_together() {
+    let limits = |bytes| rules(&[("a", Limits { bytes: Some(bytes), ..Limits::default() })]);
+    let mut of = Rack::new(limits(u64::MAX));
+    for n in 0..6 {
+        of.record("a", &format!("{n}.wav"), 9 - n);
+        of.record("a", &format!("{n}.flac"), 9 - n);
+    }
+    // Two of six are too many, and the second one is read in one of its formats.
+    let all = of.turn().recorders[0].bytes;
+    *lock(&of.shared.rules) = limits(all * 2 / 3 + 1_000);
+    let reader = std::fs::File::open(of.path("a/1.flac")).unwrap();
+    reader.lock_shared().unwrap();
+    let told = of.turn();
+    assert_eq!(told.failed, None);
+    let left = of.left();
+    let stems: Vec<&str> = left.iter().map(|file| file[2..3].as_ref()).collect();
+    assert_eq!(stems, ["1", "1", "3", "3", "4", "4", "5", "5"], "{left:?}");
+}
+
+#[test]
+fn the_floor_takes_from_those_who_make_room_and_tells_what_lacks() {
+    let room = Limits { make_room: true, ..Limits::default() };
+    let mut of =
+        Rack::new(rules(&[("a", room), ("b", Limits { bytes: Some(u64::MAX), ..Limits::default() })]));
+    of.record("a", "a.wav", 9);
+    of.record("b", "b.wav", 99);
+    assert_eq!((of.turn().deleted, of.turn().lacking), (0, 0), "there is no floor");
+    lock(&of.shared.rules).volume.floor_bytes = u64::MAX;
+    let told = of.turn();
+    assert_eq!(told.deleted, 1);
+    assert!(told.lacking > 0);
+    assert_eq!(of.left(), ["b/b.wav"]);
+}
+
+#[test]
+fn a_recording_whose_name_was_taken_by_another_since_it_was_judged_stays() {
+    let mut of = Rack::new(rules(&[("a", days(1))]));
+    of.record("a", "a.wav", 9);
+    let rules = lock(&of.shared.rules).clone();
+    let judged = of.shared.judge(&rules, Some(utc(NOW)));
+    assert_eq!(judged.plan.going.len(), 1);
+    let chains = of.shared.archive.chains.clone();
+    chains.with(&of.path("a"), |chain| chain.bury("a.wav", "anna", "now", "asked for")).unwrap();
+    of.record("a", "a.wav", 0);
+    assert_eq!((of.turn().deleted, of.left()), (0, vec!["a/a.wav".to_owned()]));
+    assert_eq!(of.shared.judge(&rules, Some(utc(NOW))).plan.going, [], "and is read anew");
+}
+
+#[test]
+fn a_limit_that_is_set_is_in_force_at_once_and_what_is_believed_is_noted() {
+    let of = Rack::new(rules(&[]));
+    of.record("a", "a.wav", 9);
+    of.record("a", "b.wav", 8);
+    let Rack { dir, shared, .. } = of;
+    let state = dir.path().join("state");
+    std::fs::create_dir(&state).unwrap();
+    let clock = Arc::<ClockShared>::default();
+    let retention = Retention::start(shared.archive.clone(), state.clone(), clock, Rules::default()).unwrap();
+    let limits = Limits { bytes: Some(150_000), ..Limits::default() };
+    retention.configure(&rules(&[("a", limits)]));
+    let deadline = std::time::Instant::now() + Duration::from_secs(50); // only for what never comes
+    while retention.told().deleted == 0 {
+        assert!(std::time::Instant::now() < deadline, "it never goes");
+        std::thread::yield_now();
+    }
+    drop(retention);
+    let archive = dir.path().join("archive/a");
+    assert!(!archive.join("a.wav").exists() && archive.join("b.wav").exists());
+    let note = std::fs::read(state.join(NOTE)).unwrap();
+    serde_json::from_slice::<ClockNote>(&note).unwrap();
+}
