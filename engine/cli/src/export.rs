@@ -10,7 +10,7 @@ use audyn_core::archive::ArchiveClock;
 use audyn_media::archive::{Hit, Kind, Range, Segment, State, Wanted, When};
 use audyn_media::export::{Exported, Lacks, Order, export, position_at};
 use audyn_media::{Beneath, FileFormat, MediaError, NamingClock, PcmDepth};
-use audyn_units::{Encoding, FrameCount, FrameIndex};
+use audyn_units::{Encoding, FrameCount, FrameIndex, Nanos};
 use jiff::tz::TimeZone;
 
 use crate::find::{FindError, catalog};
@@ -80,6 +80,11 @@ pub(crate) enum ExportError {
     Find(#[from] FindError),
     #[error("nothing was recorded {of}between these times; audyn find --archive-root {} tells what there is", .root.display())]
     Nothing { of: String, root: PathBuf },
+    #[error(
+        "the first that was recorded after --from is of {begin}, {days} days later, and all before it would be silence; begin at most a day \
+         before it"
+    )]
+    Early { begin: String, days: u64 },
     #[error("these recorders have recorded then: {0}; say which one with --recorder")]
     Which(String),
     #[error(
@@ -127,6 +132,7 @@ pub(crate) fn run(args: &ExportArgs, json: bool) -> Result<(), ExportError> {
     let (directory, segments) = args.one_recorder(hits)?;
     let now = i64::try_from(now.timestamp().as_nanosecond()).unwrap_or(i64::MAX);
     let range = plan(&segments, (from, to), now, args.source_format).map_err(ExportError::Media)?;
+    no_ages_of_silence(&range)?;
     let format = args.file_format(&range)?;
     let zone = TimeZone::UTC;
     let clock = match args.clock {
@@ -187,6 +193,20 @@ fn plan(
         }
     }
     Ok(range)
+}
+
+/// Whoever gives another year than he means gets no disk full of silence.
+fn no_ages_of_silence(range: &Range) -> Result<(), ExportError> {
+    let day = range.rate.frames_in(Nanos::from_secs(86_400));
+    let [first, second, ..] = range.pieces.as_slice() else { return Ok(()) };
+    let silent = second.from.since(first.from);
+    match (first.segment, second.segment.map(|number| &range.segments[number])) {
+        (None, Some(segment)) if silent > day => {
+            let at = jiff::Timestamp::from_nanosecond(i128::from(segment.start_utc)).unwrap_or_default();
+            Err(ExportError::Early { begin: format!("{at:.0}"), days: silent.0 / day.0 })
+        }
+        _ => Ok(()),
+    }
 }
 
 /// What a file that is being written has ended with so recently is no hole: more comes, though its header does not count it yet.
