@@ -72,6 +72,8 @@ def logins(t, box):
     keys = box.sh("find / -xdev \\( -name authorized_keys -o -name 'ssh_host_*_key' \\) 2>/dev/null; ls /state/ssh 2>/dev/null; true").text.split()
     t.check("no SSH key of host or user is in the image", not keys, " ".join(keys))
     secret = box.sh("grep -rIl --exclude-dir=proc --exclude-dir=sys -e 'PRIVATE KEY-----' /etc /usr/lib /usr/share /var /state 2>/dev/null; true", 300).text.split()
+    # With it the engine signs what its chains hold; each box makes its own at its first start, and `nothing_shared` compares them.
+    secret = [path for path in secret if not path.endswith("/engine/head-key.pem")]
     t.check("no private key is in the image", not secret, " ".join(secret))
     shells = box.sh("""awk -F: '$3 >= 1000 && $1 != "nobody" { print $1 }' /etc/passwd""").text.split()
     t.check("there are no accounts of persons", not shells, " ".join(shells))

@@ -8,9 +8,10 @@ use serde::{Deserialize, Serialize};
 #[serde(deny_unknown_fields, default)]
 pub struct RetentionConfig {
     /// Days that a recording is kept after its end: 1 to 36,500. They count while the clock is disciplined by PTP or NTP and goes on from
-    /// the time that it showed before.
+    /// the time that it showed before, and for recordings that such a clock has stamped.
     pub days: Option<u32>,
-    /// Bytes that all its recordings together may have, with what belongs to them; at least 1,000,000.
+    /// Bytes that all its recordings together may have, with what belongs to them; at least 1,000,000. What is protected or not sealed
+    /// yet does not count.
     pub bytes: Option<u64>,
     /// Its oldest recordings go where the volume has less room than its floor.
     pub make_room: bool,
@@ -35,10 +36,11 @@ impl Default for VolumeConfig {
 }
 
 impl VolumeConfig {
-    /// The floor of a volume of `total` bytes.
+    /// The floor of a volume of `total` bytes: nine tenths of it at most, since more can never be reached.
     #[must_use]
     pub fn floor(&self, total: u64) -> u64 {
-        self.floor_bytes.max(total / 100 * u64::from(self.floor_percent))
+        let most = total / 100 * 90;
+        self.floor_bytes.max(total / 100 * u64::from(self.floor_percent)).min(most)
     }
 }
 

@@ -98,7 +98,9 @@ pub(crate) fn find(root: &Path, path: &str, deed: &str) -> Result<Named, Refusal
         |detail: String| Err(Refusal { kind: RefusalKind::Invalid, detail: format!("`{path}` {detail}") });
     let relative = Path::new(path);
     let plain = relative.components().all(|part| matches!(part, Component::Normal(_)));
-    if path.is_empty() || !plain || path.contains('\0') {
+    // A segment has one name: `a//b.wav` would be another's.
+    let spelt = relative.components().collect::<PathBuf>().as_os_str() == relative.as_os_str();
+    if path.is_empty() || !plain || !spelt || path.contains('\0') {
         return invalid("is not a path below the archive; give it as the file list does".into());
     }
     let (parent, name) =
@@ -184,6 +186,10 @@ mod tests {
             "../outside/secret.wav",
             "/etc/passwd",
             "a/../../outside/secret.wav",
+            "a//one.wav",
+            "a/./one.wav",
+            "./a/one.wav",
+            "a/one.wav/",
             "link/secret.wav",
             "inside/one.wav",
             "a/alias.wav",

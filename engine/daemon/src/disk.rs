@@ -338,6 +338,26 @@ mod tests {
     }
 
     #[test]
+    fn several_recordings_are_listed_whoever_has_his_turn_first() {
+        let dir = tempfile::tempdir().unwrap();
+        let (one, two) = (recording(&dir.path().join("a.wav")), recording(&dir.path().join("b.wav")));
+        let (recordings, inbox) = channel();
+        let (notices, _news) = sync_channel(64);
+        let state = Some(dir.path().to_owned());
+        let mut list = Listing::start(state, Chains::below(dir.path().to_owned())).unwrap();
+        let mut open = Vec::new();
+        recordings.send(one.1).unwrap();
+        recordings.send(two.1).unwrap();
+        turn(&mut open, &inbox, &notices, None, Some(&mut list));
+        let deadline = std::time::Instant::now() + NEVER_COMES;
+        while open.iter().any(Recording::is_unlisted) {
+            assert!(std::time::Instant::now() < deadline, "they are never listed, and so never flushed");
+            turn(&mut open, &inbox, &notices, None, Some(&mut list));
+        }
+        list.end(false);
+    }
+
+    #[test]
     fn what_is_closed_is_made_safe_at_once() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a.wav");

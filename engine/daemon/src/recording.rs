@@ -14,6 +14,7 @@
 //! Each format has a file and a ledger of its own, under one name. What is told of the recording is what the first of them holds. Where one
 //! encoder runs over all files (Opus), the ended one stays open until its last frame has come out.
 
+use std::collections::VecDeque;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::SyncSender;
@@ -72,12 +73,16 @@ pub(crate) struct Recording {
     first: bool,
     /// Since when the disk has refused, not for want of room.
     failing: Option<Timestamp<Mono>>,
+    /// What the files that were closed last lacked of their end, the one that lacked least.
+    lost: Option<FrameCount>,
+    /// Bytes that the files had when it refused last. While they grow no further, what is taken into memory proves nothing.
+    stuck_at: Option<u64>,
     /// Files that were let go of: whoever lists them mends them once that can be done.
     cut: Vec<OpenFile>,
     /// What is told of a file that has gone, and until when.
     told: Option<(Timestamp<Mono>, String)>,
     /// Silence that was asked for and is not written yet.
-    silence: Option<(FrameCount, GapCause)>,
+    silence: VecDeque<(FrameCount, GapCause)>,
     /// Frames that found no file before the recording ended.
     unwritten: FrameCount,
     last_try: Timestamp<Mono>,
@@ -130,9 +135,11 @@ impl Recording {
             leaving: None,
             first: true,
             failing: None,
+            lost: None,
+            stuck_at: None,
             cut: Vec::new(),
             told: None,
-            silence: None,
+            silence: VecDeque::new(),
             unwritten: FrameCount::ZERO,
             last_try: NEVER,
             last_flush: NEVER,
@@ -170,10 +177,9 @@ impl Recording {
         let gone = self.end.commands.is_abandoned();
         let paid = self.pay(until);
         loop {
-            if !paid || !self.keep_silent(until) {
-                break;
-            }
-            if self.wants_files.is_some() && !self.try_open(now, notices) {
+            // Files first: what is silent then stands in them.
+            if !paid || self.wants_files.is_some() && !self.try_open(now, notices) || !self.keep_silent(until)
+            {
                 break;
             }
             let Ok(command) = self.end.commands.pop() else {
@@ -210,6 +216,11 @@ impl Recording {
         self.unlisted = false;
     }
 
+    #[cfg(test)]
+    pub(crate) fn is_unlisted(&self) -> bool {
+        self.unlisted
+    }
+
     /// Writes what is buffered if the last time is `after` ago.
     pub(crate) fn flush(&mut self, now: Timestamp<Mono>, after: Nanos, notices: &SyncSender<Notice>) {
         if self.unlisted || now - self.last_flush < after {
@@ -235,12 +246,11 @@ impl Recording {
             self.failing = Some(now);
         } else if now - since >= LET_GO {
             let cut: Vec<OpenFile> = self.files().collect();
-            if self.begin_anew(notices) {
-                // Their last lines would wait for the same disk, and keep it.
-                self.late.clear();
-                self.tell_open();
-                self.cut.extend(cut);
-            }
+            self.begin_anew(notices);
+            // Their last lines would wait for the same disk, and keep it.
+            self.late.clear();
+            self.tell_open();
+            self.cut.extend(cut);
         }
     }
 
@@ -259,18 +269,34 @@ impl Recording {
         }
     }
 
-    /// Lets go of the files and wants others that begin with what comes next. False if there is nothing to let go of.
+    /// Lets go of the files and wants others that begin with what comes next, or with what these have lost of the end. False if none was
+    /// open. Where others are wanted already, all of them are.
     fn begin_anew(&mut self, notices: &SyncSender<Notice>) -> bool {
         let head = self.segments().map(|segment| segment.head()).next();
-        let (Some(began), Some(head), None) = (self.began, head, self.wants_files) else { return false };
-        let utc = began.utc + self.rate().duration(head.since(began.position));
+        self.lost = None;
         self.close_segments(notices, |_| true);
         self.failing = None;
+        self.stuck_at = None;
         self.last_try = NEVER;
         self.place = None;
-        self.tracks.iter_mut().for_each(|track| track.wants = true);
-        self.wants_files = Some(Opening { position: head, utc, ..began });
-        true
+        if self.wants_files.is_some() {
+            self.tracks.iter_mut().for_each(|track| track.wants = true);
+        } else if let (Some(began), Some(head), false) = (self.began, head, self.finished) {
+            // Nothing overlaps: of a format that has lost more than another, the rest is missing between its files.
+            let lost = self.lost.unwrap_or_default();
+            let position = head - lost;
+            if lost > FrameCount::ZERO {
+                self.silence.push_front((lost, GapCause::DiskStall));
+                tracing::warn!(
+                    recorder = self.about.recorder,
+                    "{lost} waited in memory for a disk that failed, and are lost"
+                );
+            }
+            let utc = began.utc + self.rate().duration(position.since(began.position));
+            self.tracks.iter_mut().for_each(|track| track.wants = true);
+            self.wants_files = Some(Opening { position, utc, ..began });
+        }
+        head.is_some()
     }
 
     /// The files that were let go of since this was asked last.
@@ -337,7 +363,7 @@ impl Recording {
             }
             DiskCommand::Ending(ending) => self.segments().for_each(|segment| segment.ending(*ending)),
             DiskCommand::Audio(frames) => self.audio(frames),
-            DiskCommand::Silence(frames, cause) => self.silence = Some((frames, cause)),
+            DiskCommand::Silence(frames, cause) => self.silence.push_back((frames, cause)),
             DiskCommand::Joint(cause) => self.segments().for_each(|segment| segment.joint(cause)),
             DiskCommand::Event(event) => self.segments().for_each(|segment| segment.event(*event)),
             DiskCommand::Leaves(position) => self.leave(position, notices),
@@ -376,7 +402,7 @@ impl Recording {
 
     /// Writes of the silence that was asked for. False if that is to go on with the next turn.
     fn keep_silent(&mut self, until: Timestamp<Mono>) -> bool {
-        while let Some((left, cause)) = self.silence.take() {
+        while let Some((left, cause)) = self.silence.pop_front() {
             // In a file that has it for nothing, or in none, all of it at once.
             let is_free = self.tracks.iter().all(|track| track.segment.is_none() || track.format.has_holes());
             let now = if is_free { left } else { left.min(self.rate().frames_in(AT_ONCE)) };
@@ -384,13 +410,14 @@ impl Recording {
                 self.unwritten += now;
             }
             self.each(|segment| segment.silence(now, cause));
-            self.silence =
-                Some((left.saturating_sub(now), cause)).filter(|(left, _)| *left > FrameCount::ZERO);
+            if left > now {
+                self.silence.push_front((left.saturating_sub(now), cause));
+            }
             if clock::mono_now() >= until {
                 break;
             }
         }
-        self.silence.is_none()
+        self.silence.is_empty()
     }
 
     fn rate(&self) -> SampleRate {
@@ -433,6 +460,8 @@ impl Recording {
                 self.began = Some(opening);
                 self.first = false;
                 self.last_flush = now;
+                self.failing = None;
+                self.stuck_at = None;
                 {
                     let mut status = self.status();
                     status.file = Some(path.clone());
@@ -443,6 +472,10 @@ impl Recording {
                 true
             }
             Err(detail) => {
+                if self.tracks.iter().any(|track| !track.wants) {
+                    // Some have their files and others get none: after a while all are begun anew, elsewhere if need be.
+                    self.failing.get_or_insert(NEVER);
+                }
                 self.status().error = Some(detail);
                 if ending {
                     // What comes after the cut belongs into no file from before it.
@@ -602,7 +635,8 @@ impl Recording {
 
     /// Takes note of a closed file.
     fn take_note(&mut self, at: usize, closed: Closed, notices: &SyncSender<Notice>) {
-        let Closed { path, account, gaps, bytes, result, ledger } = closed;
+        let Closed { path, account, gaps, bytes, result, ledger, missing } = closed;
+        self.lost = Some(self.lost.map_or(missing, |lost| lost.min(missing)));
         self.closed_bytes += bytes;
         if at == 0 {
             self.closed.written += account.written;
@@ -691,9 +725,11 @@ impl Recording {
     }
 
     fn result(&mut self, result: Result<(), MediaError>) {
+        let bytes: u64 = self.segments().map(|segment| segment.bytes()).sum();
         match result {
-            Ok(()) if self.is_open() => {
+            Ok(()) if self.is_open() && self.stuck_at.is_none_or(|stuck| bytes > stuck) => {
                 self.failing = None;
+                self.stuck_at = None;
                 self.status().error = None;
             }
             Ok(()) => {}
@@ -701,6 +737,7 @@ impl Recording {
                 if is_failure(&error) {
                     self.failing.get_or_insert(NEVER);
                 }
+                self.stuck_at = Some(bytes);
                 self.status().error = Some(error.to_string());
             }
         }
@@ -715,9 +752,9 @@ impl Recording {
 fn is_failure(error: &MediaError) -> bool {
     use std::io::ErrorKind::{QuotaExceeded, StorageFull};
     match error {
-        MediaError::Write { source, .. } | MediaError::Backlog { source, .. } => {
-            !matches!(source.kind(), StorageFull | QuotaExceeded)
-        }
+        MediaError::Write { source, .. }
+        | MediaError::Backlog { source, .. }
+        | MediaError::Close { source, .. } => !matches!(source.kind(), StorageFull | QuotaExceeded),
         _ => false,
     }
 }

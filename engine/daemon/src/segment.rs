@@ -69,6 +69,8 @@ pub(crate) struct Closed {
     pub(crate) result: Result<(), MediaError>,
     /// Its ledger, if the disk has not taken all of it yet.
     pub(crate) ledger: Option<Ledger>,
+    /// Frames that it lacks at its end.
+    pub(crate) missing: FrameCount,
 }
 
 impl<'a> Segment<'a> {
@@ -326,7 +328,7 @@ impl Book {
             }
             ledger.close(account.written, account.filled, ending)
         });
-        Closed { path, account, gaps: told, bytes: finished.bytes, result: finished.result, ledger }
+        Closed { path, account, gaps: told, bytes: finished.bytes, result: finished.result, ledger, missing }
     }
 
     /// Takes note of silence that was written at `at`.

@@ -193,7 +193,9 @@ impl Listing {
     }
 
     /// Tells what is open, and which files were let go of before they were whole. Waits for nothing; says whether the disk knows.
-    pub(crate) fn tell(&mut self, open: Vec<OpenFile>, cut: Vec<OpenFile>) -> bool {
+    pub(crate) fn tell(&mut self, mut open: Vec<OpenFile>, cut: Vec<OpenFile>) -> bool {
+        // In whatever order the recordings had their turns.
+        open.sort_by(|a, b| a.path.cmp(&b.path));
         if open != self.last || !cut.is_empty() {
             self.last = open;
             self.told += 1;

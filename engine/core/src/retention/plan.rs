@@ -18,6 +18,8 @@ pub struct Segment {
     pub entry: u64,
     /// Bytes of all its files.
     pub bytes: u64,
+    /// The clock that stamped it was disciplined: what a clock that nobody had set yet wrote has no age.
+    pub dated: bool,
     /// Why it stays, whatever the limits say.
     pub hold: Option<Hold>,
 }
@@ -36,7 +38,7 @@ pub enum Hold {
 pub struct Limits {
     /// Days that a recording is kept after its end.
     pub days: Option<u32>,
-    /// Bytes of all its recordings together.
+    /// Bytes of all its recordings together, but for those that stay whatever the limits say.
     pub bytes: Option<u64>,
     /// Its oldest recordings make room where the volume has less than its floor.
     pub make_room: bool,
@@ -89,10 +91,12 @@ pub fn plan(
     now: Option<Timestamp<Utc>>,
     mut is_busy: impl FnMut(usize) -> bool,
 ) -> Plan {
+    let starts = starts(segments);
     let mut order: Vec<usize> = (0..segments.len()).collect();
-    order.sort_by_key(|&at| (segments[at].start, segments[at].recorder, segments[at].entry));
+    order.sort_by_key(|&at| (starts[at], segments[at].recorder, segments[at].entry));
     let mut held = vec![0_u64; limits.len()];
-    for segment in segments {
+    // What is held does not count: it would take the place of what is recorded from now on.
+    for segment in segments.iter().filter(|segment| segment.hold.is_none()) {
         if let Some(bytes) = held.get_mut(segment.recorder) {
             *bytes = bytes.saturating_add(segment.bytes);
         }
@@ -132,14 +136,36 @@ pub fn plan(
     }
     plan.going.sort_by_key(|going| {
         let segment = &segments[going.segment];
-        (segment.start, segment.recorder, segment.entry)
+        (starts[going.segment], segment.recorder, segment.entry)
     });
     plan.lacking = room.floor.saturating_sub(free);
     plan
 }
 
-/// Whether a segment ended more than so many days ago. One that ends later than now is not old.
+/// When each began, as far as that decides who is older: one without a date is as young as the latest before it in its recorder's chain,
+/// since it was closed after that.
+fn starts(segments: &[Segment]) -> Vec<Timestamp<Utc>> {
+    let mut starts: Vec<_> = segments.iter().map(|segment| segment.start).collect();
+    let mut order: Vec<usize> = (0..segments.len()).collect();
+    order.sort_by_key(|&at| (segments[at].recorder, segments[at].entry));
+    let mut latest = None;
+    for at in order {
+        let segment = &segments[at];
+        let before = latest.filter(|&(recorder, _)| recorder == segment.recorder).map(|(_, start)| start);
+        if !segment.dated {
+            starts[at] = starts[at].max(before.unwrap_or(starts[at]));
+        }
+        latest = Some((segment.recorder, before.map_or(starts[at], |before| before.max(starts[at]))));
+    }
+    starts
+}
+
+/// Whether a segment ended more than so many days ago. One that ends later than now is not old, nor is one that was stamped by a clock
+/// that nobody had set.
 fn is_older(segment: &Segment, now: Timestamp<Utc>, days: u32) -> bool {
+    if !segment.dated {
+        return false;
+    }
     let kept = Nanos::from_secs(i64::from(days.min(100_000)) * DAY);
     now.as_nanos().checked_sub(segment.end.as_nanos()).is_some_and(|age| age > kept.0)
 }
@@ -164,6 +190,7 @@ mod tests {
             end: day(n + 1),
             entry: n.unsigned_abs() + 1,
             bytes: 10 * GB,
+            dated: true,
             hold: None,
         }
     }
@@ -248,13 +275,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_held_stays_and_counts() {
+    fn what_is_held_stays_and_takes_no_place() {
         let mut segments: Vec<Segment> = (0..5).map(|n| of(0, n)).collect();
         segments[0].hold = Some(Hold::Protected);
         segments[2].hold = Some(Hold::Unsealed);
         let room = Room { free: 0, floor: 20 * GB };
         assert_eq!(planned(&segments, &[days(0)], NO_FLOOR, Some(day(900))), [1, 3, 4]);
-        assert_eq!(planned(&segments, &[bytes(30 * GB)], NO_FLOOR, None), [1, 3]);
+        assert_eq!(planned(&segments, &[bytes(30 * GB)], NO_FLOOR, None), NOTHING, "it takes nobody's place");
+        assert_eq!(planned(&segments, &[bytes(10 * GB)], NO_FLOOR, None), [1, 3]);
         assert_eq!(planned(&segments, &[bytes(0)], NO_FLOOR, None), [1, 3, 4]);
         assert_eq!(planned(&segments, &[MAKES_ROOM], room, None), [1, 3]);
         // What is being read stays too, the next one goes for it; and nobody is asked in vain.
@@ -306,6 +334,19 @@ mod tests {
     }
 
     #[test]
+    fn what_a_clock_that_nobody_had_set_stamped_has_no_age_and_is_as_young_as_what_was_closed_before_it() {
+        // Recorded on day 100 by a box that came up with the time of its last shutdown, or of its build.
+        let mut unset = of(0, -9_000);
+        unset.dated = false;
+        unset.entry = 50;
+        let segments = [unset, of(0, 10), of(0, 11), of(1, 12)];
+        assert_eq!(planned(&segments, &[days(3), days(3)], NO_FLOOR, Some(day(100))), [1, 2, 3]);
+        assert_eq!(planned(&segments, &[bytes(25 * GB), bytes(u64::MAX)], NO_FLOOR, None), [1]);
+        let room = Room { free: 0, floor: 25 * GB };
+        assert_eq!(planned(&segments, &[MAKES_ROOM, MAKES_ROOM], room, None), [1, 2, 0]);
+    }
+
+    #[test]
     fn no_number_is_too_great() {
         let segment = |start, end| Segment {
             recorder: 0,
@@ -313,6 +354,7 @@ mod tests {
             end: Timestamp::from_nanos(end),
             entry: u64::MAX,
             bytes: u64::MAX,
+            dated: true,
             hold: None,
         };
         let segments = [segment(i64::MIN, i64::MIN), segment(i64::MAX, i64::MAX)];

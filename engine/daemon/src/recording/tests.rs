@@ -191,6 +191,32 @@ fn a_recording_whose_file_has_gone_goes_on_in_another_at_the_very_frame() {
 }
 
 #[test]
+fn silence_that_was_not_written_yet_when_a_file_goes_stands_in_the_next_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.opus");
+    let (mut feed, mut recording, status) = mono(&path, &[audyn_api::FormatConfig::Opus]);
+    let (notices, _news) = std::sync::mpsc::sync_channel(64);
+    let second = |n: i64| Timestamp::from_nanos(n * 1_000_000_000);
+    let placed = placed(1_783_000_000 * 48_000, 0, Placement::MediaClock, Why::First);
+    feed.placed(&placed);
+    feed.audio(placed.position, &[1 << 20; 48_000], &placed.anchor);
+    let silent = FrameCount(3 * 48_000);
+    feed.silence(placed.position + FrameCount(48_000), silent, GapCause::Outage, &placed.anchor);
+    feed.audio(placed.position + FrameCount(48_000) + silent, &[1 << 21; 480], &placed.anchor);
+    feed.end(None);
+    feed.turn(placed.position + FrameCount(48_480) + silent, None);
+    recording.work(second(1), Timestamp::ZERO, &notices);
+    recording.gone(&path, second(1), &notices);
+    for _ in 0..5 {
+        recording.work(second(2), Timestamp::ZERO, &notices);
+    }
+    let status = status.lock().unwrap();
+    assert_eq!((status.written, status.filled, status.error.clone()), (FrameCount(48_480), silent, None));
+    let next = samples(&dir.path().join("a_002.opus")).len();
+    assert_eq!(samples(&path).len() + next, 48_480 + silent.0 as usize);
+}
+
+#[test]
 fn a_disk_without_room_is_waited_for_and_one_that_fails_is_let_go_of() {
     let of = |kind: std::io::ErrorKind| MediaError::Write {
         path: PathBuf::new(),
@@ -211,9 +237,13 @@ fn a_disk_without_room_is_waited_for_and_one_that_fails_is_let_go_of() {
     feed.audio(placed.position, &[1 << 20; 480], &placed.anchor);
     feed.turn(placed.position + FrameCount(480), None);
     recording.work(second(1), Timestamp::ZERO, &notices);
-    // The disk refuses from here on; a flush that has nothing to write says nothing.
+    // The disk refuses from here on; what memory takes, or a flush that has nothing to write, says nothing.
     recording.result(Err(of(std::io::ErrorKind::ReadOnlyFilesystem)));
+    feed.audio(placed.position + FrameCount(480), &[1 << 20; 480], &placed.anchor);
+    feed.turn(placed.position + FrameCount(960), None);
+    recording.work(second(1), Timestamp::ZERO, &notices);
     assert_eq!(recording.failing, Some(NEVER));
+    assert!(status.lock().unwrap().error.is_some());
     recording.failing = Some(second(1));
     let shared = status.lock().unwrap().open.clone();
     recording.let_go_of_a_failing_disk(second(2), &notices);
@@ -383,7 +413,9 @@ fn a_file_whose_ledger_the_disk_refuses_counts_as_open_until_it_is_whole() {
     let ledger = Ledger::on(&path, audyn_media::ledger::LedgerWriter::on_store(disk));
     let ledger = ledger.close(FrameCount(1), FrameCount(0), crate::ledger::Ending::default());
     let account = Account::default();
-    let closed = Closed { path: path.clone(), account, gaps: vec![], bytes: 0, result: Ok(()), ledger };
+    let missing = FrameCount::ZERO;
+    let closed =
+        Closed { path: path.clone(), account, gaps: vec![], bytes: 0, result: Ok(()), ledger, missing };
     recording.take_note(0, closed, &notices);
     recording.finished = true;
     let open = |recording: &Recording| recording.files().map(|file| file.path).collect::<Vec<_>>();

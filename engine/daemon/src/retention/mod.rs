@@ -28,6 +28,7 @@ use std::time::Duration;
 
 use audyn_api::{RetentionEntry, RetentionPlan, RetentionReason, VolumeConfig};
 use audyn_core::retention::{ClockNote, ClockTrust, Hold, Limits, Plan, Reason, Room, plan};
+use audyn_media::Beneath;
 use audyn_sys::{SysError, clock};
 use audyn_units::{ClockQuality, Counted, Mono, Nanos, Timestamp, Utc};
 
@@ -213,7 +214,7 @@ impl Shared {
 
     /// One turn at this time.
     fn turn(&self, at: Timestamp<Mono>, shows: Timestamp<Utc>, quality: ClockQuality) {
-        let disciplined = matches!(quality, ClockQuality::PtpLocked | ClockQuality::Ntp);
+        let disciplined = is_disciplined(quality);
         let (now, still) = {
             let mut trust = lock(&self.trust);
             (trust.look(at, shows, disciplined), trust.still())
@@ -293,7 +294,22 @@ impl Shared {
             }
         }
         let segments: Vec<_> = found.iter().map(|found: &Found| found.segment.clone()).collect();
-        let limits: Vec<Limits> = rules.recorders.iter().map(|(_, limits)| *limits).collect();
+        let mut limits: Vec<Limits> = rules.recorders.iter().map(|(_, limits)| *limits).collect();
+        // What lies on another volume makes no room on this one.
+        let home = Beneath::root(&self.archive.root).and_then(|root| root.device()).ok();
+        for (place, directory) in directories.iter().enumerate() {
+            let device = directory.as_ref().and_then(|directory| directory.device().ok());
+            if limits[place].make_room && directory.is_some() && device != home {
+                limits[place].make_room = false;
+                failed.get_or_insert_with(|| {
+                    format!(
+                        "recorder {} is to make room, and its recordings lie on another volume than the archive's root; nothing of it goes \
+                         for the floor: limit it by bytes or days",
+                        rules.recorders[place].0
+                    )
+                });
+            }
+        }
         let is_open = |path: &Path| self.archive.open.contains(path);
         let plan = plan(&segments, &limits, self.room(rules), now, |at| {
             let found: &Found = &found[at];
@@ -306,6 +322,9 @@ impl Shared {
     fn room(&self, rules: &Rules) -> Room {
         let state = volume::state_of(&self.archive.root);
         // A volume that tells nothing of itself has no floor: nothing goes for it.
+        if state.total_bytes == 0 {
+            return Room::default();
+        }
         Room { free: state.free_bytes, floor: rules.volume.floor(state.total_bytes) }
     }
 
@@ -381,6 +400,11 @@ impl Shared {
     fn told(&self) -> Told {
         lock(&self.told).clone()
     }
+}
+
+/// Whether somebody sets the clock.
+fn is_disciplined(quality: ClockQuality) -> bool {
+    matches!(quality, ClockQuality::PtpLocked | ClockQuality::Ntp)
 }
 
 /// What each recorder has.

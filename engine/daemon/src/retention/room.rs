@@ -73,13 +73,14 @@ impl Known<'_> {
 
     /// When a recorder's limits delete as much as it writes.
     fn stops_after(&self, kept: &Kept, rate: u64) -> Option<u64> {
-        let by_bytes = kept.limits.bytes.map(|most| most.saturating_sub(kept.bytes) / rate.max(1));
+        let by_bytes = kept.limits.bytes.map(|most| most.saturating_sub(kept.free_to_go) / rate.max(1));
         let by_days = kept.limits.days.filter(|_| self.told.believed).map(|days| {
             let age = kept.oldest.map_or(0, |oldest| (self.now - oldest).0.max(0) / 1_000_000_000);
             (u64::from(days) * DAY).saturating_sub(age.unsigned_abs())
         });
         // It lives of its own past, as long as it has one.
-        let by_room = (kept.limits.make_room && kept.free_to_go > 0).then_some(0);
+        let has_floor = self.volume.floor(self.disk.total_bytes) > 0;
+        let by_room = (kept.limits.make_room && has_floor && kept.free_to_go > 0).then_some(0);
         [by_bytes, by_days, by_room].into_iter().flatten().min()
     }
 

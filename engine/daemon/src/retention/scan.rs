@@ -14,10 +14,12 @@ use std::sync::atomic::Ordering::Acquire;
 use audyn_core::retention::{Hold, Segment};
 use audyn_media::Beneath;
 use audyn_media::beneath::{FileType, OFlags};
-use audyn_media::chain::{self, is_sidecar, segment_of, sidecar_of};
+use audyn_media::chain::{self, HOUSE, is_sidecar, segment_of, sidecar_of};
 use audyn_media::peaks::peaks_of;
-use audyn_units::{Timestamp, Utc};
+use audyn_units::{ClockQuality, Timestamp, Utc};
 use serde::Deserialize;
+
+use super::is_disciplined;
 
 /// Directories within directories that are looked into; a layout makes fewer.
 const DEEPEST: usize = 32;
@@ -41,6 +43,8 @@ pub(super) struct Brief {
     end: Timestamp<Utc>,
     pub(super) entry: u64,
     pub(super) bytes: u64,
+    /// The clock that stamped it was disciplined.
+    dated: bool,
 }
 
 /// The same as it stands there.
@@ -51,6 +55,12 @@ struct Told {
     bytes: u64,
     ledger: Option<ToldLedger>,
     entry: u64,
+    clock: ToldClock,
+}
+
+#[derive(Deserialize)]
+struct ToldClock {
+    quality: Option<ClockQuality>,
 }
 
 #[derive(Deserialize)]
@@ -99,6 +109,7 @@ impl Scanner {
                 end: briefs().map(|brief| brief.end).max().unwrap_or_default(),
                 entry: briefs().map(|brief| brief.entry).min().unwrap_or_default(),
                 bytes: briefs().map(|brief| brief.bytes).sum(),
+                dated: briefs().all(|brief| brief.dated),
                 hold,
             };
             Found { files, segment }
@@ -128,9 +139,11 @@ impl Scanner {
             match kind {
                 FileType::Directory if depth < DEEPEST => {
                     let opened = directory.try_clone()?.open(Path::new(name));
-                    // A mount is another's, and one that has gone meanwhile nobody's.
+                    // A mount is another's, and one that has gone meanwhile nobody's; what has a chain of its own is judged by nobody
+                    // here: it was brought from elsewhere, or is recorded by another program.
                     if let Ok(below) = opened
                         && below.device()? == device
+                        && below.kind_of(HOUSE.as_ref())?.is_none()
                     {
                         // What it holds cannot be judged if it cannot be read, and stays.
                         match self.walk(&below, &format!("{prefix}{name}/"), device, depth + 1, files) {
@@ -163,7 +176,7 @@ impl Scanner {
             let unsealed = || {
                 let length = directory.file(name.as_ref(), OFlags::RDONLY).and_then(|file| file.metadata());
                 let bytes = length.map_or(0, |length| length.len());
-                Brief { start: Timestamp::ZERO, end: Timestamp::ZERO, entry: 0, bytes }
+                Brief { start: Timestamp::ZERO, end: Timestamp::ZERO, entry: 0, bytes, dated: false }
             };
             segment.0.push((file, brief.unwrap_or_else(unsealed)));
         }
@@ -201,5 +214,6 @@ pub(super) fn read(directory: &Beneath, recording: &OsStr) -> io::Result<Brief> 
     let peaks = directory.file(&peaks_of(recording), OFlags::RDONLY).and_then(|peaks| peaks.metadata());
     let peaks = peaks.map_or(0, |peaks| peaks.len());
     let bytes = peaks + told.bytes + told.ledger.map_or(0, |ledger| ledger.bytes) + text.len() as u64;
-    Ok(Brief { start: instant(&told.start)?, end: instant(&told.end)?, entry: told.entry, bytes })
+    let dated = told.clock.quality.is_some_and(is_disciplined);
+    Ok(Brief { start: instant(&told.start)?, end: instant(&told.end)?, entry: told.entry, bytes, dated })
 }

@@ -71,7 +71,7 @@ impl Rack {
         let header = serde_json::json!({
             "audyn_ledger": 3, "recorder": recorder, "file": name.to_str(), "first_position": start * 48_000,
             "start_utc": start_utc.to_string(), "rate": 48_000, "channels": 1, "bits": 16, "placed_by": null,
-            "clock": null, "tai_minus_utc": null,
+            "clock": "ntp", "tai_minus_utc": null,
         });
         let closed = r#"{"closed":true,"frames_written":48000,"frames_filled":0}"#;
         std::fs::write(crate::ledger::path_of(&path), format!("{header}\n{closed}\n")).unwrap();
@@ -218,6 +218,16 @@ fn what_is_held_stays_protected_read_recorded_or_not_sealed() {
     chains.with(&of.path("a"), |chain| chain.protect("protected.wav", false, "anna", "now")).unwrap();
     of.turn();
     assert_eq!(of.left(), ["a/unsealed.wav"]);
+}
+
+#[test]
+fn a_directory_with_a_chain_of_its_own_is_not_the_recorders_to_judge() {
+    let mut rack = Rack::new(rules(&[("a", days(1))]));
+    rack.record("a", "old.wav", 10);
+    // Restored from elsewhere, or recorded there by another program.
+    rack.record("a/restored", "old.wav", 10);
+    rack.turn();
+    assert!(!rack.path("a/old.wav").exists() && rack.path("a/restored/old.wav").exists());
 }
 
 #[test]

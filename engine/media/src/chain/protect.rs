@@ -50,6 +50,7 @@ pub fn protected(recorder: &Beneath) -> Result<BTreeSet<String>, MediaError> {
 
 pub(super) fn read(house: &House) -> io::Result<BTreeSet<String>> {
     let mut segments = BTreeSet::new();
+    let mut unread = None;
     house.protections(|line| match serde_json::from_slice::<Line>(line) {
         Ok(Line { segment, protected: true, .. }) => {
             segments.insert(segment);
@@ -57,9 +58,18 @@ pub(super) fn read(house: &House) -> io::Result<BTreeSet<String>> {
         Ok(Line { segment, .. }) => {
             segments.remove(&segment);
         }
-        Err(_) => {} // no line of ours
+        Err(error) => unread = Some(error),
     })?;
-    Ok(segments)
+    match unread {
+        None => Ok(segments),
+        // It may protect anything.
+        Some(error) => Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            format!(
+                "a line of .audyn/protected.jsonl cannot be read ({error}); nothing here is deleted until it is taken away"
+            ),
+        )),
+    }
 }
 
 pub(super) fn enter(house: &House, file: &str, protected: bool, who: &str, when: &str) -> io::Result<()> {

@@ -79,6 +79,11 @@ pub(crate) fn plan(file: &File, what: &str, told: Option<&FlacTold>) -> Result<O
     if closed && found.info.frames == head.info.frames {
         return Ok(None); // and what another program may have written behind the frames is not ours
     }
+    // Not even one frame: it is more likely that this program does not read them than that all are damaged.
+    if found.info.frames == 0 && length - head.frames_at > 64 * 1024 {
+        let reason = "none of its frames can be read here, and nothing of it is cut off".to_owned();
+        return Err(MediaError::NotFlac { what: what.to_owned(), reason });
+    }
     let points = head.points.iter().take_while(|point| found.holds(point, &head)).count();
     if lead.is_none() && found.info == head.info && found.end == length && points == head.points_used {
         return Ok(None);

@@ -62,8 +62,8 @@ pub fn mend_file(
             let reason = "it is not the recording that was being written under this name".to_owned();
             return Err(MediaError::NotWav { what, reason });
         };
-        let held = holes::held(file, head.len(), info.spec.frame_bytes() as u64, info.frames, ledger);
-        counted(head, &before, &info, held.map_err(|e| read(&what, e))?, length)
+        let held = on_the_disk(file, &head, &info, info.frames, ledger).map_err(|e| read(&what, e))?;
+        counted(head, &before, &info, held, length)
     };
     let Some(fix) = fix else { return Ok(None) };
     fix.apply(file, path)?;
@@ -129,11 +129,23 @@ pub(crate) fn plan(file: &File, what: &str, told: Option<&WavTold>) -> Result<Op
         None if info.declared == FrameCount::ZERO || head.counting(info.declared) != before => there,
         None => info.declared,
     };
-    let held = holes::held(file, head.len(), frame, frames, told.map(|told| &told.ledger)).map_err(read)?;
-    // A power cut takes what was written last. Holes further back are those of a copy that left zeros out: silence that came.
-    let taken = frames.saturating_sub(held);
-    let held = if taken > info.spec.rate.frames_in(POWER_CUT) { frames } else { held };
+    let held = on_the_disk(file, &head, &info, frames, told.map(|told| &told.ledger)).map_err(read)?;
     Ok(counted(head, &before, &info, held, length))
+}
+
+/// How many of `frames` the disk has.
+fn on_the_disk(
+    file: &File,
+    head: &Head,
+    info: &WavInfo,
+    frames: FrameCount,
+    ledger: Option<&LedgerFacts>,
+) -> io::Result<FrameCount> {
+    let held = holes::held(file, head.len(), info.spec.frame_bytes() as u64, frames, ledger)?;
+    // A power cut takes what was written last. Holes further back are silence: of a copy that left zeros out, or with a line that a full
+    // disk has cost the ledger.
+    let taken = frames.saturating_sub(held);
+    Ok(if taken > info.spec.rate.frames_in(POWER_CUT) { frames } else { held })
 }
 
 /// Frames that a whole file counts, whoever made it.
