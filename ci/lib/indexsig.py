@@ -60,7 +60,11 @@ def compare(wav, data, stream, position, gaps=()):
 def check_whole(verdict, name, wav, stream, gaps=()):
     """One stream, one timeline, each sample in its place. Returns the position of the first frame, or None."""
     data = wav.data()
-    seen = identify(wav, data) if wav.frames > 1 else "it holds no two frames"
+    # A gap may stand at its begin.
+    sound = next((frames for start, frames in joined(gaps) if start <= 0 < start + frames), 0)
+    seen = identify(wav, data, sound) if wav.frames > sound + 1 else "it holds no two frames"
+    if isinstance(seen, tuple):
+        seen = (seen[0], (seen[1] - sound) % (1 << wav.bits))
     if not verdict.check(f"{name}: carries stream {stream}", isinstance(seen, tuple) and seen[0] == stream,
                          f"from position {seen[1]}" if isinstance(seen, tuple) and seen[0] == stream else f"{seen}"):
         return None
