@@ -244,7 +244,7 @@ def damage(make, check):
     box.unflag("fsck-p", "fsck-y")
     box.flag("fsck-p", "1")
     box.boot("A", "1")
-    check("corrected is clean", "-y" not in box.log())
+    check("corrected is clean", "e2fsck -y" not in box.log())
 
 
 def no_partition(make, check):

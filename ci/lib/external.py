@@ -85,7 +85,8 @@ def profile_findings(cargo, external_mk):
     """[profile.release] and the environment that restores it in Buildroot must say the same."""
     profile = cargo["profile"]["release"]
     said = dict(re.findall(r'CARGO_PROFILE_RELEASE_([A-Z_]+)="([^"]*)"', external_mk))
-    wanted = {key.upper().replace("-", "_"): str(value).lower() for key, value in profile.items()}
+    # What holds for one crate stands in a table of its own, which no environment overrides.
+    wanted = {key.upper().replace("-", "_"): str(value).lower() for key, value in profile.items() if not isinstance(value, dict)}
     wanted.setdefault("OPT_LEVEL", "3")
     return [f"external.mk: CARGO_PROFILE_RELEASE_{key} is {said.get(key)}, Cargo.toml has {wanted.get(key)}"
             for key in sorted(set(said) | set(wanted)) if said.get(key) != wanted.get(key)]
