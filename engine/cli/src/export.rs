@@ -7,13 +7,13 @@ use std::path::{Path, PathBuf};
 
 use audyn_api::{FormatConfig, OpusConfig, OpusMode};
 use audyn_core::archive::ArchiveClock;
-use audyn_media::archive::{Hit, Kind, Range, Segment, State, Wanted, When};
+use audyn_media::archive::{Kind, Range, Segment, Wanted, When};
 use audyn_media::export::{Exported, Lacks, Order, export, position_at};
 use audyn_media::{Beneath, FileFormat, MediaError, NamingClock, PcmDepth};
 use audyn_units::{Encoding, FrameCount, FrameIndex, Nanos};
 use jiff::tz::TimeZone;
 
-use crate::find::{FindError, catalog};
+use crate::find::{FindError, one_recorder};
 use crate::instant::{self, Instant};
 use crate::stop::{SignalError, Stop};
 use crate::values;
@@ -78,19 +78,11 @@ pub(crate) struct ExportArgs {
 pub(crate) enum ExportError {
     #[error(transparent)]
     Find(#[from] FindError),
-    #[error("nothing was recorded {of}between these times; audyn find --archive-root {} tells what there is", .root.display())]
-    Nothing { of: String, root: PathBuf },
     #[error(
         "the first that was recorded after --from is of {begin}, {days} days later, and all before it would be silence; begin at most a day \
          before it"
     )]
     Early { begin: String, days: u64 },
-    #[error("these recorders have recorded then: {0}; say which one with --recorder")]
-    Which(String),
-    #[error(
-        "{recorder} has recorded into several directories: {directories}; give one of them as --archive-root"
-    )]
-    Directories { recorder: String, directories: String },
     #[error("--bits {0} is not a depth that {1} is written in; use 16 or 24, or with wav 32 for floats")]
     Bits(u16, &'static str),
     #[error("{0} is for Opus, and the file is {1}; add --format opus")]
@@ -128,8 +120,7 @@ pub(crate) fn run(args: &ExportArgs, json: bool) -> Result<(), ExportError> {
     let now = instant::now();
     let (from, to) = (args.from.when(&now), args.to.when(&now));
     let wanted = Wanted { recorder: args.recorder.clone(), studio: None, from: Some(from), to: Some(to) };
-    let hits = catalog(&args.archive_root)?.find(&wanted).map_err(FindError::from)?;
-    let (directory, segments) = args.one_recorder(hits)?;
+    let (directory, segments) = one_recorder(&args.archive_root, &wanted)?;
     let now = i64::try_from(now.timestamp().as_nanosecond()).unwrap_or(i64::MAX);
     let range = plan(&segments, (from, to), now, args.source_format).map_err(ExportError::Media)?;
     no_ages_of_silence(&range)?;
@@ -235,34 +226,6 @@ impl ExportArgs {
     fn kind(&self) -> Kind {
         let named = self.output.extension().and_then(|suffix| Kind::of(suffix.to_str()?));
         self.format.or(named).unwrap_or(Kind::Wav)
-    }
-
-    /// The recordings that are there, if they are of one recorder in one directory.
-    fn one_recorder(&self, hits: Vec<Hit>) -> Result<(PathBuf, Vec<Segment>), ExportError> {
-        let there: Vec<Hit> = hits.into_iter().filter(|hit| hit.state != State::Missing).collect();
-        let distinct = |of: &dyn Fn(&Hit) -> String| {
-            let mut all: Vec<String> = there.iter().map(of).collect();
-            all.sort();
-            all.dedup();
-            all
-        };
-        let recorders = distinct(&|hit| hit.segment.recorder.clone());
-        let directories = distinct(&|hit| hit.directory.display().to_string());
-        match (recorders.as_slice(), directories.as_slice()) {
-            ([], _) | (_, []) => {
-                let of = self.recorder.as_ref().map(|id| format!("by {id} ")).unwrap_or_default();
-                Err(ExportError::Nothing { of, root: self.archive_root.clone() })
-            }
-            ([_], [_]) => {
-                let directory = there.first().map(|hit| hit.directory.clone()).unwrap_or_default();
-                Ok((directory, there.into_iter().map(|hit| hit.segment).collect()))
-            }
-            ([recorder], several) => Err(ExportError::Directories {
-                recorder: recorder.clone(),
-                directories: joined(several, "and"),
-            }),
-            (several, _) => Err(ExportError::Which(joined(several, "and"))),
-        }
     }
 
     fn file_format(&self, range: &Range) -> Result<FileFormat, ExportError> {

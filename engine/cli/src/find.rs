@@ -6,12 +6,12 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use audyn_media::MediaError;
-use audyn_media::archive::{Catalog, Hit, State, Wanted};
+use audyn_media::archive::{Catalog, Hit, Segment, State, Wanted};
 use audyn_media::chain::HOUSE;
 use serde::Serialize;
 
 use crate::instant::{self, Instant};
-use crate::words::counted;
+use crate::words::{counted, joined};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -48,6 +48,14 @@ pub(crate) enum FindError {
         .0.display()
     )]
     NoRecorder(PathBuf),
+    #[error("nothing was recorded {of}then; audyn find --archive-root {} tells what there is", .root.display())]
+    Nothing { of: String, root: PathBuf },
+    #[error("these recorders have recorded then: {0}; say which one with --recorder")]
+    Which(String),
+    #[error(
+        "{recorder} has recorded into several directories: {directories}; give one of them as --archive-root"
+    )]
+    Directories { recorder: String, directories: String },
     #[error(transparent)]
     Media(#[from] MediaError),
 }
@@ -55,8 +63,8 @@ pub(crate) enum FindError {
 impl FindError {
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
-            Self::NoRecorder(_) => 2,
             Self::Media(_) => 1,
+            _ => 2,
         }
     }
 }
@@ -80,6 +88,34 @@ pub(crate) fn catalog(root: &Path) -> Result<Catalog, FindError> {
         return Err(FindError::NoRecorder(root.to_owned()));
     }
     Ok(catalog)
+}
+
+/// What is there of all that is wanted, if it is of one recorder in one directory.
+pub(crate) fn one_recorder(root: &Path, wanted: &Wanted) -> Result<(PathBuf, Vec<Segment>), FindError> {
+    let hits = catalog(root)?.find(wanted)?;
+    let there: Vec<Hit> = hits.into_iter().filter(|hit| hit.state != State::Missing).collect();
+    let distinct = |of: &dyn Fn(&Hit) -> String| {
+        let mut all: Vec<String> = there.iter().map(of).collect();
+        all.sort();
+        all.dedup();
+        all
+    };
+    let recorders = distinct(&|hit| hit.segment.recorder.clone());
+    let directories = distinct(&|hit| hit.directory.display().to_string());
+    match (recorders.as_slice(), directories.as_slice()) {
+        ([], _) | (_, []) => {
+            let of = wanted.recorder.as_ref().map(|id| format!("by {id} ")).unwrap_or_default();
+            Err(FindError::Nothing { of, root: root.to_owned() })
+        }
+        ([_], [_]) => {
+            let directory = there.first().map(|hit| hit.directory.clone()).unwrap_or_default();
+            Ok((directory, there.into_iter().map(|hit| hit.segment).collect()))
+        }
+        ([recorder], several) => {
+            Err(FindError::Directories { recorder: recorder.clone(), directories: joined(several, "and") })
+        }
+        (several, _) => Err(FindError::Which(joined(several, "and"))),
+    }
 }
 
 /// Finds, and tells.

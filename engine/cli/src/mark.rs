@@ -5,15 +5,14 @@
 use std::io::Write as _;
 use std::path::PathBuf;
 
-use audyn_media::archive::{Hit, Range, Segment, State, Wanted, When};
+use audyn_media::archive::{Range, Segment, Wanted, When};
 use audyn_media::export::position_at;
 use audyn_media::markers::{self, Marker, PERSON};
 use audyn_media::{Beneath, MediaError};
 use audyn_units::{FrameCount, FrameIndex};
 
-use crate::find::{FindError, catalog};
+use crate::find::{FindError, one_recorder};
 use crate::instant::{self, Instant};
-use crate::words::joined;
 
 const MARK_EXAMPLES: &str = "\
 Examples:
@@ -75,10 +74,6 @@ pub(crate) struct MarkersArgs {
 pub(crate) enum MarkError {
     #[error(transparent)]
     Find(#[from] FindError),
-    #[error("nothing was recorded {of}then; audyn find --archive-root {} tells what there is", .root.display())]
-    Nothing { of: String, root: PathBuf },
-    #[error("these recorders have recorded then: {0}; say which one with --recorder")]
-    Which(String),
     #[error("{0}")]
     Text(String),
     #[error("cannot keep or read the markers of {}: {source}; the recordings are as they were", .path.display())]
@@ -94,28 +89,6 @@ impl MarkError {
             Self::Disk { .. } => 1,
             _ => 2,
         }
-    }
-}
-
-/// The one recorder's directory, and what it has recorded then.
-fn one_recorder(root: &std::path::Path, wanted: &Wanted) -> Result<(PathBuf, Vec<Segment>), MarkError> {
-    let hits = catalog(root)?.find(wanted).map_err(FindError::from)?;
-    let there: Vec<Hit> = hits.into_iter().filter(|hit| hit.state != State::Missing).collect();
-    let mut recorders: Vec<String> = there.iter().map(|hit| hit.segment.recorder.clone()).collect();
-    recorders.sort();
-    recorders.dedup();
-    match (recorders.as_slice(), there.first()) {
-        ([_], Some(first)) => {
-            let directory = first.directory.clone();
-            let own = there.into_iter().filter(|hit| hit.directory == directory);
-            let segments = own.map(|hit| hit.segment).collect();
-            Ok((directory, segments))
-        }
-        ([], _) | (_, None) => {
-            let of = wanted.recorder.as_ref().map(|id| format!("by {id} ")).unwrap_or_default();
-            Err(MarkError::Nothing { of, root: root.to_owned() })
-        }
-        (several, _) => Err(MarkError::Which(joined(several, "and"))),
     }
 }
 
@@ -138,7 +111,7 @@ pub(crate) fn mark(args: &MarkArgs, json: bool) -> Result<(), MarkError> {
         When::Utc(utc) => position_at(&segments, utc).unwrap_or(FrameIndex(0)),
     };
     let Some(segment) = segments.first() else {
-        return Err(MarkError::Nothing { of: String::new(), root: args.archive_root.clone() });
+        return Err(FindError::Nothing { of: String::new(), root: args.archive_root.clone() }.into());
     };
     let marker = Marker {
         audyn_marker: markers::VERSION,

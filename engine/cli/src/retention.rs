@@ -7,9 +7,10 @@ use std::path::{Path, PathBuf};
 
 use audyn_api::client::{Client, ClientError, DEFAULT_SOCKET};
 use audyn_api::{ProtectedFile, Reply, Request, RetentionPlan};
+use audyn_units::ByteSize;
 use clap::Args;
 
-use crate::words::{counted, size};
+use crate::words::counted;
 
 const RETENTION_EXAMPLES: &str = "\
 Examples:
@@ -128,7 +129,7 @@ fn describe(plan: &RetentionPlan) -> String {
     let mut text = String::new();
     // Writing to a String cannot fail.
     for entry in &plan.going {
-        let _ = writeln!(text, "{}  {}: {}", entry.path, size(entry.bytes), entry.why);
+        let _ = writeln!(text, "{}  {}: {}", entry.path, ByteSize(entry.bytes), entry.why);
     }
     let unlisted = plan.files.saturating_sub(plan.going.len() as u64);
     if unlisted > 0 {
@@ -136,13 +137,13 @@ fn describe(plan: &RetentionPlan) -> String {
     }
     let _ = match plan.files {
         0 => write!(text, "nothing would go now"),
-        files => write!(text, "{} with {} would go now", counted(files, "file"), size(plan.bytes)),
+        files => write!(text, "{} with {} would go now", counted(files, "file"), ByteSize(plan.bytes)),
     };
     if plan.protected > 0 {
         let _ = write!(text, "; {} protected", counted(plan.protected, "segment"));
     }
     if plan.lacking_bytes > 0 {
-        let _ = write!(text, "; the volume would still lack {} to its floor", size(plan.lacking_bytes));
+        let _ = write!(text, "; the volume would still lack {} to its floor", ByteSize(plan.lacking_bytes));
     }
     text.push('\n');
     for note in &plan.notes {

@@ -10,10 +10,11 @@ use audyn_api::{
     ClockSnapshot, FlowSnapshot, FlowTiming, LegSnapshot, Placement, PtpState, RecorderSnapshot,
     RecorderState, Reply, Request, RetentionSnapshot, Snapshot, StampKind,
 };
+use audyn_units::ByteSize;
 use clap::Args;
 
 use crate::legs_text;
-use crate::words::{counted, size};
+use crate::words::counted;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -169,14 +170,14 @@ fn describe(snapshot: &Snapshot) -> String {
 /// How long the room lasts, while something is written; and what limits have deleted. What is wrong stands among the warnings.
 fn room_line(room: &RetentionSnapshot, text: &mut String) {
     if room.bytes_per_second > 0 {
-        let _ = write!(text, "room     {} a second are written: ", size(room.bytes_per_second));
+        let _ = write!(text, "room     {} a second are written: ", ByteSize(room.bytes_per_second));
         let _ = match room.seconds_left {
             Some(left) => writeln!(text, "full in {} h {:02} min", left / 3_600, left / 60 % 60),
             None => writeln!(text, "limits delete as much, so it is not foreseen to be full"),
         };
     }
     if room.deleted > 0 {
-        let (files, bytes) = (counted(room.deleted, "recording"), size(room.deleted_bytes));
+        let (files, bytes) = (counted(room.deleted, "recording"), ByteSize(room.deleted_bytes));
         let _ = writeln!(text, "limits have deleted {files} with {bytes} since the start");
     }
 }

@@ -8,11 +8,11 @@ use std::path::{Path, PathBuf};
 use audyn_media::beneath::FileType;
 use audyn_media::chain::{Found, HOUSE, Heads, MOST_HEADS, PublicKey, verify};
 use audyn_media::{Beneath, MediaError};
+use audyn_units::ByteSize;
 use serde::Serialize;
 
 use crate::head::text_of;
 use crate::stop::{SignalError, Stop};
-use crate::words::size;
 
 /// Recorders lie directly below an archive's root; somebody may give what lies above.
 const DEEPEST: usize = 4;
@@ -253,6 +253,6 @@ fn told(directory: &Path, found: &Found, quick: bool) -> String {
         },
         _ => String::new(),
     };
-    lines.push(format!("{name}: {recordings}, {}{deletions}: {verdict}{head}", size(found.bytes)));
+    lines.push(format!("{name}: {recordings}, {}{deletions}: {verdict}{head}", ByteSize(found.bytes)));
     lines.join("\n")
 }

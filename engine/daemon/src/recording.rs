@@ -73,14 +73,12 @@ pub(crate) struct Recording {
     first: bool,
     /// Since when the disk has refused, not for want of room.
     failing: Option<Timestamp<Mono>>,
-    /// What the files that were closed last lacked of their end, the one that lacked least.
-    lost: Option<FrameCount>,
     /// Bytes that the files had when it refused last. While they grow no further, what is taken into memory proves nothing.
     stuck_at: Option<u64>,
     /// Files that were let go of: whoever lists them mends them once that can be done.
     cut: Vec<OpenFile>,
-    /// What is told of a file that has gone, and until when.
-    told: Option<(Timestamp<Mono>, String)>,
+    /// Until when it is told that a file has gone.
+    told_until: Option<Timestamp<Mono>>,
     /// Silence that was asked for and is not written yet.
     silence: VecDeque<(FrameCount, GapCause)>,
     /// Frames that found no file before the recording ended.
@@ -135,10 +133,9 @@ impl Recording {
             leaving: None,
             first: true,
             failing: None,
-            lost: None,
             stuck_at: None,
             cut: Vec::new(),
-            told: None,
+            told_until: None,
             silence: VecDeque::new(),
             unwritten: FrameCount::ZERO,
             last_try: NEVER,
@@ -233,8 +230,8 @@ impl Recording {
             self.take_finished(notices);
             self.tell(notices);
         }
-        if self.told.as_ref().is_some_and(|(until, _)| now >= *until) {
-            self.told = None;
+        if self.told_until.is_some_and(|until| now >= until) {
+            self.told_until = None;
             self.status().warning = None;
         }
         self.let_go_of_a_failing_disk(now, notices);
@@ -264,8 +261,8 @@ impl Recording {
                 path.display()
             );
             tracing::warn!(recorder = self.about.recorder, "{sentence}");
-            self.status().warning = Some(sentence.clone());
-            self.told = Some((now + TOLD, sentence));
+            self.status().warning = Some(sentence);
+            self.told_until = Some(now + TOLD);
         }
     }
 
@@ -273,8 +270,8 @@ impl Recording {
     /// open. Where others are wanted already, all of them are.
     fn begin_anew(&mut self, notices: &SyncSender<Notice>) -> bool {
         let head = self.segments().map(|segment| segment.head()).next();
-        self.lost = None;
-        self.close_segments(notices, |_| true);
+        // Nothing overlaps: of a format that has lost more than another, the rest is missing between its files.
+        let lost = self.close_segments(notices, |_| true);
         self.failing = None;
         self.stuck_at = None;
         self.last_try = NEVER;
@@ -282,8 +279,6 @@ impl Recording {
         if self.wants_files.is_some() {
             self.tracks.iter_mut().for_each(|track| track.wants = true);
         } else if let (Some(began), Some(head), false) = (self.began, head, self.finished) {
-            // Nothing overlaps: of a format that has lost more than another, the rest is missing between its files.
-            let lost = self.lost.unwrap_or_default();
             let position = head - lost;
             if lost > FrameCount::ZERO {
                 self.silence.push_front((lost, GapCause::DiskStall));
@@ -572,7 +567,9 @@ impl Recording {
                     return Ok(());
                 }
                 Some(Err(error)) => return Err(error),
-                None => self.close_segments(notices, |track| track.wants),
+                None => {
+                    self.close_segments(notices, |track| track.wants);
+                }
             }
         }
         let file = format.create_in(directory, name, &facts, self.source_depth)?;
@@ -600,8 +597,9 @@ impl Recording {
         }
     }
 
-    /// The close procedure, for the tracks that are meant.
-    fn close_segments(&mut self, notices: &SyncSender<Notice>, meant: impl Fn(&Track) -> bool) {
+    /// The close procedure, for the tracks that are meant. Gives what the last files of each lack of their end, of the one that lacks least.
+    fn close_segments(&mut self, notices: &SyncSender<Notice>, meant: impl Fn(&Track) -> bool) -> FrameCount {
+        let mut missing: Option<FrameCount> = None;
         for at in 0..self.tracks.len() {
             let track = &mut self.tracks[at];
             if !meant(track) {
@@ -609,12 +607,14 @@ impl Recording {
             }
             let Some(segment) = track.segment.take() else { continue };
             for closed in segment.close(std::mem::take(&mut track.ended)) {
+                missing = Some(missing.map_or(closed.missing, |least| least.min(closed.missing)));
                 self.take_note(at, closed, notices);
             }
         }
         if !self.is_open() {
             self.status().file = None;
         }
+        missing.unwrap_or_default()
     }
 
     /// Takes the files that have come out of an encoder.
@@ -635,8 +635,7 @@ impl Recording {
 
     /// Takes note of a closed file.
     fn take_note(&mut self, at: usize, closed: Closed, notices: &SyncSender<Notice>) {
-        let Closed { path, account, gaps, bytes, result, ledger, missing } = closed;
-        self.lost = Some(self.lost.map_or(missing, |lost| lost.min(missing)));
+        let Closed { path, account, gaps, bytes, result, ledger, .. } = closed;
         self.closed_bytes += bytes;
         if at == 0 {
             self.closed.written += account.written;

@@ -13,6 +13,21 @@ impl fmt::Display for Counted<'_> {
     }
 }
 
+/// Bytes for people: "288.0 kB", "1.5 GB".
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ByteSize(pub u64);
+
+impl fmt::Display for ByteSize {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let bytes = self.0 as f64;
+        match self.0 {
+            0..1_000_000 => write!(f, "{:.1} kB", bytes / 1e3),
+            1_000_000..1_000_000_000 => write!(f, "{:.1} MB", bytes / 1e6),
+            _ => write!(f, "{:.1} GB", bytes / 1e9),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     extern crate std;
@@ -27,5 +42,11 @@ mod tests {
         assert_eq!([0, 1, 2].map(|n| FrameCount(n).to_string()), ["0 frames", "1 frame", "2 frames"]);
         let channels = [ChannelCount::MONO, ChannelCount::STEREO].map(|count| count.counted().to_string());
         assert_eq!(channels, ["1 channel", "2 channels"]);
+    }
+
+    #[test]
+    fn bytes_have_the_unit_that_people_would_use() {
+        let told = [0, 999_940, 1_000_000, 1_500_000_000_000].map(|bytes| ByteSize(bytes).to_string());
+        assert_eq!(told, ["0.0 kB", "999.9 kB", "1.0 MB", "1500.0 GB"]);
     }
 }

@@ -16,7 +16,7 @@ mod skew;
 mod time;
 
 pub use audio::{ChannelCount, Encoding, FrameCount, FrameIndex, OutOfRange, SampleRate};
-pub use counted::Counted;
+pub use counted::{ByteSize, Counted};
 pub use level::Dbfs;
 pub use rtp::{PayloadType, RtpTime, SeqNo, Ssrc};
 pub use skew::SkewClass;

@@ -4,7 +4,7 @@
 
 use audyn_api::{DiskState, RetentionSnapshot, RoomAlarm, RoomAlarmKind, VolumeConfig};
 use audyn_core::retention::{Growth, seconds_left};
-use audyn_units::{Timestamp, Utc};
+use audyn_units::{ByteSize, Timestamp, Utc};
 
 use super::{Kept, Told};
 
@@ -94,7 +94,7 @@ impl Known<'_> {
                 "the archive's volume will be full in {} at the present {} a second; make room, or limit what recorders keep \
                  (retention)",
                 span(left),
-                size(self.rate())
+                ByteSize(self.rate())
             );
             complaints.push((RoomAlarmKind::FullSoon, text));
         }
@@ -106,7 +106,7 @@ impl Known<'_> {
             let text = format!(
                 "the archive's volume has less than its floor of {} free, and {}; make room, or let a recorder's oldest recordings \
                  make it (retention: make_room)",
-                size(floor),
+                ByteSize(floor),
                 if makes_room { "nothing more may be deleted" } else { "nothing may be deleted for it" }
             );
             complaints.push((RoomAlarmKind::BelowFloor, text));
@@ -114,15 +114,6 @@ impl Known<'_> {
         complaints.extend(self.told.doubt.iter().map(|text| (RoomAlarmKind::ClockDoubted, text.clone())));
         complaints.extend(self.told.failed.iter().map(|text| (RoomAlarmKind::Undeletable, text.clone())));
         complaints
-    }
-}
-
-/// Bytes for people.
-fn size(bytes: u64) -> String {
-    match bytes {
-        0..1_000_000 => format!("{:.1} kB", bytes as f64 / 1e3),
-        1_000_000..1_000_000_000 => format!("{:.1} MB", bytes as f64 / 1e6),
-        _ => format!("{:.1} GB", bytes as f64 / 1e9),
     }
 }
 
