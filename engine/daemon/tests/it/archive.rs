@@ -1,9 +1,10 @@
 //! An archive of small recordings that are sealed as an engine does it.
 
+use std::io::ErrorKind;
 use std::path::Path;
 
 use audyn_media::chain::{Chain, Hashes, account};
-use audyn_media::{Beneath, Facts, PcmDepth, WavSpec, WavWriter};
+use audyn_media::{Beneath, Facts, MediaError, PcmDepth, WavSpec, WavWriter};
 use audyn_units::{ChannelCount, SampleRate};
 
 /// Makes sealed recordings of 16 kB each, an hour apart, in a directory `below` the recorder's.
@@ -26,7 +27,16 @@ pub(crate) fn archive_of(recorder: &Path, below: &str, count: i64) {
         let closed = r#"{"closed":true,"frames_written":6000,"frames_filled":0}"#;
         std::fs::write(recorder.join(format!("{name}.gaps.jsonl")), format!("{header}\n{closed}\n")).unwrap();
         let sealing = account(&directory, name.as_ref()).unwrap();
-        let hashes = Hashes::of(&directory, name.as_ref(), || true).unwrap();
+        // A child of another test has all open files, and the locks on them, until its program runs: what is closed may be locked so long.
+        let hashes = loop {
+            match Hashes::of(&directory, name.as_ref(), || true) {
+                Ok(hashes) => break hashes,
+                Err(MediaError::Chain { source, .. }) if source.kind() == ErrorKind::ResourceBusy => {
+                    std::thread::yield_now();
+                }
+                Err(error) => panic!("{error}"),
+            }
+        };
         chain.seal(sealing, hashes).unwrap();
     }
 }
