@@ -34,6 +34,11 @@ impl Chains {
         Self { archive, open: Arc::default() }
     }
 
+    /// The archive's root.
+    pub(crate) fn archive(&self) -> &Path {
+        &self.archive
+    }
+
     /// Opens a recorder's directory: no link below the archive's root is followed, nor any at all elsewhere.
     pub(crate) fn directory(&self, recorder: &Path) -> io::Result<Beneath> {
         let (root, below) = match recorder.strip_prefix(&self.archive) {
@@ -102,10 +107,21 @@ pub(crate) struct Job {
     pub(crate) path: PathBuf,
 }
 
+/// Where the sealer is asked. Clones ask the same one, which goes on until all of them are dropped.
+#[derive(Debug, Clone)]
+pub(crate) struct Jobs(Sender<Job>);
+
+impl Jobs {
+    /// Asks for a closed file to be sealed. Waits for nothing.
+    pub(crate) fn seal(&self, job: Job) {
+        let _ = self.0.send(job); // a thread that has died has said why
+    }
+}
+
 /// The thread that seals, one file after the other.
 #[derive(Debug)]
 pub(crate) struct Sealer {
-    jobs: Option<Sender<Job>>,
+    jobs: Option<Jobs>,
     sealed: Receiver<PathBuf>,
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
@@ -120,13 +136,18 @@ impl Sealer {
         let thread = std::thread::Builder::new()
             .name("audyn-seal".to_owned())
             .spawn(move || work(&chains, &inbox, &tell, &stopped))?;
-        Ok(Self { jobs: Some(jobs), sealed, stop, thread: Some(thread) })
+        Ok(Self { jobs: Some(Jobs(jobs)), sealed, stop, thread: Some(thread) })
+    }
+
+    /// Where it is asked; none once it has ended.
+    pub(crate) fn jobs(&self) -> Option<Jobs> {
+        self.jobs.clone()
     }
 
     /// Asks for a closed file to be sealed. Waits for nothing.
     pub(crate) fn seal(&self, job: Job) {
         if let Some(jobs) = &self.jobs {
-            let _ = jobs.send(job); // a thread that has died has said why
+            jobs.seal(job);
         }
     }
 

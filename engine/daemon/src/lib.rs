@@ -48,6 +48,7 @@ mod service;
 mod shared;
 mod snapshot;
 mod store;
+mod sweep;
 mod tap;
 mod unfinished;
 mod volume;

@@ -13,6 +13,8 @@
 //! *Mend*, for each line that an earlier engine left, one between two listings: 1. the header counts what is there; 2. fdatasync; 3. the ledger loses a
 //! torn line and says so; 4. it is sealed, if it belongs to an archive; 5. the line goes with the next listing. A crash after any of these finds the line again, and nothing left to mend.
 //!
+//! What was closed, or killed, before it could be listed, `sweep` finds at the next start.
+//!
 //! A file whose directory isn't there may be on a volume that comes later: its line stays, and is tried again.
 
 use std::collections::{BTreeMap, VecDeque};
@@ -38,6 +40,7 @@ use audyn_units::{Mono, Nanos, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::chains::{Chains, Job, Sealer};
+use crate::sweep::Sweep;
 use crate::{durable, ledger};
 
 /// The list's name in the state directory.
@@ -170,6 +173,7 @@ impl Listing {
         let listed = Arc::clone(&done);
         let thread = std::thread::Builder::new().name("audyn-list".to_owned()).spawn(move || {
             let mut list = Unfinished::read(directory, chains, sealer);
+            let sweep = list.sweep();
             let (mut open, mut heard) = (Vec::new(), 0);
             loop {
                 list.turn(clock::mono_now(), &open);
@@ -185,9 +189,13 @@ impl Listing {
                         (open, heard) = (set, heard + 1);
                     }
                     Err(RecvTimeoutError::Timeout) => {}
-                    Err(RecvTimeoutError::Disconnected) => return list,
+                    Err(RecvTimeoutError::Disconnected) => break,
                 }
             }
+            if let Some(sweep) = sweep {
+                sweep.end();
+            }
+            list
         })?;
         Ok(Self { sets: Some(sets), gone, last: Vec::new(), told: 0, done, thread })
     }
@@ -257,6 +265,15 @@ impl Unfinished {
             failing: false,
             published: BTreeMap::new(),
         }
+    }
+
+    /// Starts the search for what no list tells of. An engine without a state directory records files by themselves.
+    fn sweep(&self) -> Option<Sweep> {
+        let jobs = self.directory.as_ref().and(self.sealer.jobs())?;
+        let listed = self.earlier.iter().map(|(line, _)| line.path.clone()).collect();
+        Sweep::start(self.chains.archive().to_owned(), listed, jobs)
+            .map_err(|error| tracing::warn!(%error, "no thread looks for recordings that were cut before they were listed"))
+            .ok()
     }
 
     /// Mends one file of an earlier engine, if one is due, and says whether it did: then another may be. A FLAC of an hour takes seconds,

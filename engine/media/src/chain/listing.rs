@@ -92,10 +92,16 @@ pub fn set_open_files(recorder: &Beneath, files: &[String]) -> io::Result<()> {
     files::replace(&house, OsStr::new(OPEN), &text)
 }
 
-/// All audio without a sidecar.
-pub(crate) fn unsealed(recorder: &Beneath) -> io::Result<Vec<String>> {
+/// All audio of a recorder's directory without a sidecar, as paths below it: by looking at all that is there. `go_on` is asked meanwhile.
+///
+/// # Errors
+/// What the disk says; [`io::ErrorKind::Interrupted`] if it shall not go on.
+pub fn unsealed(recorder: &Beneath, mut go_on: impl FnMut() -> bool) -> io::Result<Vec<String>> {
     let mut found = Vec::new();
     walk(recorder, &mut |file, directory, name| {
+        if !go_on() {
+            return Err(io::ErrorKind::Interrupted.into());
+        }
         if is_audio(name) && directory.kind_of(&sidecar_of(OsStr::new(name)))?.is_none() {
             found.push(file.to_owned());
         }

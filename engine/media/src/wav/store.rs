@@ -96,10 +96,13 @@ impl FileStore {
             Err(e) if e.kind() != io::ErrorKind::AlreadyExists => create_named(dir, name, head)?,
             other => other?,
         };
-        // Whoever would seal or mend it asks for the lock first. A file system without locks has none of them wait.
-        let _ = file.try_lock();
         Ok(Self { file, unsynced_dir })
     }
+}
+
+/// Whoever would seal or mend a file asks for its lock first. A file system without locks has none of them wait.
+fn lock(file: &File) {
+    let _ = file.try_lock();
 }
 
 fn create_linked(dir: &Beneath, name: &OsStr, head: &[u8]) -> io::Result<File> {
@@ -109,6 +112,7 @@ fn create_linked(dir: &Beneath, name: &OsStr, head: &[u8]) -> io::Result<File> {
     let flags = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
     let file = File::from(openat(dir, ".", flags, Mode::from_raw_mode(0o666))?);
     file.write_all_at(head, 0)?;
+    lock(&file); // before anybody can see it
     // Naming the descriptor by /proc needs no capability, unlike AT_EMPTY_PATH (linkat(2)).
     let unnamed = format!("/proc/self/fd/{}", file.as_raw_fd());
     linkat(CWD, unnamed, dir, name, AtFlags::SYMLINK_FOLLOW)?;
@@ -119,6 +123,7 @@ fn create_named(dir: &Beneath, name: &OsStr, head: &[u8]) -> io::Result<File> {
     use rustix::fs::OFlags;
 
     let file = dir.file(name, OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL)?;
+    lock(&file);
     if let Err(e) = file.write_all_at(head, 0) {
         // It is ours (O_EXCL) and holds no audio yet; the first error is the one to tell.
         let _ = dir.remove(name);
