@@ -4,7 +4,8 @@
 //! checked by the engine, whole, before anything changes.
 //!
 //! Only serde attributes that postcard can follow are used here: no `tag`, `untagged`, `flatten` or
-//! `skip_serializing_if`.
+//! `skip_serializing_if`. On the socket every field is there; in the files the engine leaves out the later ones (`retention`, `volume`)
+//! where they have their defaults, since an older engine refuses what it doesn't know, and a box must be able to go back to one.
 
 use std::fmt;
 use std::net::IpAddr;

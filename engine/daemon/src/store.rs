@@ -11,6 +11,7 @@
 //! revision of a former run is never taken for one of this.
 
 mod check;
+mod files;
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
@@ -18,7 +19,6 @@ use std::path::{Path, PathBuf};
 
 use audyn_api::{ConfigDocument, FormatConfig, GlobalConfig, RecorderConfig, RetentionConfig, SourceConfig};
 use audyn_core::retention::Limits;
-use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::durable;
@@ -150,11 +150,8 @@ impl ConfigStore {
     }
 
     fn save(&self, name: &str, document: &ConfigDocument) -> Result<(), EngineError> {
-        let saved = match name {
-            "global.json" => save(&self.directory, name, &document.global),
-            "recorders.json" => save(&self.directory, name, &document.recorders),
-            _ => save(&self.directory, name, &document.sources),
-        };
+        let saved =
+            files::text_of(name, document).and_then(|text| durable::replace(&self.directory, name, &text));
         saved.map_err(|error| EngineError::ConfigFile {
             path: self.directory.join(name),
             detail: format!("cannot be written ({error}), so nothing was changed; check the disk"),
@@ -241,13 +238,6 @@ fn read<T: DeserializeOwned>(directory: &Path, name: &str) -> Result<Option<T>, 
         let detail = format!("{what}; mend the file, or move it away to start from defaults");
         EngineError::ConfigFile { path, detail }
     })
-}
-
-/// The save procedure.
-fn save(directory: &Path, name: &str, value: &impl Serialize) -> io::Result<()> {
-    let mut bytes = serde_json::to_vec_pretty(value)?;
-    bytes.push(b'\n');
-    durable::replace(directory, name, &bytes)
 }
 
 #[cfg(test)]
