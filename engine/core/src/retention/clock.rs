@@ -7,7 +7,9 @@
 //! that lies is as well synchronised as one that doesn't.
 //!
 //! While the machine was off nobody counted. A week is granted then, so that a box which is off at the weekend needn't wait; and so much
-//! too early a recording can go in the worst case, where the clock is wrong after a start and disciplined all the same.
+//! too early a recording can go in the worst case, where the clock is wrong after a start and disciplined all the same. It is granted
+//! once a boot: the monotonic clock goes on while only the engine is restarted, so an engine of the same boot goes on from where the one
+//! before has stopped, and one that is restarted again and again is granted nothing by that.
 //!
 //! Rejected: *a limit of deletions an hour*: a night is long enough to lose an archive slowly. *The newest recording as a witness*: it is
 //! stamped by the same clock.
@@ -25,46 +27,81 @@ const AWAY: Nanos = Nanos::from_secs(7 * 86_400);
 const SETTLES: Nanos = Nanos::from_secs(86_400);
 
 /// What outlives the engine.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ClockNote {
     /// The time that was believed last.
     pub believed: Option<Timestamp<Utc>>,
     /// A time that isn't believed yet, and for how long the clock has stood by it.
     pub waiting: Option<(Timestamp<Utc>, Nanos)>,
+    /// The boot that both were seen in; none if that could not be told.
+    #[serde(default)]
+    pub boot: Option<BootNote>,
+}
+
+/// What holds only as long as the machine is not started again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BootNote {
+    /// The boot, as the kernel names it.
+    pub id: String,
+    /// When the times of the note were looked at last.
+    pub at: Timestamp<Mono>,
+    /// The clock was disciplined at some time since the machine started.
+    pub seen_good: bool,
+    /// The clock has been believed since then: what the machine was off before is over.
+    pub confirmed: bool,
 }
 
 /// Follows the clock. One for the life of the engine.
 #[derive(Debug, Clone)]
 pub struct ClockTrust {
-    note: ClockNote,
+    believed: Option<Timestamp<Utc>>,
+    waiting: Option<(Timestamp<Utc>, Nanos)>,
+    /// The boot that the engine runs in.
+    boot: Option<String>,
     /// The last look.
     last: Option<Timestamp<Mono>>,
     /// The clock was disciplined at the last look.
     was_good: bool,
-    /// It has been since the engine started.
+    /// It has been since the machine started.
     seen_good: bool,
     /// The clock has been believed since then: what it was off before is over.
     confirmed: bool,
 }
 
 impl ClockTrust {
-    /// Goes on from what an earlier engine noted.
+    /// Goes on from what an earlier engine noted. `boot` names the boot that this one runs in; none takes it for another one.
     #[must_use]
-    pub fn from_note(note: ClockNote) -> Self {
-        Self { note, last: None, was_good: false, seen_good: false, confirmed: false }
+    pub fn from_note(note: ClockNote, boot: Option<String>) -> Self {
+        let same = note.boot.filter(|noted| Some(&noted.id) == boot.as_ref());
+        Self {
+            believed: note.believed,
+            waiting: note.waiting,
+            boot,
+            last: same.as_ref().map(|noted| noted.at),
+            was_good: false,
+            seen_good: same.as_ref().is_some_and(|noted| noted.seen_good),
+            confirmed: same.is_some_and(|noted| noted.confirmed),
+        }
     }
 
     /// What is to be noted.
     #[must_use]
     pub fn note(&self) -> ClockNote {
-        self.note
+        let boot = self.boot.clone().zip(self.last).map(|(id, at)| BootNote {
+            id,
+            at,
+            seen_good: self.seen_good,
+            confirmed: self.confirmed,
+        });
+        ClockNote { believed: self.believed, waiting: self.waiting, boot }
     }
 
     /// For how long the clock must still stand by its time before it is believed; none while it is, or is not disciplined.
     #[must_use]
     pub fn still(&self) -> Option<Nanos> {
-        let (_, stood) = self.note.waiting.filter(|_| self.was_good)?;
+        let (_, stood) = self.waiting.filter(|_| self.was_good)?;
         Some(SETTLES - stood)
     }
 
@@ -73,8 +110,8 @@ impl ClockTrust {
         let elapsed = self.last.map_or(Nanos::ZERO, |last| Nanos((at - last).0.max(0)));
         self.last = Some(at);
         let goes_on = |time: Timestamp<Utc>| Timestamp::from_nanos(time.as_nanos().saturating_add(elapsed.0));
-        self.note.believed = self.note.believed.map(goes_on);
-        self.note.waiting = self.note.waiting.map(|(time, stood)| (goes_on(time), stood));
+        self.believed = self.believed.map(goes_on);
+        self.waiting = self.waiting.map(|(time, stood)| (goes_on(time), stood));
         let stood_by = std::mem::replace(&mut self.was_good, good);
         if !good {
             return None;
@@ -84,8 +121,8 @@ impl ClockTrust {
             let by = utc.as_nanos().saturating_sub(time.as_nanos());
             (-STEP.0..=if ran { STEP.0 } else { AWAY.0 }).contains(&by)
         };
-        let believed = self.note.believed.is_some_and(|time| follows(time, self.confirmed));
-        let stood = match self.note.waiting {
+        let believed = self.believed.is_some_and(|time| follows(time, self.confirmed));
+        let stood = match self.waiting {
             Some((time, stood)) if follows(time, seen) => {
                 stood + if stood_by { elapsed } else { Nanos::ZERO }
             }
@@ -93,10 +130,10 @@ impl ClockTrust {
         };
         if believed || stood >= SETTLES {
             self.confirmed = true;
-            self.note = ClockNote { believed: Some(utc), waiting: None };
+            (self.believed, self.waiting) = (Some(utc), None);
             return Some(utc);
         }
-        self.note.waiting = Some((utc, stood));
+        self.waiting = Some((utc, stood));
         None
     }
 }
@@ -125,8 +162,17 @@ mod tests {
     }
 
     impl Engine {
+        /// In another boot than the note.
         fn after(note: ClockNote, shows: i64) -> Self {
-            Self { trust: ClockTrust::from_note(note), mono: 100, ahead: shows - 100, good: true }
+            let boot = note.boot.as_ref().map_or_else(String::new, |boot| boot.id.clone()) + "+";
+            let trust = ClockTrust::from_note(note, Some(boot));
+            Self { trust, mono: 100, ahead: shows - 100, good: true }
+        }
+
+        /// Another engine in the same boot, so many seconds later.
+        fn restart(&mut self, seconds: i64) {
+            self.trust = ClockTrust::from_note(self.trust.note(), self.trust.boot.clone());
+            self.mono += seconds;
         }
 
         fn look(&mut self) -> bool {
@@ -149,7 +195,7 @@ mod tests {
     }
 
     fn believing() -> ClockNote {
-        ClockNote { believed: Some(utc(NOW)), waiting: None }
+        ClockNote { believed: Some(utc(NOW)), ..ClockNote::default() }
     }
 
     #[test]
@@ -197,6 +243,71 @@ mod tests {
     }
 
     #[test]
+    fn what_a_machine_may_have_been_off_is_granted_once_a_boot_however_often_the_engine_starts() {
+        let mut engine = Engine::after(believing(), NOW + 6 * DAY);
+        assert!(engine.look(), "the machine was off");
+        for jump in [-2 * HOUR, 2 * HOUR, 6 * DAY] {
+            for _ in 0..20 {
+                engine.restart(10);
+                engine.ahead += jump;
+                assert_eq!(engine.run(10 * MINUTE), 0, "it cannot go on from there: {jump}");
+                engine.restart(10);
+                engine.ahead -= jump;
+                assert!(engine.look(), "and is where it was: {jump}");
+            }
+        }
+        // An engine that was stopped for long has missed nothing: the monotonic clock went on.
+        engine.restart(3 * DAY);
+        assert!(engine.look());
+        // Another boot is granted it again, and so is one that cannot be told from the one before.
+        let note = engine.trust.note();
+        for boot in [Some("another".to_owned()), None] {
+            let shows = engine.mono + engine.ahead + 6 * DAY;
+            let mut next = Engine {
+                trust: ClockTrust::from_note(note.clone(), boot),
+                ..Engine::after(note.clone(), shows)
+            };
+            assert!(next.look());
+        }
+    }
+
+    #[test]
+    fn what_is_granted_waits_for_a_clock_over_restarts_within_a_boot() {
+        let mut engine = Engine::after(believing(), 0);
+        engine.good = false;
+        engine.run(HOUR);
+        engine.restart(HOUR);
+        engine.run(HOUR);
+        // Now NTP answers: the machine was off for two days.
+        (engine.good, engine.ahead) = (true, NOW + 2 * DAY);
+        assert!(engine.look());
+        engine.restart(10);
+        engine.ahead += 2 * DAY;
+        assert!(!engine.look(), "that was granted already");
+    }
+
+    #[test]
+    fn standing_by_a_new_time_goes_on_over_a_restart_and_does_not_count_what_nobody_saw() {
+        let mut engine = Engine::after(ClockNote::default(), NOW);
+        assert_eq!(engine.run(12 * HOUR), 0);
+        engine.restart(6 * HOUR);
+        assert_eq!(engine.run(11 * HOUR), 0);
+        assert!(engine.run(2 * HOUR) > 0);
+    }
+
+    #[test]
+    fn a_note_of_before_boots_were_noted_is_read() {
+        let note: ClockNote =
+            serde_json::from_str(r#"{"believed":1780000000000000000,"waiting":null}"#).unwrap();
+        assert_eq!(note, believing());
+        let noted = Engine::after(note, NOW).trust.note();
+        assert_eq!(
+            serde_json::from_str::<ClockNote>(&serde_json::to_string(&noted).unwrap()).unwrap(),
+            noted
+        );
+    }
+
+    #[test]
     fn a_clock_that_nobody_disciplines_is_never_believed() {
         let mut engine = Engine::after(believing(), NOW);
         engine.good = false;
@@ -228,8 +339,8 @@ mod tests {
     #[test]
     fn no_time_is_too_far_off() {
         for shows in [i64::MIN, i64::MAX] {
-            let note = ClockNote { believed: Some(Timestamp::from_nanos(!shows)), waiting: None };
-            let mut trust = ClockTrust::from_note(note);
+            let note = ClockNote { believed: Some(Timestamp::from_nanos(!shows)), ..ClockNote::default() };
+            let mut trust = ClockTrust::from_note(note, None);
             let shows = Timestamp::from_nanos(shows);
             assert_eq!(trust.look(Timestamp::from_nanos(0), shows, true), None);
             assert_eq!(trust.look(Timestamp::from_nanos(1), shows, true), None);

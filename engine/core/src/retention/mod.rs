@@ -21,6 +21,6 @@ mod clock;
 mod foresee;
 mod plan;
 
-pub use clock::{ClockNote, ClockTrust};
+pub use clock::{BootNote, ClockNote, ClockTrust};
 pub use foresee::{Growth, seconds_left};
 pub use plan::{Going, Hold, Limits, Plan, Reason, Room, Segment, plan};

@@ -6,7 +6,8 @@
 //!
 //! # Procedure
 //!
-//! *Turn*: 1. look at the clock, and note what is believed of it in `retention.json` now and then; 2. list what each recorder with a limit has,
+//! *Turn*: 1. look at the clock, and note what is believed of it in `retention.json`, now and then and when it is believed first
+//! in a boot; 2. list what each recorder with a limit has,
 //! from the sidecars; 3. plan; 4. for each segment that goes: lock its files, look whether it is still the one that was judged, bury each file
 //! (the chain's procedure); 5. remove directories that are empty then.
 //! A crash between any of these leaves a chain that verifies: a file is buried whole or not, and what is left of a segment of several
@@ -139,7 +140,7 @@ impl Retention {
             rules: Mutex::new(rules),
             told: Mutex::default(),
             scanner: Mutex::new(Scanner::new(Arc::clone(&stop))),
-            trust: Mutex::new(ClockTrust::from_note(note)),
+            trust: Mutex::new(ClockTrust::from_note(note, boot())),
             clock,
             stop,
         });
@@ -194,13 +195,16 @@ struct Judged {
 
 impl Shared {
     fn run(&self, woken: &Receiver<()>, state: &Path) {
-        let mut noted: Option<Timestamp<Mono>> = None;
+        let mut noted: Option<(Timestamp<Mono>, Option<bool>)> = None;
         loop {
             let at = clock::mono_now();
             self.turn(at, clock::utc_now(), self.clock.quality());
-            if noted.is_none_or(|noted| at - noted >= NOTE_AFTER) {
-                noted = Some(at);
-                let note = serde_json::to_vec(&lock(&self.trust).note()).expect("a note is numbers");
+            let note = lock(&self.trust).note();
+            let confirmed = note.boot.as_ref().map(|boot| boot.confirmed);
+            // That the clock is believed since the boot is noted at once: what was granted then is not granted again.
+            if noted.is_none_or(|(noted, before)| at - noted >= NOTE_AFTER || before != confirmed) {
+                noted = Some((at, confirmed));
+                let note = serde_json::to_vec(&note).expect("a note is numbers and a name");
                 if let Err(error) = durable::replace(state, NOTE, &note) {
                     tracing::warn!(%error, "what is believed of the clock is not noted; the next engine waits a day with deletions by age");
                 }
@@ -400,6 +404,12 @@ impl Shared {
     fn told(&self) -> Told {
         lock(&self.told).clone()
     }
+}
+
+/// The boot of the machine, as the kernel names it.
+fn boot() -> Option<String> {
+    let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+    Some(id.trim().to_owned()).filter(|id| !id.is_empty())
 }
 
 /// Whether somebody sets the clock.

@@ -24,13 +24,13 @@ impl Rack {
         let root = dir.path().join("archive");
         std::fs::create_dir(&root).unwrap();
         let stop = Arc::new(AtomicBool::new(false));
-        let believed = ClockNote { believed: Some(utc(NOW)), waiting: None };
+        let believed = ClockNote { believed: Some(utc(NOW)), ..ClockNote::default() };
         let shared = Shared {
             archive: Archive { chains: Chains::below(root.clone()), root, open: OpenFiles::default() },
             rules: Mutex::new(rules),
             told: Mutex::default(),
             scanner: Mutex::new(Scanner::new(Arc::clone(&stop))),
-            trust: Mutex::new(ClockTrust::from_note(believed)),
+            trust: Mutex::new(ClockTrust::from_note(believed, None)),
             clock: Arc::default(),
             stop,
         };
@@ -315,5 +315,7 @@ fn a_limit_that_is_set_is_in_force_at_once_and_what_is_believed_is_noted() {
     let archive = dir.path().join("archive/a");
     assert!(!archive.join("a.wav").exists() && archive.join("b.wav").exists());
     let note = std::fs::read(state.join(NOTE)).unwrap();
-    serde_json::from_slice::<ClockNote>(&note).unwrap();
+    let note: ClockNote = serde_json::from_slice(&note).unwrap();
+    assert_eq!(note.boot.map(|noted| noted.id), boot());
+    assert!(boot().is_some());
 }
