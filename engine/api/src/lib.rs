@@ -59,7 +59,7 @@ pub use stats::{INTERVAL_EDGES_NANOS, LATENESS_EDGES_NANOS, LegPeriod, LegStatis
 pub use timing::{FlowTiming, Placement};
 
 /// The version of this contract. Client and engine must have the same one.
-pub const VERSION: u16 = 4;
+pub const VERSION: u16 = 5;
 
 /// What a client's first frame starts with, so that a stranger's bytes are recognised as such.
 pub const MAGIC: [u8; 4] = *b"AUDN";

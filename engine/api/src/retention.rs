@@ -73,6 +73,8 @@ pub enum RoomAlarmKind {
     ClockDoubted,
     /// Something that is to be deleted cannot be.
     Undeletable,
+    /// What was deleted for the floor has made no room, so nothing more is.
+    Fruitless,
 }
 
 /// An alarm of the room on the volume.

@@ -150,7 +150,10 @@ fn the_words_of_the_enums() {
     assert_eq!(words(&FLOW_STATES), FLOW_STATES.map(flow_state_name));
     assert_eq!(words(&LEG_STATES), LEG_STATES.map(leg_state_name));
     assert_eq!(words(&CAUSES), CAUSES.map(cause_name));
-    assert_eq!(words(&ROOM_ALARMS), ["full-soon", "below-floor", "clock-doubted", "undeletable"]);
+    assert_eq!(
+        words(&ROOM_ALARMS),
+        ["full-soon", "below-floor", "clock-doubted", "undeletable", "fruitless"]
+    );
     assert_eq!(words(&SkewClass::ALL), SkewClass::ALL.map(SkewClass::name));
     assert_eq!(
         words(&[

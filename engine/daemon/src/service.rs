@@ -145,6 +145,7 @@ impl Service {
     /// Once a second: brings the engine nearer to what is wanted.
     pub fn reconcile(&mut self) {
         self.engine.reconcile();
+        self.retention.writes(self.engine.writing().iter().map(|(_, rate)| rate).sum());
     }
 
     /// Often: keeps the flows in their places while the network changes.

@@ -192,6 +192,7 @@ fn room(text: &mut Text, retention: &RetentionSnapshot) {
         (RoomAlarmKind::BelowFloor, "below-floor"),
         (RoomAlarmKind::ClockDoubted, "clock-doubted"),
         (RoomAlarmKind::Undeletable, "undeletable"),
+        (RoomAlarmKind::Fruitless, "fruitless"),
     ] {
         let stands = retention.alarms.iter().any(|alarm| alarm.kind == kind);
         text.sample(name, &[("kind", word)], f64::from(u8::from(stands)));

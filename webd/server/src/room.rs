@@ -22,7 +22,7 @@ pub(crate) struct Room<'a> {
 
 #[derive(Serialize)]
 struct Alarm<'a> {
-    /// `full-soon`, `below-floor`, `clock-doubted` or `undeletable`
+    /// `full-soon`, `below-floor`, `clock-doubted`, `undeletable` or `fruitless`
     kind: RoomAlarmKind,
     text: &'a str,
     began: String,

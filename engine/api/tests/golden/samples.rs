@@ -269,11 +269,12 @@ pub(crate) fn snapshot() -> Snapshot {
     }
 }
 
-pub(crate) const ROOM_ALARMS: [RoomAlarmKind; 4] = [
+pub(crate) const ROOM_ALARMS: [RoomAlarmKind; 5] = [
     RoomAlarmKind::FullSoon,
     RoomAlarmKind::BelowFloor,
     RoomAlarmKind::ClockDoubted,
     RoomAlarmKind::Undeletable,
+    RoomAlarmKind::Fruitless,
 ];
 
 fn room_alarm(kind: RoomAlarmKind) -> RoomAlarm {

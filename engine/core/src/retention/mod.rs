@@ -1,7 +1,7 @@
 //! Retention: which recordings go, and when the disk is full.
 //!
-//! Owns: the order and the reasons of deletions ([`plan`]), when the clock may be believed that a recording is old ([`ClockTrust`]), and
-//! how long the room lasts ([`seconds_left`]). Must never: look at a disk or a clock, or delete.
+//! Owns: the order and the reasons of deletions ([`plan`]), when the clock may be believed that a recording is old ([`ClockTrust`]),
+//! whether deleting makes room ([`Yields`]), and how long the room lasts ([`seconds_left`]). Must never: look at a disk or a clock, or delete.
 //!
 //! # Goals
 //! What was asked for and nothing else: without a limit nothing goes, whatever the disk does. Among what may go the oldest goes first.
@@ -10,7 +10,7 @@
 //! 1. What is held never goes: protected, not sealed, being recorded or read.
 //! 2. No age counts that the clock has not earned: see [`ClockTrust`].
 //! 3. A segment goes whole or not at all, with all its formats.
-//! 4. The floor takes only from recorders that make room, and no more than it needs.
+//! 4. The floor takes only from recorders that make room, no more than it needs, and only while that frees anything: see [`Yields`].
 //!
 //! # Rejected designs
 //! *A share of the disk for each recorder*: nobody can tell beforehand what FLAC and Opus take. *Deleting more when the disk fills faster*:
@@ -20,7 +20,9 @@
 mod clock;
 mod foresee;
 mod plan;
+mod yields;
 
 pub use clock::{BootNote, ClockNote, ClockTrust};
 pub use foresee::{Growth, seconds_left};
 pub use plan::{Going, Hold, Limits, Plan, Reason, Room, Segment, plan};
+pub use yields::{Fruitless, Sight, Yields};

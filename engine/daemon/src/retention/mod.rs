@@ -9,7 +9,7 @@
 //! *Turn*: 1. look at the clock, and note what is believed of it in `retention.json`, now and then and when it is believed first
 //! in a boot; 2. list what each recorder with a limit has,
 //! from the sidecars; 3. plan; 4. for each segment that goes: lock its files, look whether it is still the one that was judged, bury each file
-//! (the chain's procedure); 5. remove directories that are empty then.
+//! (the chain's procedure), and behind each that goes for the floor look whether the volume has become roomier; 5. remove directories that are empty then.
 //! A crash between any of these leaves a chain that verifies: a file is buried whole or not, and what is left of a segment of several
 //! formats goes with the next turn.
 
@@ -20,18 +20,20 @@ mod scan;
 mod tests;
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::Ordering::{Acquire, Release};
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use audyn_api::{RetentionEntry, RetentionPlan, RetentionReason, VolumeConfig};
-use audyn_core::retention::{ClockNote, ClockTrust, Hold, Limits, Plan, Reason, Room, plan};
+use audyn_api::{DiskState, RetentionEntry, RetentionPlan, RetentionReason, VolumeConfig};
+use audyn_core::retention::{
+    ClockNote, ClockTrust, Fruitless, Going, Hold, Limits, Plan, Reason, Room, Sight, Yields, plan,
+};
 use audyn_media::Beneath;
 use audyn_sys::{SysError, clock};
-use audyn_units::{ClockQuality, Counted, Mono, Nanos, Timestamp, Utc};
+use audyn_units::{ByteSize, ClockQuality, Counted, Mono, Nanos, Timestamp, Utc};
 
 use crate::chains::Chains;
 use crate::closing::OpenFiles;
@@ -80,6 +82,8 @@ pub(crate) struct Told {
     pub(crate) doubt: Option<String>,
     /// What could not be looked at or deleted.
     pub(crate) failed: Option<String>,
+    /// Why nothing is deleted for the floor though it may be.
+    pub(crate) fruitless: Option<String>,
 }
 
 /// What a recorder keeps now.
@@ -103,6 +107,26 @@ pub(crate) struct Archive {
     pub(crate) open: OpenFiles,
 }
 
+/// How the volume is asked.
+#[derive(Debug, Clone, Copy)]
+struct Asking {
+    /// What room it has.
+    state: fn(&Path) -> DiskState,
+    /// To settle its accounts: some count a block as free only once they have written that it is.
+    settle: fn(&Path),
+}
+
+impl Asking {
+    const KERNEL: Self = Self { state: volume::state_of, settle };
+}
+
+/// What cannot be settled is judged as it is.
+fn settle(root: &Path) {
+    if let Ok(root) = std::fs::File::open(root) {
+        let _ = nix::unistd::syncfs(&root);
+    }
+}
+
 #[derive(Debug)]
 struct Shared {
     archive: Archive,
@@ -110,6 +134,10 @@ struct Shared {
     told: Mutex<Told>,
     scanner: Mutex<Scanner>,
     trust: Mutex<ClockTrust>,
+    yields: Mutex<Yields>,
+    volume: Asking,
+    /// Bytes a second that recorders write.
+    writing: AtomicU64,
     clock: Arc<ClockShared>,
     stop: Arc<AtomicBool>,
 }
@@ -141,6 +169,9 @@ impl Retention {
             told: Mutex::default(),
             scanner: Mutex::new(Scanner::new(Arc::clone(&stop))),
             trust: Mutex::new(ClockTrust::from_note(note, boot())),
+            yields: Mutex::default(),
+            volume: Asking::KERNEL,
+            writing: AtomicU64::new(0),
             clock,
             stop,
         });
@@ -161,6 +192,11 @@ impl Retention {
         {
             let _ = wake.send(()); // a thread that has died has said why
         }
+    }
+
+    /// Says how many bytes a second are being written: that much less is free without anybody's fault.
+    pub(crate) fn writes(&self, bytes_per_second: u64) {
+        self.shared.writing.store(bytes_per_second, Relaxed);
     }
 
     /// What the last turn saw.
@@ -233,45 +269,76 @@ impl Shared {
             *lock(&self.told) = told;
             return;
         }
-        let Judged { mut found, plan, failed } = self.judge(&rules, now);
+        let began = clock::mono_now();
+        let sight = || {
+            let free = (self.volume.state)(&self.archive.root).free_bytes;
+            Sight { at: at + (clock::mono_now() - began), free }
+        };
+        let rate = self.writing.load(Relaxed);
+        let for_floor = lock(&self.yields).may_delete(sight(), rate);
+        let Judged { mut found, plan, failed } = self.judge(&rules, now, for_floor);
         told.failed = failed;
         told.lacking = plan.lacking;
         if now.is_none() {
             told.doubt = self.doubt(&rules, &found, shows, still);
         }
-        let is_open = |path: &Path| self.archive.open.contains(path);
         let mut gone = vec![false; found.len()];
-        for going in &plan.going {
-            if self.stop.load(Acquire) {
+        // For the floor last: then nothing else is counted into what that frees.
+        let is_for_floor = |going: &&Going| matches!(going.reason, Reason::Floor(_));
+        let (floor, limits): (Vec<&Going>, Vec<&Going>) = plan.going.iter().partition(is_for_floor);
+        for going in limits {
+            gone[going.segment] = self.delete(&rules, &found, *going, &mut told).is_some();
+        }
+        for going in floor {
+            lock(&self.yields).before(sight());
+            let Some(on_volume) = self.delete(&rules, &found, *going, &mut told) else { continue };
+            gone[going.segment] = true;
+            let look = |settled: bool| {
+                if settled {
+                    (self.volume.settle)(&self.archive.root);
+                }
+                sight()
+            };
+            if !lock(&self.yields).after(on_volume, rate, look) {
                 break;
             }
-            let segment = &found[going.segment];
-            let (recorder, _) = &rules.recorders[segment.segment.recorder];
-            let why = why(recorder, going.reason);
-            let directory = self.archive.root.join(recorder);
-            match remove::segment(&self.archive.chains, &directory, segment, &why, &is_open) {
-                Ok(Some(bytes)) => {
-                    gone[going.segment] = true;
-                    told.deleted += segment.files.len() as u64;
-                    told.deleted_bytes += bytes;
-                }
-                // Somebody has it just now, or its name is another's since.
-                Ok(None) => lock(&self.scanner).forget(&directory, segment),
-                Err(error) => {
-                    let _ = told.failed.get_or_insert_with(|| {
-                        format!("a recording that is to go cannot be deleted: {error}")
-                    });
-                }
-            }
         }
+        told.fruitless = lock(&self.yields).fruitless().as_ref().map(fruitless);
         let mut gone = gone.into_iter();
         found.retain(|_| gone.next() != Some(true));
         told.recorders = kept(&rules, &found);
         *lock(&self.told) = told;
     }
 
-    /// Looks at the archive, and plans.
-    fn judge(&self, rules: &Rules, now: Option<Timestamp<Utc>>) -> Judged {
+    /// Deletes what is to go, and gives the bytes that it had on the volume; none if it stays.
+    fn delete(&self, rules: &Rules, found: &[Found], going: Going, told: &mut Told) -> Option<u64> {
+        if self.stop.load(Acquire) {
+            return None;
+        }
+        let segment = &found[going.segment];
+        let (recorder, _) = &rules.recorders[segment.segment.recorder];
+        let why = why(recorder, going.reason);
+        let directory = self.archive.root.join(recorder);
+        let is_open = |path: &Path| self.archive.open.contains(path);
+        match remove::segment(&self.archive.chains, &directory, segment, &why, &is_open) {
+            Ok(Some(gone)) => {
+                told.deleted += segment.files.len() as u64;
+                told.deleted_bytes += gone.bytes;
+                return Some(gone.on_volume);
+            }
+            // Somebody has it just now, or its name is another's since.
+            Ok(None) => lock(&self.scanner).forget(&directory, segment),
+            Err(error) => {
+                let _ = told
+                    .failed
+                    .get_or_insert_with(|| format!("a recording that is to go cannot be deleted: {error}"));
+            }
+        }
+        None
+    }
+
+    /// Looks at the archive, and plans; `for_floor` says whether anything may go for the floor.
+    fn judge(&self, rules: &Rules, now: Option<Timestamp<Utc>>, for_floor: bool) -> Judged {
         let (mut found, mut failed, mut directories) = (Vec::new(), None, Vec::new());
         for (place, (recorder, _)) in rules.recorders.iter().enumerate() {
             let path = self.archive.root.join(recorder);
@@ -299,6 +366,7 @@ impl Shared {
         }
         let segments: Vec<_> = found.iter().map(|found: &Found| found.segment.clone()).collect();
         let mut limits: Vec<Limits> = rules.recorders.iter().map(|(_, limits)| *limits).collect();
+        limits.iter_mut().for_each(|limits| limits.make_room &= for_floor);
         // What lies on another volume makes no room on this one.
         let home = Beneath::root(&self.archive.root).and_then(|root| root.device()).ok();
         for (place, directory) in directories.iter().enumerate() {
@@ -324,7 +392,7 @@ impl Shared {
     }
 
     fn room(&self, rules: &Rules) -> Room {
-        let state = volume::state_of(&self.archive.root);
+        let state = (self.volume.state)(&self.archive.root);
         // A volume that tells nothing of itself has no floor: nothing goes for it.
         if state.total_bytes == 0 {
             return Room::default();
@@ -369,7 +437,8 @@ impl Shared {
             return RetentionPlan { notes, ..RetentionPlan::default() };
         }
         let told = self.told();
-        let Judged { found, plan, failed } = self.judge(&rules, told.believed.then(clock::utc_now));
+        let Judged { found, plan, failed } =
+            self.judge(&rules, told.believed.then(clock::utc_now), told.fruitless.is_none());
         let mut answer = RetentionPlan { lacking_bytes: plan.lacking, ..RetentionPlan::default() };
         answer.protected =
             found.iter().filter(|found| found.segment.hold == Some(Hold::Protected)).count() as u64;
@@ -397,6 +466,7 @@ impl Shared {
             }
         }
         answer.notes.extend(told.doubt);
+        answer.notes.extend(told.fruitless);
         answer.notes.extend(failed);
         answer
     }
@@ -431,6 +501,17 @@ fn kept(rules: &Rules, found: &[Found]) -> Vec<Kept> {
         }
     };
     rules.recorders.iter().enumerate().map(of).collect()
+}
+
+/// Why nothing is deleted for the floor, in words.
+fn fruitless(seen: &Fruitless) -> String {
+    format!(
+        "what was deleted for the volume's floor has made no room: the last recordings had {} on the volume, and {} became free; so nothing \
+         is deleted for the floor until the volume has more room again, or for an hour; look for what keeps the blocks (a snapshot, a hard \
+         link, a program that still reads what was deleted) and remove that, or make room elsewhere",
+        ByteSize(seen.deleted),
+        ByteSize(seen.freed)
+    )
 }
 
 /// The reason in words.

@@ -4,6 +4,7 @@
 
 use std::fs::{File, TryLockError};
 use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use audyn_media::beneath::OFlags;
@@ -46,17 +47,26 @@ fn open(directory: &Beneath, file: &str) -> io::Result<File> {
     directory.try_clone()?.open(path.parent().unwrap_or(Path::new("")))?.file(name, OFlags::RDONLY)
 }
 
-/// Deletes a segment's files, each with a tombstone, and gives how many bytes went; none if it stays since somebody has one of them.
+/// What has gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Gone {
+    /// Bytes of all files, with what belongs to them.
+    pub(super) bytes: u64,
+    /// Bytes that the audio had on the volume: less where it has holes or is packed.
+    pub(super) on_volume: u64,
+}
+
+/// Deletes a segment's files, each with a tombstone, and gives what went; none if it stays since somebody has one of them.
 pub(super) fn segment(
     chains: &Chains,
     recorder: &Path,
     found: &Found,
     why: &str,
     is_open: &impl Fn(&Path) -> bool,
-) -> Result<Option<u64>, MediaError> {
+) -> Result<Option<Gone>, MediaError> {
     let chain = |source| MediaError::Chain { path: recorder.to_owned(), source };
     let directory = chains.directory(recorder).map_err(chain)?;
-    let Some(_locks) = locks(&directory, found, is_open) else { return Ok(None) };
+    let Some(locks) = locks(&directory, found, is_open) else { return Ok(None) };
     for (file, brief) in &found.files {
         // A name may be another recording's since it was judged.
         let path = Path::new(file);
@@ -67,7 +77,8 @@ pub(super) fn segment(
         }
     }
     let when = jiff::Timestamp::now().to_string();
-    let mut bytes = 0;
+    let of = |file: &File| file.metadata().map_or(0, |file| file.blocks() * 512);
+    let (mut bytes, on_volume) = (0, locks.iter().map(of).sum());
     for (file, brief) in &found.files {
         chains.with(recorder, |chain| chain.bury(file, WHO, &when, why))?;
         bytes += brief.bytes;
@@ -76,7 +87,7 @@ pub(super) fn segment(
     if let Some((file, _)) = found.files.first() {
         remove_empty(&directory, Path::new(file));
     }
-    Ok(Some(bytes))
+    Ok(Some(Gone { bytes, on_volume }))
 }
 
 /// Removes the directories that a file has left empty, up to the recorder's own, which stays.

@@ -80,7 +80,9 @@ impl Known<'_> {
         });
         // It lives of its own past, as long as it has one.
         let has_floor = self.volume.floor(self.disk.total_bytes) > 0;
-        let by_room = (kept.limits.make_room && has_floor && kept.free_to_go > 0).then_some(0);
+        let by_room =
+            (kept.limits.make_room && has_floor && kept.free_to_go > 0 && self.told.fruitless.is_none())
+                .then_some(0);
         [by_bytes, by_days, by_room].into_iter().flatten().min()
     }
 
@@ -102,7 +104,8 @@ impl Known<'_> {
         let below = self.disk.total_bytes > 0 && self.disk.free_bytes < floor;
         // With recorders that make room it is the next turn's to do, unless that has found nothing more.
         let makes_room = self.told.recorders.iter().any(|kept| kept.limits.make_room);
-        if below && (!makes_room || self.told.lacking > 0) {
+        // Where deleting frees nothing, that is the alarm.
+        if below && self.told.fruitless.is_none() && (!makes_room || self.told.lacking > 0) {
             let text = format!(
                 "the archive's volume has less than its floor of {} free, and {}; make room, or let a recorder's oldest recordings \
                  make it (retention: make_room)",
@@ -111,6 +114,7 @@ impl Known<'_> {
             );
             complaints.push((RoomAlarmKind::BelowFloor, text));
         }
+        complaints.extend(self.told.fruitless.iter().map(|text| (RoomAlarmKind::Fruitless, text.clone())));
         complaints.extend(self.told.doubt.iter().map(|text| (RoomAlarmKind::ClockDoubted, text.clone())));
         complaints.extend(self.told.failed.iter().map(|text| (RoomAlarmKind::Undeletable, text.clone())));
         complaints
@@ -221,6 +225,17 @@ mod tests {
             [RoomAlarmKind::BelowFloor, RoomAlarmKind::ClockDoubted, RoomAlarmKind::Undeletable]
         );
         assert_eq!(more.alarms[0].began, began);
+    }
+
+    #[test]
+    fn a_floor_that_deleting_does_not_help_is_an_alarm_of_its_own_and_no_end_of_growth() {
+        let mut alarms = RoomAlarms::default();
+        let room = Limits { make_room: true, ..Limits::default() };
+        let mut all = told(vec![kept("a", room, 100 * GB), kept("b", room, 100 * GB)]);
+        (all.lacking, all.fruitless) = (GB, Some("something keeps the blocks".to_owned()));
+        let snapshot = tell(&mut alarms, 36, &all);
+        assert_eq!(snapshot.seconds_left, Some(5 * HOUR));
+        assert_eq!(kinds(&snapshot), [RoomAlarmKind::FullSoon, RoomAlarmKind::Fruitless]);
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! The thread's turns over an archive of small files, at times of the tests' choosing.
 
+use std::os::unix::fs::MetadataExt as _;
+
 use audyn_api::VolumeConfig;
 use audyn_media::chain::{Hashes, account, verify};
 use audyn_media::{Beneath, Facts, FileFormat, FlacSpec, PcmDepth, WavSpec};
@@ -31,6 +33,9 @@ impl Rack {
             told: Mutex::default(),
             scanner: Mutex::new(Scanner::new(Arc::clone(&stop))),
             trust: Mutex::new(ClockTrust::from_note(believed, None)),
+            yields: Mutex::default(),
+            volume: Asking::KERNEL,
+            writing: AtomicU64::new(0),
             clock: Arc::default(),
             stop,
         };
@@ -280,18 +285,77 @@ fn the_floor_takes_from_those_who_make_room_and_tells_what_lacks() {
     assert_eq!(of.left(), ["b/b.wav"]);
 }
 
+/// A volume of 4 MB that holds the archive and what lies beside it, each file once however often it is linked.
+fn small_volume(root: &Path) -> DiskState {
+    fn sum(directory: &Path, seen: &mut std::collections::HashMap<u64, u64>) {
+        for entry in std::fs::read_dir(directory).unwrap() {
+            let entry = entry.unwrap();
+            let meta = entry.metadata().unwrap();
+            match meta.is_dir() {
+                true => sum(&entry.path(), seen),
+                // The chain's own files are more than these recordings.
+                false if directory.ends_with(".audyn") => {}
+                false => {
+                    seen.insert(meta.ino(), meta.blocks() * 512);
+                }
+            }
+        }
+    }
+    let mut seen = std::collections::HashMap::new();
+    sum(root.parent().unwrap(), &mut seen);
+    let used: u64 = seen.values().sum();
+    DiskState { total_bytes: 4_000_000, free_bytes: 4_000_000_u64.saturating_sub(used) }
+}
+
+#[test]
+fn deleting_for_the_floor_ends_where_it_frees_nothing_and_goes_on_where_it_does() {
+    let room = Limits { make_room: true, ..Limits::default() };
+    let mut of = Rack::new(rules(&[("a", room), ("b", days(30))]));
+    of.shared.volume = Asking { state: small_volume, settle: |_| {} };
+    let links = of.dir.path().join("links");
+    std::fs::create_dir(&links).unwrap();
+    for n in 0..30 {
+        let name = format!("{n:02}.wav");
+        of.record("a", &name, 40 - n);
+        std::fs::hard_link(of.path("a").join(&name), links.join(&name)).unwrap();
+    }
+    of.record("b", "old.wav", 31);
+    // Nine tenths of it: what is recorded does not fit beside that.
+    lock(&of.shared.rules).volume.floor_bytes = u64::MAX;
+    let told = of.turn();
+    // The first megabyte tells that nothing becomes free; without a look all would have gone.
+    assert_eq!(told.deleted, 11 + 1, "the other's by its age");
+    let text = told.fruitless.unwrap();
+    assert!(text.contains("had 1.1 MB on the volume, and ") && text.contains("hard link"), "{text}");
+    assert!(of.shared.dry_run().notes.iter().any(|note| note.contains("has made no room")));
+    for _ in 0..10 {
+        assert_eq!(of.turn().deleted, 12);
+    }
+    of.record("b", "older.wav", 32);
+    assert_eq!(of.turn().deleted, 13, "what its recorder doesn't keep goes all the same");
+    of.mono += 3_600;
+    let told = of.turn();
+    assert_eq!((told.deleted, told.fruitless.is_some()), (13 + 11, true), "an hour later it is tried again");
+    // Whoever kept them lets go.
+    std::fs::remove_dir_all(&links).unwrap();
+    let told = of.turn();
+    assert_eq!((told.fruitless, told.failed), (None, None));
+    assert!(told.lacking == 0 && of.left().len() < 8, "{:?}", of.left());
+    assert_eq!(of.turn().deleted, told.deleted, "no more than the floor needs");
+}
+
 #[test]
 fn a_recording_whose_name_was_taken_by_another_since_it_was_judged_stays() {
     let mut of = Rack::new(rules(&[("a", days(1))]));
     of.record("a", "a.wav", 9);
     let rules = lock(&of.shared.rules).clone();
-    let judged = of.shared.judge(&rules, Some(utc(NOW)));
+    let judged = of.shared.judge(&rules, Some(utc(NOW)), true);
     assert_eq!(judged.plan.going.len(), 1);
     let chains = of.shared.archive.chains.clone();
     chains.with(&of.path("a"), |chain| chain.bury("a.wav", "anna", "now", "asked for")).unwrap();
     of.record("a", "a.wav", 0);
     assert_eq!((of.turn().deleted, of.left()), (0, vec!["a/a.wav".to_owned()]));
-    assert_eq!(of.shared.judge(&rules, Some(utc(NOW))).plan.going, [], "and is read anew");
+    assert_eq!(of.shared.judge(&rules, Some(utc(NOW)), true).plan.going, [], "and is read anew");
 }
 
 #[test]

@@ -215,6 +215,7 @@ async fn prometheus_reads_what_the_engine_counts() {
         ("audyn_retention_deleted_bytes_total", 70.0),
         ("audyn_archive_alarm{kind=\"full-soon\"}", 1.0),
         ("audyn_archive_alarm{kind=\"below-floor\"}", 0.0),
+        ("audyn_archive_alarm{kind=\"fruitless\"}", 0.0),
     ] {
         assert_eq!(samples.get(name), Some(&value), "{name}\n{text}");
     }
