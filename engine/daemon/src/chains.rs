@@ -107,6 +107,15 @@ pub(crate) struct Job {
     pub(crate) path: PathBuf,
 }
 
+/// What became of a job.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// It is sealed, or can never be.
+    Done,
+    /// The disk does not confirm it: it is to be mended before it is sealed.
+    Unconfirmed,
+}
+
 /// Where the sealer is asked. Clones ask the same one, which goes on until all of them are dropped.
 #[derive(Debug, Clone)]
 pub(crate) struct Jobs(Sender<Job>);
@@ -122,7 +131,7 @@ impl Jobs {
 #[derive(Debug)]
 pub(crate) struct Sealer {
     jobs: Option<Jobs>,
-    sealed: Receiver<PathBuf>,
+    told: Receiver<(PathBuf, Outcome)>,
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
@@ -130,13 +139,20 @@ pub(crate) struct Sealer {
 impl Sealer {
     pub(crate) fn start(chains: Chains) -> io::Result<Self> {
         let (jobs, inbox) = channel();
-        let (tell, sealed) = channel();
+        let (tell, told) = channel();
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
         let thread = std::thread::Builder::new()
             .name("audyn-seal".to_owned())
             .spawn(move || work(&chains, &inbox, &tell, &stopped))?;
-        Ok(Self { jobs: Some(Jobs(jobs)), sealed, stop, thread: Some(thread) })
+        Ok(Self { jobs: Some(Jobs(jobs)), told, stop, thread: Some(thread) })
+    }
+
+    /// One that does nothing by itself, with what it is asked, and who tells what came of it.
+    #[cfg(test)]
+    pub(crate) fn scripted() -> (Self, Receiver<Job>, Sender<(PathBuf, Outcome)>) {
+        let ((jobs, inbox), (tell, told)) = (channel(), channel());
+        (Self { jobs: Some(Jobs(jobs)), told, stop: Arc::default(), thread: None }, inbox, tell)
     }
 
     /// Where it is asked; none once it has ended.
@@ -151,9 +167,9 @@ impl Sealer {
         }
     }
 
-    /// What has been sealed since the last call, or can never be.
-    pub(crate) fn sealed(&self) -> impl Iterator<Item = PathBuf> {
-        self.sealed.try_iter()
+    /// What is done with since the last call.
+    pub(crate) fn told(&self) -> impl Iterator<Item = (PathBuf, Outcome)> {
+        self.told.try_iter()
     }
 
     /// Ends the thread; with `all` when everything that it was asked for is done, or was tried once more.
@@ -166,7 +182,7 @@ impl Sealer {
     }
 }
 
-fn work(chains: &Chains, inbox: &Receiver<Job>, tell: &Sender<PathBuf>, stop: &AtomicBool) {
+fn work(chains: &Chains, inbox: &Receiver<Job>, tell: &Sender<(PathBuf, Outcome)>, stop: &AtomicBool) {
     let mut again: VecDeque<(Job, Option<Hashes>)> = VecDeque::new();
     loop {
         let ((job, mut kept), last) = match inbox.recv_timeout(RETRY) {
@@ -181,6 +197,7 @@ fn work(chains: &Chains, inbox: &Receiver<Job>, tell: &Sender<PathBuf>, stop: &A
             return;
         }
         let path = job.path.display();
+        let mut outcome = Outcome::Done;
         match chains.seal(&job, &mut kept, || !stop.load(Acquire)) {
             Ok(()) => {}
             Err(MediaError::Chain { source, .. }) if source.kind() == io::ErrorKind::Interrupted => return,
@@ -190,6 +207,11 @@ fn work(chains: &Chains, inbox: &Receiver<Job>, tell: &Sender<PathBuf>, stop: &A
                     && job.path.parent().is_some_and(Path::is_dir) =>
             {
                 tracing::debug!(%path, "not sealed: it or its ledger is gone");
+            }
+            // Not to be tried again as it is: the disk would confirm it then, whatever it has of it.
+            Err(error @ MediaError::Sync { .. }) => {
+                tracing::error!(%path, %error, "a recording is not sealed before what the disk has of it was looked at");
+                outcome = Outcome::Unconfirmed;
             }
             Err(error @ MediaError::Chain { .. }) if is_hopeless(&error) => {
                 tracing::warn!(%path, %error, "a recording gets no sidecar");
@@ -202,7 +224,7 @@ fn work(chains: &Chains, inbox: &Receiver<Job>, tell: &Sender<PathBuf>, stop: &A
                 continue;
             }
         }
-        let _ = tell.send(job.path); // nobody may be left to hear it
+        let _ = tell.send((job.path, outcome)); // nobody may be left to hear it
     }
 }
 

@@ -8,21 +8,22 @@
 //! *Open*: 1. directories; 2. audio file under a new name (a taken name gets the next tie-break); 3. its ledger; 4. the list
 //! of open files (`unfinished`, which another thread writes); only then a header that counts a frame.
 //! *Flush*: 1. samples; 2. the header that counts them (both in `media`).
-//! *Close*: 1. flush; 2. the ledger's last line; 3. if configured, fdatasync of both and of their directory.
+//! *Close*: 1. flush; 2. the ledger's last line; 3. if configured, fdatasync of both and of their directory; until the disk has
+//! confirmed both, the file counts as open, and is not sealed.
 //! A crash after any of these steps leaves a file that is right for what it holds; after a power cut its header may count up to
 //! a second that the disk never got, which the next engine puts right at its start.
 //!
 //! *Stall*: 10 s wait in the rings (`feed`), what comes then is a gap. *No room*: 16 MiB a file wait in memory (`media`), and what comes
-//! then is owed as silence. *Any other error* for 2 s: 1. files, ledgers and chain are let go of; 2. others are tried each 250 ms; 3. what was let go of
+//! then is owed as silence. *Any other error* for 2 s, or an fdatasync that failed 2 s ago: 1. files, ledgers and chain are let go of; 2. others are tried each 250 ms; 3. what was let go of
 //! is mended (`unfinished`). *A file has gone from its place* (looked at each second): 1. it is closed where it is; 2. others are begun.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{
     AtomicBool, AtomicI64,
     Ordering::{Acquire, Relaxed, Release},
 };
-use std::sync::mpsc::{Receiver as Inbox, Sender, SyncSender, TrySendError, channel};
+use std::sync::mpsc::{Receiver as Inbox, Sender, SyncSender, channel};
 use std::thread::JoinHandle;
 
 use audyn_sys::{Grid, SysError, clock};
@@ -32,6 +33,7 @@ use crate::chains::Chains;
 use crate::feed::DISK_BUFFER;
 use crate::recording::Recording;
 use crate::shared::Notice;
+use crate::syncer::{MakeSafe, Syncer, Told};
 use crate::unfinished::Listing;
 
 /// Time between two turns.
@@ -78,7 +80,7 @@ impl Disk {
         let thread = std::thread::Builder::new()
             .name("audyn-disk".to_owned())
             .spawn(move || {
-                let syncer = safe.map(Syncer::start);
+                let syncer = safe.and_then(Syncer::start);
                 let mut list = Listing::start(state, chains)
                     .map_err(|error| tracing::warn!(%error, "no thread lists the open files; what a power cut leaves is not mended, and nothing is sealed"))
                     .ok();
@@ -93,16 +95,24 @@ impl Disk {
                 let now = clock::mono_now();
                 for recording in &mut open {
                     recording.finish(now, &notices);
-                    for path in recording.due_to_sync(now, SYNC_AFTER) {
-                        if let Some(syncer) = &syncer {
-                            syncer.sync_before_end(path);
+                    for due in recording.due_to_sync(now, SYNC_AFTER) {
+                        match &syncer {
+                            Some(syncer) => syncer.sync_before_end(due),
+                            None => recording.told(&Told { due, result: Ok(()) }, now),
                         }
                     }
                 }
                 let waited = syncer.is_some();
-                drop(syncer); // waits until the disk has it all
-                if let Some(list) = list {
-                    list.end(waited);
+                // Waits until the disk has it all, or has said that it has not.
+                for told in syncer.map(Syncer::end).unwrap_or_default() {
+                    open.iter_mut().for_each(|recording| recording.told(&told, now));
+                }
+                if let Some(mut list) = list {
+                    let cut: Vec<_> = open.iter_mut().flat_map(Recording::take_cut).collect();
+                    let left: Vec<_> = open.iter().flat_map(Recording::files).collect();
+                    let whole = cut.is_empty() && left.is_empty();
+                    list.tell(left, cut);
+                    list.end(waited && whole);
                 }
             })
             .map_err(|source| SysError::Thread { source })?;
@@ -160,6 +170,9 @@ fn turn(
     mut list: Option<&mut Listing>,
 ) {
     open.extend(inbox.try_iter());
+    for told in syncer.iter().flat_map(|syncer| syncer.told()) {
+        open.iter_mut().for_each(|recording| recording.told(&told, clock::mono_now()));
+    }
     for path in list.iter().flat_map(|list| list.gone()) {
         open.iter_mut().for_each(|recording| recording.gone(&path, clock::mono_now(), notices));
     }
@@ -181,72 +194,15 @@ fn turn(
             recording.listed();
         }
         recording.flush(now, FLUSH_AFTER, notices);
-        for path in recording.due_to_sync(now, SYNC_AFTER) {
-            if let Some(syncer) = syncer
-                && let Err(path) = syncer.sync(path)
-            {
-                recording.sync_later(path);
+        for due in recording.due_to_sync(now, SYNC_AFTER) {
+            match syncer.map(|syncer| syncer.sync(due.clone())) {
+                Some(Ok(())) => {}
+                Some(Err(due)) => recording.sync_later(due),
+                None => recording.told(&Told { due, result: Ok(()) }, now),
             }
         }
     }
     open.retain(|recording| !recording.is_finished());
-}
-
-/// Makes what a path names safe against a power cut; waits for the disk. [`make_safe`] but in tests.
-///
-/// [`make_safe`]: crate::recording::make_safe
-pub(crate) type MakeSafe = Box<dyn Fn(&Path) -> std::io::Result<()> + Send>;
-
-/// A thread that waits for the disk (fdatasync), so that nobody else does.
-struct Syncer {
-    paths: Option<SyncSender<PathBuf>>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Syncer {
-    fn start(safe: MakeSafe) -> Self {
-        let (paths, inbox) = std::sync::mpsc::sync_channel::<PathBuf>(64);
-        let thread = std::thread::Builder::new()
-            .name("audyn-sync".to_owned())
-            .spawn(move || {
-                for path in inbox {
-                    // Syncing through another descriptor writes the same pages.
-                    if let Err(error) = safe(&path) {
-                        tracing::warn!(
-                            path = %path.display(), %error,
-                            "the disk does not confirm what was written; a power cut could lose more than a second"
-                        );
-                    }
-                }
-            })
-            .map_err(|error| tracing::warn!(%error, "no thread for fdatasync; the kernel writes within 30 s"))
-            .ok();
-        Self { paths: Some(paths), thread }
-    }
-
-    /// Asks for it; gives the path back while the disk is slow and the queue is full.
-    fn sync(&self, path: PathBuf) -> Result<(), PathBuf> {
-        match self.paths.as_ref().map(|paths| paths.try_send(path)) {
-            Some(Err(TrySendError::Full(path))) => Err(path),
-            _ => Ok(()),
-        }
-    }
-
-    /// Asks for it and waits for room: nothing else is left to do.
-    fn sync_before_end(&self, path: PathBuf) {
-        if let Some(paths) = &self.paths {
-            let _ = paths.send(path);
-        }
-    }
-}
-
-impl Drop for Syncer {
-    fn drop(&mut self) {
-        self.paths = None;
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
-    }
 }
 
 /// When a clock has not been used yet.
@@ -261,12 +217,15 @@ mod tests {
     use audyn_media::{FileFormat, PcmDepth, WavSpec};
     use audyn_units::{ChannelCount, FrameCount, FrameIndex, SampleRate};
 
+    use std::path::Path;
+
     use super::*;
     use crate::facts::About;
     use crate::feed::{self, Feed};
     use crate::ledger;
     use crate::naming::Naming;
     use crate::recording::RecordingPlan;
+    use crate::syncer::{Due, State};
 
     /// Only there for what will never come.
     const NEVER_COMES: std::time::Duration = std::time::Duration::from_secs(20);
@@ -390,6 +349,57 @@ mod tests {
     }
 
     #[test]
+    fn what_the_disk_does_not_confirm_is_told_to_the_recording_that_wrote_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, other) = (dir.path().join("a.wav"), dir.path().join("b.wav"));
+        let ((_feed, one), (_other, two)) = (recording(&path), recording(&other));
+        let refused = path.clone();
+        let syncer = Syncer::start(Box::new(move |path: &Path| match path == refused {
+            true => Err(std::io::Error::from_raw_os_error(nix::libc::EIO)),
+            false => Ok(()),
+        }))
+        .unwrap();
+        let (recordings, inbox) = channel();
+        let (notices, _news) = sync_channel(64);
+        let mut open = Vec::new();
+        recordings.send(one).unwrap();
+        recordings.send(two).unwrap();
+        let deadline = std::time::Instant::now() + NEVER_COMES;
+        while !open.iter().any(Recording::is_in_doubt) {
+            assert!(std::time::Instant::now() < deadline, "it is never told");
+            turn(&mut open, &inbox, &notices, Some(&syncer), None);
+        }
+        assert_eq!(open.iter().filter(|recording| recording.is_in_doubt()).count(), 1);
+        let doubted = open.iter().find(|recording| recording.is_in_doubt()).unwrap();
+        assert!(doubted.files().any(|file| file.path == path));
+    }
+
+    #[test]
+    fn what_the_disk_does_not_confirm_at_the_end_is_left_to_the_next_engine() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.wav");
+        let state = dir.path().join("state");
+        std::fs::create_dir(&state).unwrap();
+        let listed = || std::fs::read_to_string(state.join("unfinished.jsonl")).unwrap_or_default();
+        for refuses in [true, false] {
+            let (notices, news) = sync_channel(64);
+            let safe: MakeSafe = Box::new(move |path: &Path| match refuses && path.ends_with("a.wav") {
+                true => Err(std::io::Error::from_raw_os_error(nix::libc::EIO)),
+                false => Ok(()),
+            });
+            let chains = Chains::below(dir.path().to_owned());
+            let disk = Disk::start(notices, Some(safe), Some(state.clone()), chains).unwrap();
+            let path = if refuses { path.clone() } else { dir.path().join("b.wav") };
+            let (feed, recording) = recording(&path);
+            disk.add(recording);
+            while !matches!(news.recv_timeout(NEVER_COMES).unwrap(), Notice::Opened { .. }) {}
+            drop(disk);
+            drop(feed);
+            assert_eq!(listed().contains("a.wav"), refuses, "{}", listed());
+        }
+    }
+
+    #[test]
     fn a_slow_disk_delays_what_is_closed_and_forgets_none_of_it() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a.wav");
@@ -398,15 +408,17 @@ mod tests {
         feed.turn(FrameIndex(48), None);
         let (go, gate) = sync_channel::<()>(0);
         let (tell, told) = channel();
-        let syncer = Syncer::start(Box::new(move |path| {
+        let syncer = Syncer::start(Box::new(move |path: &Path| {
             // An error means that the gate stands open.
             let _ = gate.recv();
             let _ = tell.send((path.to_owned(), true));
             Ok(())
-        }));
+        }))
+        .unwrap();
         // Goes before the syncer does, which waits for its thread.
         let go = go;
-        while syncer.sync(PathBuf::from("another")).is_ok() {}
+        let another = || Due { path: PathBuf::from("another"), state: State::Closed };
+        while syncer.sync(another()).is_ok() {}
 
         let (recordings, inbox) = channel();
         let (notices, _news) = sync_channel(64);

@@ -60,8 +60,9 @@ pub(crate) fn mend(
             let mut first = Vec::new();
             BufReader::new(&file).take(64 * 1024).read_until(b'\n', &mut first)?;
             let beginning: Beginning = serde_json::from_slice(&first)?;
-            let detail =
-                format!("after a power cut: the last {lost} had not reached the disk; the file ends here");
+            let detail = format!(
+                "after a power cut or a disk's failure: the last {lost} did not surely reach the disk; the file ends here"
+            );
             let position = beginning.first_position + frames;
             Some(LedgerLine::Event(LedgerEvent { position, event: "mended".to_owned(), detail }))
         }

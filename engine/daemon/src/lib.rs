@@ -49,6 +49,7 @@ mod shared;
 mod snapshot;
 mod store;
 mod sweep;
+mod syncer;
 mod tap;
 mod unfinished;
 mod volume;

@@ -15,7 +15,6 @@
 //! encoder runs over all files (Opus), the ended one stays open until its last frame has come out.
 
 use std::collections::VecDeque;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::SyncSender;
 use std::sync::{MutexGuard, PoisonError};
@@ -35,7 +34,10 @@ use crate::naming::{Naming, Place};
 use crate::resume::Leaving;
 use crate::segment::{Account, Book, Closed, Segment};
 use crate::shared::{Notice, RecordingStatus, SharedRecording};
-use crate::unfinished::OpenFile;
+use crate::syncer::{Due, State};
+use crate::unfinished::{Cut, OpenFile};
+
+mod doubt;
 
 /// Time between two tries to open a file.
 const RETRY: Nanos = Nanos::from_millis(250);
@@ -76,7 +78,7 @@ pub(crate) struct Recording {
     /// Bytes that the files had when it refused last. While they grow no further, what is taken into memory proves nothing.
     stuck_at: Option<u64>,
     /// Files that were let go of: whoever lists them mends them once that can be done.
-    cut: Vec<OpenFile>,
+    cut: Vec<Cut>,
     /// Until when it is told that a file has gone.
     told_until: Option<Timestamp<Mono>>,
     /// Silence that was asked for and is not written yet.
@@ -84,12 +86,20 @@ pub(crate) struct Recording {
     /// Frames that found no file before the recording ended.
     unwritten: FrameCount,
     last_try: Timestamp<Mono>,
+    /// When the last files were made.
+    opened: Timestamp<Mono>,
     last_flush: Timestamp<Mono>,
     last_sync: Timestamp<Mono>,
     /// An open file is in no list yet by which it would be mended after a power cut: none is flushed before.
     unlisted: bool,
     /// Closed files and their directories, which shall survive a power cut.
-    to_sync: Vec<PathBuf>,
+    to_sync: Vec<Due>,
+    /// Closed files that the disk has not confirmed yet: such a file is neither sealed nor deleted.
+    unconfirmed: Vec<doubt::Unconfirmed>,
+    /// How much of the open files the disk has confirmed.
+    confirmed: Vec<(PathBuf, FrameCount)>,
+    /// The disk has failed to confirm something of an open file: whatever it takes from now on, that stays so.
+    doubted: bool,
     /// Ledgers of closed files that the disk has not taken whole yet: such a file is neither sealed nor deleted.
     late: Vec<(OpenFile, Ledger)>,
     finished: bool,
@@ -139,10 +149,14 @@ impl Recording {
             silence: VecDeque::new(),
             unwritten: FrameCount::ZERO,
             last_try: NEVER,
+            opened: NEVER,
             last_flush: NEVER,
             last_sync: NEVER,
             unlisted: false,
             to_sync: Vec::new(),
+            unconfirmed: Vec::new(),
+            confirmed: Vec::new(),
+            doubted: false,
             late: Vec::new(),
             finished: false,
             shared,
@@ -156,7 +170,7 @@ impl Recording {
 
     /// Whether it has ended and nothing of it is left to do.
     pub(crate) fn is_finished(&self) -> bool {
-        self.finished && self.to_sync.is_empty() && self.late.is_empty()
+        self.finished && self.to_sync.is_empty() && self.late.is_empty() && self.unconfirmed.is_empty()
     }
 
     /// Does what the feed asks. Long silence is written until `until` and goes on with the next turn, a second of it at least; what
@@ -194,14 +208,18 @@ impl Recording {
         self.tell(notices);
     }
 
-    /// The files that are being written, those of which only the ledger is included.
+    /// The files that are being written, and those that are closed and not whole on the disk yet.
     pub(crate) fn files(&self) -> impl Iterator<Item = OpenFile> {
         let tracks = self.tracks.iter().flat_map(|track| {
             let open = track.segment.iter().map(Segment::path);
             let file = |path| self.file_of(track, path);
             track.ended.iter().map(Book::path).chain(open).map(file)
         });
-        tracks.chain(self.late.iter().map(|(file, _)| file.clone()))
+        let late = self.late.iter().map(|(file, _)| file);
+        let unconfirmed = self.unconfirmed.iter().map(|unconfirmed| &unconfirmed.file);
+        tracks.chain(
+            late.chain(unconfirmed.filter(|file| !self.late.iter().any(|(late, _)| late == *file))).cloned(),
+        )
     }
 
     fn file_of(&self, track: &Track, path: &Path) -> OpenFile {
@@ -211,6 +229,11 @@ impl Recording {
     /// Takes note that the open files are listed, or that nobody lists.
     pub(crate) fn listed(&mut self) {
         self.unlisted = false;
+    }
+
+    #[cfg(test)]
+    pub(crate) fn is_in_doubt(&self) -> bool {
+        self.doubted
     }
 
     #[cfg(test)]
@@ -242,12 +265,14 @@ impl Recording {
         if since == NEVER {
             self.failing = Some(now);
         } else if now - since >= LET_GO {
-            let cut: Vec<OpenFile> = self.files().collect();
+            let (files, doubted) = (self.files().collect::<Vec<_>>(), self.doubted);
             self.begin_anew(notices);
-            // Their last lines would wait for the same disk, and keep it.
+            // Their last lines would wait for the same disk, and keep it; what it confirms of them says nothing any more.
             self.late.clear();
-            self.tell_open();
+            self.unconfirmed.clear();
+            let cut: Vec<Cut> = files.into_iter().map(|file| self.cut_of(file, doubted)).collect();
             self.cut.extend(cut);
+            self.tell_open();
         }
     }
 
@@ -274,6 +299,7 @@ impl Recording {
         let lost = self.close_segments(notices, |_| true);
         self.failing = None;
         self.stuck_at = None;
+        self.doubted = false;
         self.last_try = NEVER;
         self.place = None;
         if self.wants_files.is_some() {
@@ -295,7 +321,7 @@ impl Recording {
     }
 
     /// The files that were let go of since this was asked last.
-    pub(crate) fn take_cut(&mut self) -> Vec<OpenFile> {
+    pub(crate) fn take_cut(&mut self) -> Vec<Cut> {
         std::mem::take(&mut self.cut)
     }
 
@@ -304,28 +330,33 @@ impl Recording {
         if self.late.is_empty() {
             return;
         }
-        let settled = self.late.extract_if(.., |(_, ledger)| ledger.settle());
-        self.to_sync.extend(settled.map(|(file, _)| ledger::path_of(&file.path)));
+        let settled: Vec<_> = self.late.extract_if(.., |(_, ledger)| ledger.settle()).collect();
+        for (file, _) in settled {
+            let ledger = ledger::path_of(&file.path);
+            self.want_confirmed(file, vec![ledger]);
+        }
         self.tell_open();
     }
 
     /// What shall be made safe against a power cut now: closed files at once, the open ones when `after` has passed.
-    pub(crate) fn due_to_sync(&mut self, now: Timestamp<Mono>, after: Nanos) -> Vec<PathBuf> {
+    pub(crate) fn due_to_sync(&mut self, now: Timestamp<Mono>, after: Nanos) -> Vec<Due> {
         let mut due = std::mem::take(&mut self.to_sync);
         if self.is_open() && now - self.last_sync >= after {
             self.last_sync = now;
             for segment in self.tracks.iter().filter_map(|track| track.segment.as_ref()) {
                 // The ledger first: silence in the file that no ledger names would pass for audio.
-                due.push(ledger::path_of(segment.path()));
-                due.push(segment.path().to_owned());
+                let audio = segment.path().to_owned();
+                let ledger = ledger::path_of(&audio);
+                due.push(Due { path: ledger, state: State::Open(None) });
+                due.push(Due { path: audio, state: State::Open(Some(segment.counted())) });
             }
         }
         due
     }
 
     /// Keeps what could not be made safe yet, for the next turn.
-    pub(crate) fn sync_later(&mut self, path: PathBuf) {
-        self.to_sync.push(path);
+    pub(crate) fn sync_later(&mut self, due: Due) {
+        self.to_sync.push(due);
     }
 
     /// Ends without the feed's word: the engine ends. What is in the rings is written first.
@@ -455,6 +486,7 @@ impl Recording {
                 self.began = Some(opening);
                 self.first = false;
                 self.last_flush = now;
+                self.opened = now;
                 self.failing = None;
                 self.stuck_at = None;
                 {
@@ -643,12 +675,13 @@ impl Recording {
             self.report(gaps, notices);
         }
         self.result(result);
+        let file = self.file_of(&self.tracks[at], &path);
         if let Some(ledger) = ledger {
-            self.late.push((self.file_of(&self.tracks[at], &path), ledger));
+            self.late.push((file.clone(), ledger));
         }
-        self.to_sync.push(ledger::path_of(&path));
-        self.to_sync.extend(path.parent().filter(|parent| !parent.as_os_str().is_empty()).map(PathBuf::from));
-        self.to_sync.push(path);
+        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).map(PathBuf::from);
+        self.to_sync.extend(parent.map(|path| Due { path, state: State::Closed }));
+        self.want_confirmed(file, vec![ledger::path_of(&path), path]);
         self.tell_open();
     }
 
@@ -726,7 +759,7 @@ impl Recording {
     fn result(&mut self, result: Result<(), MediaError>) {
         let bytes: u64 = self.segments().map(|segment| segment.bytes()).sum();
         match result {
-            Ok(()) if self.is_open() && self.stuck_at.is_none_or(|stuck| bytes > stuck) => {
+            Ok(()) if self.is_open() && !self.doubted && self.stuck_at.is_none_or(|stuck| bytes > stuck) => {
                 self.failing = None;
                 self.stuck_at = None;
                 self.status().error = None;
@@ -755,17 +788,6 @@ fn is_failure(error: &MediaError) -> bool {
         | MediaError::Backlog { source, .. }
         | MediaError::Close { source, .. } => !matches!(source.kind(), StorageFull | QuotaExceeded),
         _ => false,
-    }
-}
-
-/// Makes a file, or a directory's names, safe against a power cut. What has been deleted meanwhile needs it no more.
-pub(crate) fn make_safe(path: &Path) -> std::io::Result<()> {
-    // Not through a link that somebody put in its place, nor waiting for whoever might write to a pipe.
-    let flags = nix::libc::O_NOFOLLOW | nix::libc::O_NONBLOCK;
-    let file = std::fs::OpenOptions::new().read(true).custom_flags(flags).open(path);
-    match file.and_then(|file| file.sync_data()) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
-        other => other,
     }
 }
 

@@ -108,8 +108,7 @@ impl<'a> Segment<'a> {
     }
 
     /// Frames that the file holds for whoever reads it.
-    #[cfg(test)]
-    fn counted(&self) -> FrameCount {
+    pub(crate) fn counted(&self) -> FrameCount {
         self.file.frames().saturating_sub(self.file.buffered_frames())
     }
 

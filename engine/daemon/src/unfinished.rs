@@ -10,8 +10,9 @@
 //! *List*, when a file has been opened, and before the disk writer has its header count a frame (it waits no longer than its buffer
 //! of 256 KiB: audio goes before): 1. write `unfinished.jsonl.new`, all that is
 //! open, what was closed less than a minute ago (the disk need not have it yet), and what is not sealed; 2. fsync; 3. rename; 4. fsync the directory.
-//! *Mend*, for each line that an earlier engine left, one between two listings: 1. the header counts what is there; 2. fdatasync; 3. the ledger loses a
-//! torn line and says so; 4. it is sealed, if it belongs to an archive; 5. the line goes with the next listing. A crash after any of these finds the line again, and nothing left to mend.
+//! *Mend*, for each line that an earlier engine left, and each file that was let go of, one between two listings: 1. fdatasync, and memory
+//! forgets it: what is judged is what the disk has; 2. the header counts what is there; 3. fdatasync; 4. the ledger loses a
+//! torn line and says so; 5. it is sealed, if it belongs to an archive; 6. the line goes with the next listing. A crash after any of these finds the line again, and nothing left to mend.
 //!
 //! What was closed, or killed, before it could be listed, `sweep` finds at the next start.
 //!
@@ -34,12 +35,12 @@ use std::time::Duration;
 use audyn_media::beneath::{self, OFlags};
 use audyn_media::ledger::LedgerFacts;
 use audyn_media::wav::FAR;
-use audyn_media::{FileFormat, MediaError, chain};
+use audyn_media::{FileFormat, MediaError, chain, confirm};
 use audyn_sys::clock;
-use audyn_units::{Mono, Nanos, Timestamp};
+use audyn_units::{FrameCount, Mono, Nanos, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::chains::{Chains, Job, Sealer};
+use crate::chains::{Chains, Job, Outcome, Sealer};
 use crate::sweep::Sweep;
 use crate::{durable, ledger};
 
@@ -67,6 +68,9 @@ struct Line {
     /// The recorder's directory whose chain it joins once it is closed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     chain: Option<PathBuf>,
+    /// Frames that the disk has confirmed, if it has failed to confirm those behind them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    confirmed: Option<FrameCount>,
 }
 
 /// A file that is being written.
@@ -78,10 +82,18 @@ pub(crate) struct OpenFile {
     pub(crate) chain: Option<PathBuf>,
 }
 
+/// A file that was let go of before it was whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Cut {
+    pub(crate) file: OpenFile,
+    /// Frames that the disk has confirmed, if it has failed to confirm those behind them.
+    pub(crate) confirmed: Option<FrameCount>,
+}
+
 impl Line {
     fn new(file: &OpenFile) -> Self {
         let OpenFile { path, format, chain } = file.clone();
-        Self { path, format, chain }
+        Self { path, format, chain, confirmed: None }
     }
 }
 
@@ -151,7 +163,7 @@ impl Listed {
 #[derive(Debug)]
 pub(crate) struct Listing {
     /// Dropped to end the thread.
-    sets: Option<Sender<(Vec<OpenFile>, Vec<OpenFile>)>>,
+    sets: Option<Sender<(Vec<OpenFile>, Vec<Cut>)>>,
     /// Open files that have gone from their places.
     gone: Receiver<PathBuf>,
     /// What it was told last, and how often it was told.
@@ -166,7 +178,7 @@ impl Listing {
     /// Starts the thread; it begins with what an earlier engine left. Without a state directory nothing is listed, and what is closed
     /// is sealed before the end.
     pub(crate) fn start(directory: Option<PathBuf>, chains: Chains) -> io::Result<Self> {
-        let (sets, inbox) = channel::<(Vec<OpenFile>, Vec<OpenFile>)>();
+        let (sets, inbox) = channel::<(Vec<OpenFile>, Vec<Cut>)>();
         let (missing, gone) = channel();
         let sealer = Sealer::start(chains.clone())?;
         let done = Arc::new(AtomicU64::new(0));
@@ -201,7 +213,7 @@ impl Listing {
     }
 
     /// Tells what is open, and which files were let go of before they were whole. Waits for nothing; says whether the disk knows.
-    pub(crate) fn tell(&mut self, mut open: Vec<OpenFile>, cut: Vec<OpenFile>) -> bool {
+    pub(crate) fn tell(&mut self, mut open: Vec<OpenFile>, cut: Vec<Cut>) -> bool {
         // In whatever order the recordings had their turns.
         open.sort_by(|a, b| a.path.cmp(&b.path));
         if open != self.last || !cut.is_empty() {
@@ -300,7 +312,7 @@ impl Unfinished {
                 listed.closed = Some(now);
             }
         }
-        self.seal();
+        self.seal(now);
         let before = self.listed.len();
         self.listed.retain(|listed| !listed.is_settled(now));
         self.changed |= self.listed.len() != before;
@@ -354,19 +366,19 @@ impl Unfinished {
 
     /// These were let go of before they were whole, so that nothing keeps their volume: they are mended like what an earlier engine
     /// left.
-    fn let_go(&mut self, cut: Vec<OpenFile>) {
-        for file in cut {
+    fn let_go(&mut self, cut: Vec<Cut>) {
+        for Cut { file, confirmed } in cut {
             if let Some(recorder) = &file.chain {
                 self.chains.close(recorder);
             }
             self.listed.retain(|listed| listed.closed.is_some() || listed.line.path != file.path);
-            self.earlier.push_back((Line::new(&file), None));
+            self.earlier.push_back((Line { confirmed, ..Line::new(&file) }, None));
             self.changed = true;
         }
     }
 
     /// Asks for what is closed to be sealed, and takes note of what is.
-    fn seal(&mut self) {
+    fn seal(&mut self, now: Timestamp<Mono>) {
         for listed in &mut self.listed {
             if let (Some(recorder), Some(_), Seal::Wanted) = (&listed.line.chain, listed.closed, listed.seal)
             {
@@ -374,23 +386,33 @@ impl Unfinished {
                 listed.seal = Seal::Asked;
             }
         }
-        for path in self.sealer.sealed() {
-            for listed in self.listed.iter_mut().filter(|l| l.closed.is_some() && l.line.path == path) {
-                listed.seal = Seal::Done;
+        for (path, outcome) in self.sealer.told() {
+            let is_it = |listed: &Listed| listed.closed.is_some() && listed.line.path == path;
+            match outcome {
+                Outcome::Done => {
+                    self.listed.iter_mut().filter(|listed| is_it(listed)).for_each(|l| l.seal = Seal::Done);
+                }
+                // What the disk has of it is to be looked at anew.
+                Outcome::Unconfirmed => {
+                    let again = self.listed.extract_if(.., |listed| is_it(listed));
+                    self.earlier.extend(again.map(|listed| (listed.line, Some(now))));
+                    self.changed = true;
+                }
             }
         }
     }
 
     /// The engine ends. With `safe` all files are closed and the disk has them.
     fn end(&mut self, safe: bool) {
+        let now = clock::mono_now();
         if safe || self.directory.is_none() {
             for listed in &mut self.listed {
-                listed.closed.get_or_insert(clock::mono_now());
+                listed.closed.get_or_insert(now);
             }
-            self.seal();
+            self.seal(now);
         }
         self.sealer.end(self.directory.is_none());
-        self.seal();
+        self.seal(now);
         if safe {
             let before = self.listed.len();
             self.listed.retain(|listed| listed.seal != Seal::Done);
@@ -462,17 +484,24 @@ fn is_done_with(line: &Line, chains: &Chains, first: bool) -> bool {
     if !matches!(directory.kind_of(&chain::sidecar_of(name)), Ok(None)) {
         return true;
     }
-    let ledger = directory.file(&chain::ledger_of(name), OFlags::RDONLY);
-    let ledger = ledger.and_then(|ledger| LedgerFacts::read(BufReader::new(ledger), FAR)).ok();
-    match line.format.mend_file(&file, &line.path, ledger.as_ref()) {
+    let ledger = directory.file(&chain::ledger_of(name), OFlags::RDONLY).ok();
+    // It is mended by what the disk has.
+    if let Err(error) = std::iter::once(&file).chain(&ledger).try_for_each(confirm) {
+        if first {
+            tracing::warn!(%path, %error, "the disk does not confirm a recording that is to be mended; it is tried again");
+        }
+        return false;
+    }
+    let ledger = ledger.and_then(|ledger| LedgerFacts::read(BufReader::new(ledger), FAR).ok());
+    match line.format.mend_file(&file, &line.path, ledger.as_ref(), line.confirmed) {
         Ok(mended) => {
             let lost = mended.map(|mended| (mended.frames, mended.declared.saturating_sub(mended.frames)));
             let shortened = lost.filter(|(_, lost)| lost.0 > 0);
             if let Some((frames, lost)) = shortened {
                 tracing::warn!(
                     %path,
-                    "the power went, or the disk, while this was recorded: its last {lost} had not reached the disk; its \
-                     header counts the {frames} that are there"
+                    "the power went, or the disk, while this was recorded: its last {lost} did not surely reach the disk; its \
+                     header counts the {frames} before them"
                 );
             }
             if let Err(error) = ledger::mend(&directory, &line.path, shortened) {
@@ -500,7 +529,7 @@ mod tests {
     use std::fs::OpenOptions;
 
     use audyn_media::{Facts, PcmDepth, WavReader, WavSpec, WavWriter};
-    use audyn_units::{ChannelCount, FrameCount, SampleRate};
+    use audyn_units::{ChannelCount, SampleRate};
 
     use super::*;
 
@@ -643,11 +672,32 @@ mod tests {
         let path = cut(dir.path());
         let mut list = list_of(dir.path(), dir.path());
         list.turn(at(0), &[file(&path)]);
-        list.let_go(vec![file(&path)]);
+        let confirmed = None;
+        list.let_go(vec![Cut { file: file(&path), confirmed }]);
         list.turn(at(1), &[]);
         assert_eq!(lines(dir.path()), [path.display().to_string()], "a crash finds it");
         assert!(list.mend_one(at(1)));
         assert_eq!(WavReader::open(&path).unwrap().info().frames, FrameCount(60));
+    }
+
+    #[test]
+    fn what_the_disk_has_not_confirmed_of_what_was_let_go_of_is_not_counted_whichever_engine_mends_it() {
+        let dir = tempfile::tempdir().unwrap();
+        for (name, next) in [("a.wav", false), ("b.wav", true)] {
+            let path = cut_as(dir.path(), name);
+            let mut list = list_of(dir.path(), dir.path());
+            list.turn(at(0), &[file(&path)]);
+            list.let_go(vec![Cut { file: file(&path), confirmed: Some(FrameCount(50)) }]);
+            list.turn(at(1), &[]);
+            if next {
+                list = list_of(dir.path(), dir.path());
+            }
+            assert!(list.mend_one(at(1)));
+            assert_eq!(WavReader::open(&path).unwrap().info().frames, FrameCount(50));
+            let told = std::fs::read_to_string(ledger::path_of(&path)).unwrap();
+            assert!(told.contains("\"position\":1050") && told.contains("50 frames"), "{told}");
+            list.turn(at(2), &[]);
+        }
     }
 
     #[test]
@@ -743,6 +793,37 @@ mod tests {
         go(&mut list, at(3), &[OpenFile { path, ..open }]);
         go(&mut list, at(3), &[]);
         await_seal(&mut list, &recorder.join("b.wav.json"));
+    }
+
+    #[test]
+    fn what_the_disk_does_not_confirm_is_mended_before_it_is_sealed() {
+        let state = tempfile::tempdir().unwrap();
+        let recorder = state.path().join("a");
+        std::fs::create_dir(&recorder).unwrap();
+        let path = cut(&recorder);
+        let (sealer, jobs, tell) = Sealer::scripted();
+        let chains = Chains::below(state.path().to_owned());
+        let mut list = Unfinished::read(Some(state.path().to_owned()), chains, sealer);
+        let open = OpenFile { chain: Some(recorder), ..file(&path) };
+        list.turn(at(0), &[open]);
+        list.turn(at(1), &[]);
+        assert_eq!(jobs.try_iter().count(), 1);
+        tell.send((path.clone(), Outcome::Unconfirmed)).unwrap();
+        list.turn(at(2), &[]);
+        assert_eq!(lines(state.path()), [path.display().to_string()], "a crash finds it");
+        // What cannot be confirmed now is not judged either: a pipe never is.
+        let ledger = ledger::path_of(&path);
+        let text = std::fs::read(&ledger).unwrap();
+        std::fs::remove_file(&ledger).unwrap();
+        nix::unistd::mkfifo(&ledger, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        go(&mut list, at(4), &[]);
+        let declared = || WavReader::open(&path).unwrap().info().declared;
+        assert_eq!((jobs.try_iter().count(), declared()), (0, FrameCount(100)));
+        std::fs::remove_file(&ledger).unwrap();
+        std::fs::write(&ledger, text).unwrap();
+        go(&mut list, at(6), &[]);
+        assert_eq!(jobs.try_iter().count(), 1, "sealed anew");
+        assert_eq!(declared(), FrameCount(60));
     }
 
     #[test]

@@ -117,7 +117,8 @@ impl FileFormat {
         })
     }
 
-    /// Puts right what a kill or a power cut left of a file in this format; `path` is its name in messages. None if there was
+    /// Puts right what a kill or a power cut left of a file in this format; `path` is its name in messages. If the disk has `confirmed` so
+    /// many frames and then failed to, a format that could not tell what is behind them counts no more. None if there was
     /// nothing to mend, or nothing is known to be lost.
     ///
     /// # Errors
@@ -128,9 +129,11 @@ impl FileFormat {
         file: &File,
         path: &Path,
         ledger: Option<&LedgerFacts>,
+        confirmed: Option<FrameCount>,
     ) -> Result<Option<Mended>, MediaError> {
         match *self {
-            Self::Wav(spec) => wav::mend_file(file, path, spec, ledger),
+            Self::Wav(spec) => wav::mend_confirmed(file, path, spec, ledger, confirmed.unwrap_or(wav::FAR)),
+            // Its frames have sums of their own, and so have Opus's pages: what a disk has lost passes for nothing else.
             Self::Flac(_) => flac::mend_file(file, path),
             // A page counts what is in it: it never tells of what is not there.
             Self::Opus(spec) => opus::mend_file(file, path, spec).map(|_| None),

@@ -10,6 +10,7 @@
 pub mod archive;
 pub mod beneath;
 pub mod chain;
+mod confirm;
 mod error;
 pub mod export;
 mod facts;
@@ -28,6 +29,7 @@ mod tail;
 pub mod wav;
 
 pub use beneath::Beneath;
+pub use confirm::{confirm, forget};
 pub use error::MediaError;
 pub use facts::Facts;
 pub use file::{AudioFile, Finished};

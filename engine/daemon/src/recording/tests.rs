@@ -8,6 +8,7 @@ use audyn_media::WavSpec;
 
 use super::*;
 use crate::feed;
+use crate::syncer::Told;
 
 const RATE: SampleRate = SampleRate::HZ_48000;
 
@@ -250,7 +251,7 @@ fn a_disk_without_room_is_waited_for_and_one_that_fails_is_let_go_of() {
     assert_eq!((status.lock().unwrap().open.clone(), recording.take_cut()), (shared, vec![]), "not at once");
     recording.let_go_of_a_failing_disk(second(3), &notices);
     assert!(status.lock().unwrap().open.is_empty());
-    assert_eq!(recording.take_cut().into_iter().map(|file| file.path).collect::<Vec<_>>(), [path]);
+    assert_eq!(recording.take_cut().into_iter().map(|cut| cut.file.path).collect::<Vec<_>>(), [path]);
 }
 
 #[test]
@@ -339,6 +340,7 @@ fn a_master_and_its_proxies_are_cut_at_the_same_frame_and_each_has_a_ledger() {
     feed.end(None);
     feed.turn(at, None);
     recording.work(now, Timestamp::from_nanos(i64::MAX), &notices);
+    confirm_all(&mut recording, now);
     assert_eq!((recording.files().count(), status.lock().unwrap().open.len()), (0, 0));
     assert_eq!(status.lock().unwrap().error, None);
 
@@ -420,14 +422,136 @@ fn a_file_whose_ledger_the_disk_refuses_counts_as_open_until_it_is_whole() {
     recording.finished = true;
     let open = |recording: &Recording| recording.files().map(|file| file.path).collect::<Vec<_>>();
     let second = |n: i64| Timestamp::from_nanos(n * 1_000_000_000);
-    recording.due_to_sync(second(1), Nanos(0));
+    confirm_all(&mut recording, second(1));
     recording.flush(second(1), Nanos(0), &notices);
     assert_eq!((open(&recording), recording.is_finished()), (vec![path.clone()], false));
     assert_eq!(status.lock().unwrap().open, std::slice::from_ref(&path), "it may not be deleted either");
     room.store(true, std::sync::atomic::Ordering::Relaxed);
     recording.flush(second(2), Nanos(0), &notices);
+    assert_eq!(open(&recording), std::slice::from_ref(&path), "the disk is to confirm it");
+    assert_eq!(confirm_all(&mut recording, second(2)), [ledger::path_of(&path)]);
     assert_eq!((open(&recording), status.lock().unwrap().open.len()), (vec![], 0));
-    assert_eq!(recording.due_to_sync(second(2), Nanos(0)), [ledger::path_of(&path)]);
     assert!(recording.is_finished());
     drop(feed);
+}
+
+/// Has the disk confirm what is due, and says what that was.
+fn confirm_all(recording: &mut Recording, now: Timestamp<Mono>) -> Vec<PathBuf> {
+    let dues = recording.due_to_sync(now, Nanos(0));
+    for due in dues.clone() {
+        recording.told(&Told { due, result: Ok(()) }, now);
+    }
+    dues.into_iter().map(|due| due.path).collect()
+}
+
+/// The disk does not confirm what is due at `path`.
+fn refuse(recording: &mut Recording, path: &Path, state: State, now: Timestamp<Mono>) {
+    let due = Due { path: path.to_owned(), state };
+    recording.told(&Told { due, result: Err(std::io::Error::from_raw_os_error(nix::libc::EIO)) }, now);
+}
+
+#[test]
+fn an_open_file_that_the_disk_does_not_confirm_once_is_let_go_of_whatever_the_disk_takes_then() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.wav");
+    let second = |n: i64| Timestamp::from_nanos(n * 1_000_000_000);
+    for doubted in [path.clone(), ledger::path_of(&path)] {
+        let (mut feed, mut recording, status) = mono(&path, &[audyn_api::FormatConfig::Wav24]);
+        let (notices, _news) = std::sync::mpsc::sync_channel(64);
+        let placed = placed(1_783_000_000 * 48_000, 0, Placement::MediaClock, Why::First);
+        feed.placed(&placed);
+        let audio = |feed: &mut crate::feed::Feed, n: u64| {
+            feed.audio(placed.position + FrameCount(n * 48_000), &[1 << 20; 48_000], &placed.anchor);
+            feed.turn(placed.position + FrameCount((n + 1) * 48_000), None);
+        };
+        audio(&mut feed, 0);
+        recording.work(second(1), Timestamp::ZERO, &notices);
+        recording.listed();
+        refuse(&mut recording, Path::new("/another.wav"), State::Open(None), second(1));
+        assert_eq!(status.lock().unwrap().error, None, "it is none of its files");
+        // All of the first second but its last block.
+        recording.flush(second(2), Nanos(0), &notices);
+        let safe = if doubted == path { confirm_all(&mut recording, second(2)).len() } else { 0 };
+        refuse(&mut recording, &doubted, State::Open(None), second(2));
+        let told = status.lock().unwrap().error.clone().unwrap();
+        assert!(told.contains("does not confirm") && told.contains("a.wav"), "{told}");
+        // It takes and confirms all that comes then.
+        audio(&mut feed, 1);
+        recording.work(second(2), Timestamp::ZERO, &notices);
+        recording.flush(second(2), Nanos(0), &notices);
+        confirm_all(&mut recording, second(2));
+        assert!(status.lock().unwrap().error.is_some());
+        assert_eq!(recording.take_cut(), [], "no file is let go of before it is 2 s old");
+        recording.flush(second(3), Nanos(0), &notices);
+        let cut = recording.take_cut().pop().unwrap();
+        let confirmed = if safe > 0 { 48_000 * 3 / 4_096 * 4_096 / 3 } else { 0 };
+        assert_eq!((cut.file.path, cut.confirmed), (path.clone(), Some(FrameCount(confirmed))));
+        assert_eq!(recording.files().count(), 0, "and it is not sealed as a closed one is");
+        audio(&mut feed, 2);
+        feed.end(None);
+        feed.turn(placed.position + FrameCount(3 * 48_000), None);
+        recording.work(second(4), Timestamp::ZERO, &notices);
+        confirm_all(&mut recording, second(4));
+        assert!(recording.is_finished());
+        let status = status.lock().unwrap();
+        assert_eq!(status.error, None, "the next file is a good one");
+        assert!(
+            status.warning.as_ref().unwrap().contains("does not confirm"),
+            "and yet it is told for a while"
+        );
+        assert_eq!(samples(&dir.path().join("a_002.wav")).len(), 48_000);
+        for name in ["a.wav", "a_002.wav"] {
+            std::fs::remove_file(dir.path().join(name)).unwrap();
+            std::fs::remove_file(ledger::path_of(&dir.path().join(name))).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_closed_file_counts_as_open_until_the_disk_has_confirmed_it_and_is_mended_if_it_has_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.wav");
+    let (mut feed, mut recording, status) = mono(&path, &[audyn_api::FormatConfig::Wav24]);
+    let (notices, _news) = std::sync::mpsc::sync_channel(64);
+    let second = |n: i64| Timestamp::from_nanos(n * 1_000_000_000);
+    let placed = placed(1_783_000_000 * 48_000, 0, Placement::MediaClock, Why::First);
+    feed.placed(&placed);
+    for n in 0..3u64 {
+        let at = placed.position + FrameCount(n * 480);
+        if n > 0 {
+            feed.cut_here();
+        }
+        feed.audio(at, &[1 << 20; 480], &placed.anchor);
+        feed.turn(at + FrameCount(480), None);
+    }
+    recording.work(second(1), Timestamp::from_nanos(i64::MAX), &notices);
+    let [first, next, open] = ["a.wav", "a_002.wav", "a_003.wav"].map(|name| dir.path().join(name));
+    let files = |recording: &Recording| {
+        let mut files: Vec<_> = recording.files().map(|file| file.path).collect();
+        files.sort();
+        files
+    };
+    assert_eq!(files(&recording), [first.clone(), next.clone(), open.clone()]);
+    let dues = recording.due_to_sync(second(1), Nanos::from_secs(60));
+    let of = |path: &Path| dues.iter().filter(|due| due.path == path && due.state == State::Closed).count();
+    assert_eq!([&first, &next].map(|path| (of(path), of(&ledger::path_of(path)))), [(1, 1); 2]);
+    let ok = |recording: &mut Recording, path: &Path, state| {
+        let due = Due { path: path.to_owned(), state };
+        recording.told(&Told { due, result: Ok(()) }, second(1));
+    };
+    ok(&mut recording, &first, State::Closed);
+    ok(&mut recording, &ledger::path_of(&first), State::Open(None));
+    assert_eq!(files(&recording).len(), 3, "its ledger may have grown since");
+    ok(&mut recording, &ledger::path_of(&first), State::Closed);
+    assert_eq!(files(&recording), [next.clone(), open.clone()]);
+    // Asked for while it was open, and answered now.
+    refuse(&mut recording, &next, State::Open(Some(FrameCount(3))), second(1));
+    assert_eq!(files(&recording), std::slice::from_ref(&open));
+    assert_eq!(status.lock().unwrap().open, [open]);
+    let cut: Vec<_> = recording.take_cut().into_iter().map(|cut| cut.file.path).collect();
+    assert_eq!(cut, std::slice::from_ref(&next));
+    assert!(status.lock().unwrap().warning.as_ref().unwrap().contains("a_002.wav"));
+    assert_eq!(status.lock().unwrap().error, None, "what is open is none the worse");
+    ok(&mut recording, &next, State::Closed);
+    assert_eq!(recording.take_cut(), []);
 }

@@ -32,7 +32,7 @@
 //! 5. What is protected is never buried, whoever asks.
 //!
 //! # Procedures
-//! *Seal*: 1 hash the audio and the ledger, 2 fdatasync both, 3 the head gets the file and the sidecar's hash as its `next`, 4 the sidecar
+//! *Seal*: 1 fdatasync of audio and ledger, 2 hash both, read from the disk and not from memory (`confirm`), 3 the head gets the file and the sidecar's hash as its `next`, 4 the sidecar
 //! under a temporary name, fsync, rename (fails if taken), fsync of the directory, 5 the index, fdatasync, 6 the head moves on.
 //! *Bury*: 1 the tombstone, appended by one write, fdatasync, 2 the index, 3 the head, 4 remove audio, peaks and ledger, 5 remove the
 //! sidecar, fsync of the directory. On a disk without room the reserve is given up before 1, and 3 comes last.

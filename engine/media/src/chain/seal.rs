@@ -17,7 +17,7 @@ use crate::archive::Segment;
 use crate::archive::index::{self, Row};
 use crate::beneath::OFlags;
 use crate::peaks::peaks_of;
-use crate::{Beneath, MediaError};
+use crate::{Beneath, MediaError, confirm};
 
 /// A sidecar to be: all that it tells but its hashes and its place in the chain, which [`Chain::seal`] enters.
 #[derive(Debug, Clone, PartialEq)]
@@ -84,34 +84,37 @@ impl Hashes {
             .is_ok_and(|now| now == self.read)
     }
 
-    /// Reads `file`, a path below the recorder's directory, and its ledger, and returns when the disk has confirmed both. Takes as long
-    /// as the file is; `go_on` is asked meanwhile, see [`hash_of`].
+    /// Reads `file`, a path below the recorder's directory, and its ledger, both as the disk has them once it has confirmed them. Takes
+    /// as long as the file is; `go_on` is asked meanwhile, see [`hash_of`].
     ///
     /// # Errors
+    /// [`MediaError::Sync`] if the disk does not confirm one of them: it is to be judged anew, and mended, before it is sealed.
     /// [`MediaError::Chain`], of the kind [`io::ErrorKind::NotFound`] if the file is gone, [`io::ErrorKind::ResourceBusy`] while it is
     /// being written.
-    pub fn of(recorder: &Beneath, file: &Path, go_on: impl FnMut() -> bool) -> Result<Self, MediaError> {
+    pub fn of(recorder: &Beneath, file: &Path, mut go_on: impl FnMut() -> bool) -> Result<Self, MediaError> {
         let path = recorder.path().join(file);
-        Self::read(recorder, file, go_on).map_err(|source| MediaError::Chain { path, source })
-    }
-
-    fn read(recorder: &Beneath, file: &Path, mut go_on: impl FnMut() -> bool) -> io::Result<Self> {
-        let (directory, name) = place(recorder, file)?;
-        let audio = directory.file(name, OFlags::RDONLY)?;
+        let of = |source| MediaError::Chain { path: path.clone(), source };
+        let (directory, name) = place(recorder, file).map_err(of)?;
+        let audio = directory.file(name, OFlags::RDONLY).map_err(of)?;
         if matches!(audio.try_lock_shared(), Err(TryLockError::WouldBlock)) {
-            return Err(io::Error::new(io::ErrorKind::ResourceBusy, "it is being written"));
+            return Err(of(io::Error::new(io::ErrorKind::ResourceBusy, "it is being written")));
         }
-        let read = Stamps::of(&directory, name)?;
-        let (sha256, bytes) = hash_of(&audio, &mut go_on)?;
-        audio.sync_data()?;
         let ledger = match directory.file(&ledger_of(name), OFlags::RDONLY) {
-            Ok(ledger) => {
-                let (sha256, bytes) = hash_of(&ledger, &mut go_on)?;
-                ledger.sync_data()?;
+            Ok(ledger) => Some(ledger),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => return Err(of(error)),
+        };
+        for file in std::iter::once(&audio).chain(&ledger) {
+            confirm(file).map_err(|source| MediaError::Sync { path: path.clone(), source })?;
+        }
+        let read = Stamps::of(&directory, name).map_err(of)?;
+        let (sha256, bytes) = hash_of(&audio, &mut go_on).map_err(of)?;
+        let ledger = match ledger {
+            Some(ledger) => {
+                let (sha256, bytes) = hash_of(&ledger, &mut go_on).map_err(of)?;
                 Some(LedgerHash { bytes, sha256 })
             }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-            Err(error) => return Err(error),
+            None => None,
         };
         Ok(Self { bytes, sha256, ledger, read })
     }

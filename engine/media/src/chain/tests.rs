@@ -339,6 +339,24 @@ fn a_buried_file_whose_name_was_taken_again_keeps_the_new_one() {
 }
 
 #[test]
+fn what_the_disk_does_not_confirm_is_not_hashed() {
+    let archive = Archive::of(&[]);
+    archive.record("a.wav");
+    let ledger = archive.path("a.wav.gaps.jsonl");
+    let text = std::fs::read(&ledger).unwrap();
+    std::fs::remove_file(&ledger).unwrap();
+    // A pipe can be read, and never be confirmed.
+    let mode = rustix::fs::Mode::from_raw_mode(0o600);
+    rustix::fs::mknodat(rustix::fs::CWD, &ledger, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+    let error = Hashes::of(&archive.root(), Path::new("a.wav"), || true).unwrap_err();
+    assert!(matches!(error, MediaError::Sync { .. }), "{error}");
+    std::fs::remove_file(&ledger).unwrap();
+    std::fs::write(&ledger, text).unwrap();
+    archive.seal("a.wav").unwrap();
+    assert_eq!(archive.faults(), [""; 0]);
+}
+
+#[test]
 fn an_end_that_is_asked_for_leaves_the_file_to_be_sealed_later() {
     let archive = Archive::of(&[]);
     archive.record("a.wav");

@@ -29,7 +29,7 @@ use crate::ledger::mend::{LedgerFix, apply, became, plan};
 use crate::ledger::{LedgerEvent, LedgerFacts, LedgerHeader, LedgerLine};
 use crate::opus::{OpusReader, OpusSpec};
 use crate::wav::{self, FAR, WavTold};
-use crate::{Facts, FlacReader, FlacSpec, MediaError, PcmDepth, WavSpec, flac, opus};
+use crate::{Facts, FlacReader, FlacSpec, MediaError, PcmDepth, WavSpec, flac, forget, opus};
 
 /// What stands at a name.
 #[derive(Debug)]
@@ -94,6 +94,8 @@ pub fn look(directory: &Beneath, name: &OsStr) -> Result<Found, MediaError> {
     if matches!(file.try_lock(), Err(TryLockError::WouldBlock)) {
         return Ok(Found::BeingWritten);
     }
+    // A hole that only memory fills is none to whoever asks for holes.
+    forget(&file).map_err(read)?;
     // Sealed in the meantime.
     if directory.kind_of(&sidecar_of(name)).map_err(read)?.is_some() {
         return Ok(Found::Sealed);

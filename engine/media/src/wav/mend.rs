@@ -11,6 +11,7 @@ use audyn_units::{FrameCount, Nanos};
 
 use super::WavInfo;
 use super::header::{self, Head};
+use super::holes::FAR;
 use super::{holes, riff};
 use crate::fix::{Fix, Step};
 use crate::ledger::LedgerFacts;
@@ -50,6 +51,21 @@ pub fn mend_file(
     spec: WavSpec,
     ledger: Option<&LedgerFacts>,
 ) -> Result<Option<Mended>, MediaError> {
+    mend_confirmed(file, path, spec, ledger, FAR)
+}
+
+/// [`mend_file`] for a file of which the disk has `confirmed` so many frames and then failed to confirm more: those behind them stay where
+/// they are and are not counted. A block that a disk has lost looks like any other, with zeros in it or what stood there before.
+///
+/// # Errors
+/// As [`mend`].
+pub(crate) fn mend_confirmed(
+    file: &File,
+    path: &Path,
+    spec: WavSpec,
+    ledger: Option<&LedgerFacts>,
+    confirmed: FrameCount,
+) -> Result<Option<Mended>, MediaError> {
     let what = path.display().to_string();
     let length = file.metadata().map_err(|e| read(&what, e))?.len();
     let fix = if ends_in_header(file, length).map_err(|e| read(&what, e))? {
@@ -63,7 +79,7 @@ pub fn mend_file(
             return Err(MediaError::NotWav { what, reason });
         };
         let held = on_the_disk(file, &head, &info, info.frames, ledger).map_err(|e| read(&what, e))?;
-        counted(head, &before, &info, held, length)
+        counted(head, &before, &info, held.min(confirmed), length)
     };
     let Some(fix) = fix else { return Ok(None) };
     fix.apply(file, path)?;
@@ -322,6 +338,20 @@ mod tests {
             assert_eq!(mends(&path, 4_096, frames).0, frames);
             std::fs::remove_file(path).unwrap();
         }
+    }
+
+    #[test]
+    fn what_the_disk_has_not_confirmed_stays_and_is_not_counted() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = cut(dir.path(), 7_096);
+        let before = std::fs::read(&path).unwrap();
+        let file = OpenOptions::new().read(true).write(true).open(&path).unwrap();
+        assert_eq!(mend_confirmed(&file, &path, spec(), None, FrameCount(1_000)).unwrap(), None);
+        let mended = mend_confirmed(&file, &path, spec(), None, FrameCount(700)).unwrap().unwrap();
+        assert_eq!((mended.declared.0, mended.frames.0), (1_000, 700));
+        assert_eq!(WavReader::open(&path).unwrap().info().frames, FrameCount(700));
+        assert!(std::fs::read(&path).unwrap()[4_096..] == before[4_096..]);
+        assert_eq!(mend_confirmed(&file, &path, spec(), None, FrameCount(700)).unwrap(), None, "once");
     }
 
     #[test]

@@ -53,7 +53,7 @@ mod writer;
 pub use bext::Bext;
 pub use holes::FAR;
 pub use mend::{Mended, mend, mend_file};
-pub(crate) use mend::{WavTold, frames_of, plan};
+pub(crate) use mend::{WavTold, frames_of, mend_confirmed, plan};
 pub use reader::{WavInfo, WavReader};
 pub use store::{FileStore, Store};
 use writer::HOLE_BYTES;
