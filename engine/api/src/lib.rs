@@ -47,8 +47,8 @@ pub use message::{
     ClientFrame, DeletedFile, Event, Refusal, RefusalKind, Reply, Request, ServerFrame, Subscription,
 };
 pub use retention::{
-    ProtectedFile, RetentionConfig, RetentionEntry, RetentionPlan, RetentionReason, RetentionSnapshot,
-    RoomAlarm, RoomAlarmKind, VolumeConfig,
+    PendingLimits, ProposedLimits, ProposedRecorder, ProtectedFile, RetentionConfig, RetentionEntry,
+    RetentionPlan, RetentionReason, RetentionSnapshot, RoomAlarm, RoomAlarmKind, VolumeConfig,
 };
 pub use selftest::{ArchiveCheck, CaptureRights, SelfTestReport};
 pub use snapshot::{

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::config::{ConfigDocument, GlobalConfig, RecorderConfig, RecorderId, SourceConfig, SourceId};
-use crate::retention::{ProtectedFile, RetentionPlan};
+use crate::retention::{ProposedLimits, ProtectedFile, RetentionPlan};
 use crate::selftest::SelfTestReport;
 use crate::snapshot::{GapEntry, LevelsFrame, RecorderState, Snapshot};
 
@@ -114,8 +114,9 @@ pub enum Request {
     /// Send a flow over loopback to the engine's own capture thread and compare what arrives; no recorder is touched. Answer:
     /// [`Reply::SelfTest`] after about 2 s and 10 s at most; [`RefusalKind::Conflict`] while another one runs.
     SelfTest,
-    /// What the recorders' limits would delete now; nothing is. Answer: [`Reply::RetentionPlan`].
-    RetentionPlan,
+    /// What the recorders' limits, or those that are proposed, would delete now; nothing is, and nothing is set. Answer:
+    /// [`Reply::RetentionPlan`].
+    RetentionPlan(ProposedLimits),
     /// Protect recordings against every deletion, or let them go again; a segment is protected with all its formats. Answer:
     /// [`Reply::Protected`].
     Protect {

@@ -3,7 +3,8 @@
 use audyn_units::{Timestamp, Utc};
 use serde::{Deserialize, Serialize};
 
-/// `retention` of a recorder in `recorders.json`: what it keeps. Without any of these it keeps everything.
+/// `retention` of a recorder in `recorders.json`: what it keeps. Without any of these it keeps everything. What makes it keep less than
+/// before acts an hour after it was set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RetentionConfig {
@@ -57,6 +58,8 @@ pub struct RetentionSnapshot {
     pub deleted: u64,
     /// Bytes of those.
     pub deleted_bytes: u64,
+    /// Limits that were made tighter and do not act yet.
+    pub pending: Vec<PendingLimits>,
     /// What is wrong with the room; each stands among the warnings of the snapshot too.
     pub alarms: Vec<RoomAlarm>,
 }
@@ -115,7 +118,34 @@ pub struct RetentionEntry {
     pub why: String,
 }
 
-/// What would go now.
+/// Limits that were made tighter, or set where there were none: they act an hour later. What makes them looser acts at once.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PendingLimits {
+    /// Whose; none for the volume's floor.
+    pub recorder: Option<String>,
+    /// When they act, if the engine isn't restarted until then: a start begins the hour anew.
+    pub acts_in_seconds: u64,
+}
+
+/// Limits that are tried, and not set.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct ProposedLimits {
+    /// Recorders that would have other limits than they are configured with.
+    pub recorders: Vec<ProposedRecorder>,
+    /// The room that the volume would keep; none takes what is configured.
+    pub volume: Option<VolumeConfig>,
+}
+
+/// A recorder with limits that are tried.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProposedRecorder {
+    /// Which.
+    pub id: crate::RecorderId,
+    /// All of its limits.
+    pub retention: RetentionConfig,
+}
+
+/// What would go now by the limits that are configured or proposed, whether they act already or not.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct RetentionPlan {
     /// The first that would go, the oldest first; 1,000 at most.
@@ -128,6 +158,8 @@ pub struct RetentionPlan {
     pub protected: u64,
     /// Bytes that the volume lacks to its floor when all of them have gone.
     pub lacking_bytes: u64,
+    /// Limits among these that do not act yet; of those that are configured.
+    pub pending: Vec<PendingLimits>,
     /// Why nothing goes by its age, where that is so; or what could not be looked at.
     pub notes: Vec<String>,
 }

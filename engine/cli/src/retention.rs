@@ -6,20 +6,28 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use audyn_api::client::{Client, ClientError, DEFAULT_SOCKET};
-use audyn_api::{ProtectedFile, Reply, Request, RetentionPlan};
+use audyn_api::{
+    ConfigDocument, PendingLimits, ProposedLimits, ProposedRecorder, ProtectedFile, RecorderId, Reply,
+    Request, RetentionConfig, RetentionPlan, VolumeConfig,
+};
 use audyn_units::ByteSize;
 use clap::Args;
 
+use crate::values::within;
 use crate::words::counted;
 
 const RETENTION_EXAMPLES: &str = "\
 Examples:
   audyn retention --dry-run                     what the recorders' limits would delete now, the oldest first
   audyn --json retention --dry-run              the same as JSON
+  audyn retention --dry-run --recorder studio-1 --days 30
+                                                what would go if that recorder kept 30 days; nothing is set by this
+  audyn retention --dry-run --floor-percent 10  what would go if the volume were to have a tenth free
 
 What a recorder keeps is set in its configuration, and nothing is deleted where nothing is set:
   \"retention\": { \"days\": 90, \"bytes\": 500000000000, \"make_room\": true }
 make_room lets its oldest recordings go where the volume has less than its floor (volume in global.json).
+A limit that is made tighter, or set where there was none, acts an hour later; one that is made looser acts at once.
 
 Exit codes: 0 told, 1 the engine does not answer or could not look, 2 it was asked for wrongly.";
 
@@ -40,6 +48,62 @@ pub(crate) struct RetentionArgs {
     /// Only tell. The engine deletes by itself, once a minute; there is no other way to call this.
     #[arg(long, required = true)]
     dry_run: bool,
+    /// Try other limits for this recorder; what isn't given of them stays as it is configured.
+    #[arg(long, value_name = "ID", value_parser = recorder_id)]
+    recorder: Option<RecorderId>,
+    /// Days that it would keep.
+    #[arg(long, value_name = "N", requires = "recorder", value_parser = within("number of days", 1..=36_500_u32))]
+    days: Option<u32>,
+    /// Bytes that it would keep.
+    #[arg(long, value_name = "N", requires = "recorder", value_parser = within("number of bytes", 1_000_000..=u64::MAX))]
+    bytes: Option<u64>,
+    /// Whether its oldest recordings would make room.
+    #[arg(long, value_name = "true|false", requires = "recorder", value_parser = truth)]
+    make_room: Option<bool>,
+    /// Try another floor of the volume, in percent of it.
+    #[arg(long, value_name = "N", value_parser = within("share in percent", 0..=90_u8))]
+    floor_percent: Option<u8>,
+    /// Try another floor of the volume, in bytes; the greater one holds.
+    #[arg(long, value_name = "N", value_parser = within("number of bytes", 0..=u64::MAX))]
+    floor_bytes: Option<u64>,
+}
+
+fn recorder_id(text: &str) -> Result<RecorderId, String> {
+    let id = RecorderId::new(text);
+    id.map_err(|_| {
+        format!("\"{text}\" is no recorder's identifier; give one of the configuration, as studio-1")
+    })
+}
+
+fn truth(text: &str) -> Result<bool, String> {
+    text.parse().map_err(|_| format!("\"{text}\" is neither true nor false; give one of both"))
+}
+
+impl RetentionArgs {
+    fn is_proposal(&self) -> bool {
+        self.recorder.is_some() || self.floor_percent.is_some() || self.floor_bytes.is_some()
+    }
+
+    /// What is asked for, over what is configured.
+    fn proposed(&self, config: &ConfigDocument) -> ProposedLimits {
+        let of = |id: &RecorderId| {
+            let configured = config.recorders.iter().find(|recorder| recorder.id == *id);
+            let before = configured.map_or_else(RetentionConfig::default, |recorder| recorder.retention);
+            let retention = RetentionConfig {
+                days: self.days.or(before.days),
+                bytes: self.bytes.or(before.bytes),
+                make_room: self.make_room.unwrap_or(before.make_room),
+            };
+            ProposedRecorder { id: id.clone(), retention }
+        };
+        let VolumeConfig { floor_bytes, floor_percent, alarm_hours } = config.global.volume;
+        let volume = VolumeConfig {
+            floor_bytes: self.floor_bytes.unwrap_or(floor_bytes),
+            floor_percent: self.floor_percent.unwrap_or(floor_percent),
+            alarm_hours,
+        };
+        ProposedLimits { recorders: self.recorder.iter().map(of).collect(), volume: Some(volume) }
+    }
 }
 
 /// Recordings that are to be protected, or let go.
@@ -88,7 +152,16 @@ fn ask(socket: &Path, request: Request) -> Result<Reply, RetentionError> {
 /// Asks what would go, and prints it.
 pub(crate) fn run(args: &RetentionArgs, json: bool) -> Result<(), RetentionError> {
     debug_assert!(args.dry_run, "clap requires it");
-    let Reply::RetentionPlan(plan) = ask(&args.socket, Request::RetentionPlan)? else {
+    let proposed = match args.is_proposal() {
+        true => {
+            let Reply::Config(config) = ask(&args.socket, Request::Config)? else {
+                return Err(ClientError::Unexpected.into());
+            };
+            args.proposed(&config)
+        }
+        false => ProposedLimits::default(),
+    };
+    let Reply::RetentionPlan(plan) = ask(&args.socket, Request::RetentionPlan(proposed))? else {
         return Err(ClientError::Unexpected.into());
     };
     if json {
@@ -146,15 +219,27 @@ fn describe(plan: &RetentionPlan) -> String {
         let _ = write!(text, "; the volume would still lack {} to its floor", ByteSize(plan.lacking_bytes));
     }
     text.push('\n');
+    for pending in &plan.pending {
+        let _ = writeln!(text, "{}", acts_in(pending));
+    }
     for note in &plan.notes {
         let _ = writeln!(text, "note: {note}");
     }
     text
 }
 
+/// A limit that waits, in words.
+pub(crate) fn acts_in(pending: &PendingLimits) -> String {
+    let minutes = counted(pending.acts_in_seconds.div_ceil(60), "minute");
+    match &pending.recorder {
+        Some(recorder) => format!("recorder {recorder} is to keep less than before: this acts in {minutes}"),
+        None => format!("the volume is to have more room than before: this acts in {minutes}"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use audyn_api::{RetentionEntry, RetentionReason};
+    use audyn_api::{RecorderConfig, RetentionEntry, RetentionReason};
 
     use super::*;
 
@@ -174,12 +259,47 @@ mod tests {
             bytes: 3_000_000_000,
             protected: 1,
             lacking_bytes: 7_000,
+            pending: vec![
+                PendingLimits { recorder: Some("a".to_owned()), acts_in_seconds: 2_461 },
+                PendingLimits { recorder: None, acts_in_seconds: 3 },
+            ],
             notes: vec!["the clock".to_owned()],
         };
         assert_eq!(
             describe(&plan),
             "a/one.wav  1.5 MB: it is older than 90 days\nand 1 file more\n2 files with 3.0 GB would go now; 1 segment protected; \
-             the volume would still lack 7.0 kB to its floor\nnote: the clock\n"
+             the volume would still lack 7.0 kB to its floor\nrecorder a is to keep less than before: this acts in 42 minutes\nthe volume is to have \
+             more room than before: this acts in 1 minute\nnote: the clock\n"
         );
+    }
+
+    #[test]
+    fn what_is_not_proposed_stays_as_it_is_configured() {
+        #[derive(clap::Parser)]
+        struct Line {
+            #[command(flatten)]
+            args: RetentionArgs,
+        }
+        let parse =
+            |line: &str| <Line as clap::Parser>::try_parse_from(line.split(' ')).map(|line| line.args);
+        let recorder: RecorderConfig =
+            serde_json::from_str(r#"{"id":"a","name":"A","retention":{"days":90,"make_room":true}}"#)
+                .unwrap();
+        let config = ConfigDocument { recorders: vec![recorder], ..ConfigDocument::default() };
+        let of = |line: &str| parse(line).unwrap().proposed(&config);
+        let a = of("x --dry-run --recorder a --bytes 5000000");
+        let retention = RetentionConfig { days: Some(90), bytes: Some(5_000_000), make_room: true };
+        assert_eq!(a.recorders, [ProposedRecorder { id: RecorderId::new("a").unwrap(), retention }]);
+        assert_eq!(a.volume, Some(config.global.volume));
+        assert_eq!(
+            of("x --dry-run --recorder a --days 7 --make-room false").recorders[0].retention.days,
+            Some(7)
+        );
+        let floor = of("x --dry-run --floor-percent 10");
+        assert_eq!((floor.recorders.len(), floor.volume.map(|volume| volume.floor_percent)), (0, Some(10)));
+        assert!(!parse("x --dry-run").unwrap().is_proposal());
+        for bad in ["x --dry-run --days 7", "x --recorder a --days 7", "x --dry-run --recorder A"] {
+            assert!(parse(bad).is_err(), "{bad}");
+        }
     }
 }

@@ -180,6 +180,9 @@ fn room_line(room: &RetentionSnapshot, text: &mut String) {
         let (files, bytes) = (counted(room.deleted, "recording"), ByteSize(room.deleted_bytes));
         let _ = writeln!(text, "limits have deleted {files} with {bytes} since the start");
     }
+    for pending in &room.pending {
+        let _ = writeln!(text, "{}", crate::retention::acts_in(pending));
+    }
 }
 
 /// Who the clock follows, and what is wrong with it.
@@ -347,6 +350,9 @@ mod tests {
             goes_on.contains("not foreseen to be full\nlimits have deleted 2 recordings with 3.0 MB"),
             "{goes_on}"
         );
+        let pending = audyn_api::PendingLimits { recorder: Some("a".to_owned()), acts_in_seconds: 3_541 };
+        let waits = RetentionSnapshot { pending: vec![pending], ..RetentionSnapshot::default() };
+        assert!(told(waits).contains("recorder a is to keep less than before: this acts in 60 minutes\n"));
     }
 
     #[test]

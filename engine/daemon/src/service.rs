@@ -6,8 +6,8 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use audyn_api::{
-    Event, GlobalConfig, RecorderConfig, RecorderId, RecorderState, Refusal, Reply, Request, SelfTestReport,
-    Snapshot,
+    Event, GlobalConfig, ProposedLimits, RecorderConfig, RecorderId, RecorderState, Refusal, Reply, Request,
+    SelfTestReport, Snapshot,
 };
 use audyn_units::Nanos;
 use tokio::sync::oneshot;
@@ -101,7 +101,7 @@ impl Service {
             open: engine.open_files(),
         };
         let state = store.directory().to_owned();
-        let retention = Retention::start(archive, state, engine.clock(), rules(store.document()))?;
+        let retention = Retention::start(archive, state, engine.clock(), &rules(store.document()))?;
         let (changed, states, room) = (true, HashMap::new(), RoomAlarms::default());
         Ok(Self { engine, store, running, changed, states, retention, room })
     }
@@ -126,6 +126,7 @@ impl Service {
             volume: &document.global.volume,
             writing: &self.engine.writing(),
             told: &self.retention.told(),
+            pending: self.retention.pending(),
         };
         snapshot.retention = self.room.tell(&room);
         snapshot.warnings.extend(snapshot.retention.alarms.iter().map(|alarm| alarm.text.clone()));
@@ -266,8 +267,10 @@ impl Service {
                     late: "the disk has not noted everything within 10 s and goes on; ask again, and check the disk",
                 }))
             }
-            Request::RetentionPlan => {
-                let plan = self.retention.planner();
+            Request::RetentionPlan(proposed) => {
+                let is_asked = proposed != ProposedLimits::default();
+                let proposed = is_asked.then(|| self.store.proposed(proposed)).transpose()?;
+                let plan = self.retention.planner(proposed.as_ref().map(rules));
                 let ask = move || -> Then {
                     let plan = plan();
                     Box::new(|_| Reply::RetentionPlan(Box::new(plan)))

@@ -17,7 +17,10 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use audyn_api::{ConfigDocument, FormatConfig, GlobalConfig, RecorderConfig, RetentionConfig, SourceConfig};
+use audyn_api::{
+    ConfigDocument, FormatConfig, GlobalConfig, ProposedLimits, ProposedRecorder, RecorderConfig,
+    RetentionConfig, SourceConfig,
+};
 use audyn_core::retention::Limits;
 use serde::de::DeserializeOwned;
 
@@ -140,6 +143,18 @@ impl ConfigStore {
         };
         check(&document).map_err(EngineError::Invalid)?;
         Ok((document, file))
+    }
+
+    /// The document that limits which are only tried would give, checked likewise.
+    pub fn proposed(&self, limits: ProposedLimits) -> Result<ConfigDocument, EngineError> {
+        let mut document = self.document.clone();
+        document.global.volume = limits.volume.unwrap_or(document.global.volume);
+        for ProposedRecorder { id, retention } in limits.recorders {
+            let recorder = document.recorders.iter_mut().find(|recorder| recorder.id == id);
+            recorder.ok_or_else(|| not_found("recorder", id.as_str()))?.retention = retention;
+        }
+        check(&document).map_err(EngineError::Invalid)?;
+        Ok(document)
     }
 
     /// Writes a proposed document's changed file and puts it in force.

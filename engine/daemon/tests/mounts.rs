@@ -7,7 +7,7 @@ mod archive;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use archive::archive_of;
+use archive::{archive_of, keeps};
 
 /// Set where the test runs in a mount namespace of its own.
 const OWN_MOUNTS: &str = "AUDYN_TEST_OWN_MOUNTS";
@@ -41,6 +41,7 @@ fn limits_take_nothing_from_another_mount() {
     std::fs::create_dir(&state).unwrap();
     let recorders = serde_json::json!([{ "id": "a", "name": "A", "retention": { "bytes": 1_000_000 } }]);
     std::fs::write(state.join("recorders.json"), recorders.to_string()).unwrap();
+    keeps(&state, "a", 1_000_000);
     let mut engine = Command::new(env!("CARGO_BIN_EXE_audyn-engine"))
         .args(["--state", &state.to_string_lossy()])
         .args(["--socket", &dir.path().join("engine.sock").to_string_lossy()])

@@ -1,6 +1,6 @@
 //! The JSON that tells how long the room on the archive's volume lasts.
 
-use audyn_api::{RetentionSnapshot, RoomAlarm, RoomAlarmKind};
+use audyn_api::{PendingLimits, RetentionSnapshot, RoomAlarm, RoomAlarmKind};
 use serde::Serialize;
 
 use crate::time::rfc3339;
@@ -16,8 +16,17 @@ pub(crate) struct Room<'a> {
     /// Recordings that limits have deleted since the engine started, and their bytes.
     deleted: u64,
     deleted_bytes: u64,
+    /// Limits that were made tighter and do not act yet.
+    pending: Vec<Pending<'a>>,
     /// Each stands among the warnings too.
     alarms: Vec<Alarm<'a>>,
+}
+
+#[derive(Serialize)]
+struct Pending<'a> {
+    /// Whose; none for the volume's floor.
+    recorder: Option<&'a str>,
+    acts_in_seconds: u64,
 }
 
 #[derive(Serialize)]
@@ -30,16 +39,28 @@ struct Alarm<'a> {
 
 impl<'a> From<&'a RetentionSnapshot> for Room<'a> {
     fn from(room: &'a RetentionSnapshot) -> Self {
-        let RetentionSnapshot { floor_bytes, bytes_per_second, seconds_left, deleted, deleted_bytes, alarms } =
-            room;
+        let RetentionSnapshot {
+            floor_bytes,
+            bytes_per_second,
+            seconds_left,
+            deleted,
+            deleted_bytes,
+            pending,
+            alarms,
+        } = room;
         let alarm =
             |alarm: &'a RoomAlarm| Alarm { kind: alarm.kind, text: &alarm.text, began: rfc3339(alarm.began) };
+        let waits = |pending: &'a PendingLimits| Pending {
+            recorder: pending.recorder.as_deref(),
+            acts_in_seconds: pending.acts_in_seconds,
+        };
         Self {
             floor_bytes: *floor_bytes,
             bytes_per_second: *bytes_per_second,
             seconds_left: *seconds_left,
             deleted: *deleted,
             deleted_bytes: *deleted_bytes,
+            pending: pending.iter().map(waits).collect(),
             alarms: alarms.iter().map(alarm).collect(),
         }
     }

@@ -6,11 +6,11 @@ use audyn_api::{
     DiskState, Event, FlowCounters, FlowSnapshot, FlowState, FlowTiming, FormatConfig, GapCause, GapEntry,
     GlobalConfig, INTERVAL_EDGES_NANOS, LATENESS_EDGES_NANOS, Layout, LegConfig, LegCounters, LegPeriod,
     LegSnapshot, LegState, LegStatistics, LevelsFrame, MAGIC, OpusApplication, OpusConfig, OpusMode,
-    Placement, ProtectedFile, PtpChoice, PtpSnapshot, PtpState, RecorderConfig, RecorderId, RecorderLevels,
-    RecorderSnapshot, RecorderState, Refusal, RefusalKind, Reply, Request, RetentionConfig, RetentionEntry,
-    RetentionPlan, RetentionReason, RetentionSnapshot, RoomAlarm, RoomAlarmKind, SelfTestReport, ServerFrame,
-    SilenceCause, Snapshot, SourceConfig, SourceId, StampKind, Subscription, TaiSource, VERSION,
-    VolumeConfig, WakeupLateness,
+    PendingLimits, Placement, ProposedLimits, ProposedRecorder, ProtectedFile, PtpChoice, PtpSnapshot,
+    PtpState, RecorderConfig, RecorderId, RecorderLevels, RecorderSnapshot, RecorderState, Refusal,
+    RefusalKind, Reply, Request, RetentionConfig, RetentionEntry, RetentionPlan, RetentionReason,
+    RetentionSnapshot, RoomAlarm, RoomAlarmKind, SelfTestReport, ServerFrame, SilenceCause, Snapshot,
+    SourceConfig, SourceId, StampKind, Subscription, TaiSource, VERSION, VolumeConfig, WakeupLateness,
 };
 use audyn_units::{
     ChannelCount, ClockQuality, Dbfs, Encoding, FrameCount, FrameIndex, PayloadType, SampleRate, SkewClass,
@@ -264,6 +264,7 @@ pub(crate) fn snapshot() -> Snapshot {
             seconds_left: Some(86_000),
             deleted: 42,
             deleted_bytes: 43,
+            pending: pending(),
             alarms: ROOM_ALARMS.map(room_alarm).to_vec(),
         },
     }
@@ -276,6 +277,19 @@ pub(crate) const ROOM_ALARMS: [RoomAlarmKind; 5] = [
     RoomAlarmKind::Undeletable,
     RoomAlarmKind::Fruitless,
 ];
+
+fn pending() -> Vec<PendingLimits> {
+    let of = |recorder, acts_in_seconds| PendingLimits { recorder, acts_in_seconds };
+    vec![of(Some("studio-1".to_owned()), 51), of(None, 52)]
+}
+
+fn proposed() -> ProposedLimits {
+    let retention = RetentionConfig { days: Some(53), bytes: Some(1 << 40), make_room: true };
+    ProposedLimits {
+        recorders: vec![ProposedRecorder { id: RecorderId::new("studio-1").unwrap(), retention }],
+        volume: Some(VolumeConfig { floor_bytes: 54, floor_percent: 55, alarm_hours: 56 }),
+    }
+}
 
 fn room_alarm(kind: RoomAlarmKind) -> RoomAlarm {
     RoomAlarm { kind, text: "the disk is full soon".to_owned(), began: Timestamp::from_nanos(44) }
@@ -295,6 +309,7 @@ fn retention_plan() -> RetentionPlan {
         bytes: 48,
         protected: 49,
         lacking_bytes: 50,
+        pending: pending(),
         notes: vec!["the clock is not disciplined".to_owned()],
     }
 }
@@ -417,7 +432,7 @@ pub(crate) fn requests() -> Vec<Request> {
         Request::DeleteRecordings { paths: vec!["studio-1/a.wav".to_owned()], who: "anna".to_owned() },
         Request::Subscribe(Subscription { levels: true, state: false }),
         Request::SelfTest,
-        Request::RetentionPlan,
+        Request::RetentionPlan(proposed()),
         Request::Protect {
             paths: vec!["studio-1/a.wav".to_owned()],
             protected: true,
@@ -444,7 +459,7 @@ pub(crate) fn request_name(request: &Request) -> &'static str {
         Request::DeleteRecordings { .. } => "request.delete-recordings",
         Request::Subscribe(_) => "request.subscribe",
         Request::SelfTest => "request.self-test",
-        Request::RetentionPlan => "request.retention-plan",
+        Request::RetentionPlan(_) => "request.retention-plan",
         Request::Protect { .. } => "request.protect",
     }
 }

@@ -107,7 +107,8 @@ impl ClockTrust {
 
     /// Looks at the clock; `good` says that somebody disciplines it. Gives the time if it is to be believed.
     pub fn look(&mut self, at: Timestamp<Mono>, utc: Timestamp<Utc>, good: bool) -> Option<Timestamp<Utc>> {
-        let elapsed = self.last.map_or(Nanos::ZERO, |last| Nanos((at - last).0.max(0)));
+        let elapsed =
+            self.last.map_or(Nanos::ZERO, |last| Nanos(at.as_nanos().saturating_sub(last.as_nanos()).max(0)));
         self.last = Some(at);
         let goes_on = |time: Timestamp<Utc>| Timestamp::from_nanos(time.as_nanos().saturating_add(elapsed.0));
         self.believed = self.believed.map(goes_on);
@@ -344,6 +345,11 @@ mod tests {
             let shows = Timestamp::from_nanos(shows);
             assert_eq!(trust.look(Timestamp::from_nanos(0), shows, true), None);
             assert_eq!(trust.look(Timestamp::from_nanos(1), shows, true), None);
+            let note = |at| BootNote { id: String::new(), at, seen_good: true, confirmed: true };
+            for at in [i64::MIN, i64::MAX].map(Timestamp::from_nanos) {
+                let note = ClockNote { boot: Some(note(at)), ..trust.note() };
+                ClockTrust::from_note(note, Some(String::new())).look(Timestamp::from_nanos(5), shows, true);
+            }
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Retention: which recordings go, and when the disk is full.
 //!
 //! Owns: the order and the reasons of deletions ([`plan`]), when the clock may be believed that a recording is old ([`ClockTrust`]),
-//! whether deleting makes room ([`Yields`]), and how long the room lasts ([`seconds_left`]). Must never: look at a disk or a clock, or delete.
+//! whether deleting makes room ([`Yields`]), when a tighter limit acts ([`Delayed`]), and how long the room lasts ([`seconds_left`]). Must never: look at a disk or a clock, or delete.
 //!
 //! # Goals
 //! What was asked for and nothing else: without a limit nothing goes, whatever the disk does. Among what may go the oldest goes first.
@@ -18,11 +18,13 @@
 //! young; the sidecar tells when it was recorded.
 
 mod clock;
+mod delay;
 mod foresee;
 mod plan;
 mod yields;
 
 pub use clock::{BootNote, ClockNote, ClockTrust};
+pub use delay::{Delayed, Floor, TIGHTER_AFTER, Tightness};
 pub use foresee::{Growth, seconds_left};
 pub use plan::{Going, Hold, Limits, Plan, Reason, Room, Segment, plan};
 pub use yields::{Fruitless, Sight, Yields};

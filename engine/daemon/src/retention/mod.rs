@@ -1,18 +1,19 @@
 //! Recordings that go by themselves, as their recorders' limits say.
 //!
-//! Owns: a thread that looks once a minute, and at once when limits change, and deletes what core's plan says; what it last saw, for whoever
-//! tells of the room. Never: deletes anything where nobody set a limit; keeps capture, the disk writer or control waiting; deletes what is
+//! Owns: a thread that looks once a minute, and when limits change, and deletes what core's plan says; what it last saw, for whoever
+//! tells of the room; which limits are in force ([`limits`]). Never: deletes anything where nobody set a limit; keeps capture, the disk writer or control waiting; deletes what is
 //! protected, being recorded or read, not sealed, or not below the archive's root on the same mount.
 //!
 //! # Procedure
 //!
 //! *Turn*: 1. look at the clock, and note what is believed of it in `retention.json`, now and then and when it is believed first
-//! in a boot; 2. list what each recorder with a limit has,
+//! in a boot, and which limits are in force in `retention-limits.json`, as they change; 2. list what each recorder with a limit has,
 //! from the sidecars; 3. plan; 4. for each segment that goes: lock its files, look whether it is still the one that was judged, bury each file
 //! (the chain's procedure), and behind each that goes for the floor look whether the volume has become roomier; 5. remove directories that are empty then.
 //! A crash between any of these leaves a chain that verifies: a file is buried whole or not, and what is left of a segment of several
 //! formats goes with the next turn.
 
+mod limits;
 mod remove;
 pub(crate) mod room;
 mod scan;
@@ -27,7 +28,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use audyn_api::{DiskState, RetentionEntry, RetentionPlan, RetentionReason, VolumeConfig};
+use audyn_api::{DiskState, PendingLimits, RetentionEntry, RetentionPlan, RetentionReason, VolumeConfig};
 use audyn_core::retention::{
     ClockNote, ClockTrust, Fruitless, Going, Hold, Limits, Plan, Reason, Room, Sight, Yields, plan,
 };
@@ -40,6 +41,7 @@ use crate::closing::OpenFiles;
 use crate::engine::lock;
 use crate::shared::ClockShared;
 use crate::{durable, volume};
+use limits::Delays;
 use scan::{Found, Scanner};
 
 /// Time between two turns.
@@ -130,7 +132,11 @@ fn settle(root: &Path) {
 #[derive(Debug)]
 struct Shared {
     archive: Archive,
-    rules: Mutex<Rules>,
+    /// Where what outlives the engine is noted.
+    state: PathBuf,
+    limits: Mutex<Delays>,
+    /// How often they were changed: a turn that began before ends.
+    changes: AtomicU64,
     told: Mutex<Told>,
     scanner: Mutex<Scanner>,
     trust: Mutex<ClockTrust>,
@@ -152,12 +158,12 @@ pub(crate) struct Retention {
 }
 
 impl Retention {
-    /// Starts the thread. `state` is where it notes what it believes of the clock.
+    /// Starts the thread. `state` is where it notes what it believes of the clock, and which limits are in force.
     pub(crate) fn start(
         archive: Archive,
         state: PathBuf,
         clock: Arc<ClockShared>,
-        rules: Rules,
+        rules: &Rules,
     ) -> Result<Self, SysError> {
         let note = std::fs::read(state.join(NOTE)).ok();
         // A note that cannot be read is none: then the clock has to earn belief anew.
@@ -165,7 +171,9 @@ impl Retention {
         let stop = Arc::new(AtomicBool::new(false));
         let shared = Arc::new(Shared {
             archive,
-            rules: Mutex::new(rules),
+            limits: Mutex::new(Delays::open(&state, rules, clock::mono_now())),
+            state,
+            changes: AtomicU64::new(0),
             told: Mutex::default(),
             scanner: Mutex::new(Scanner::new(Arc::clone(&stop))),
             trust: Mutex::new(ClockTrust::from_note(note, boot())),
@@ -179,19 +187,23 @@ impl Retention {
         let of_thread = Arc::clone(&shared);
         let thread = std::thread::Builder::new()
             .name("audyn-retention".to_owned())
-            .spawn(move || of_thread.run(&woken, &state))
+            .spawn(move || of_thread.run(&woken))
             .map_err(|source| SysError::Thread { source })?;
         Ok(Self { shared, wake: Some(wake), thread: Some(thread) })
     }
 
-    /// Sets what is kept from now on.
+    /// Sets what is kept from now on: at once where that is more than before, else an hour later.
     pub(crate) fn configure(&self, rules: &Rules) {
-        let before = std::mem::replace(&mut *lock(&self.shared.rules), rules.clone());
-        if before != *rules
+        if self.shared.want(rules, clock::mono_now())
             && let Some(wake) = &self.wake
         {
             let _ = wake.send(()); // a thread that has died has said why
         }
+    }
+
+    /// Limits that were made tighter and do not act yet.
+    pub(crate) fn pending(&self) -> Vec<PendingLimits> {
+        lock(&self.shared.limits).pending(clock::mono_now())
     }
 
     /// Says how many bytes a second are being written: that much less is free without anybody's fault.
@@ -204,10 +216,10 @@ impl Retention {
         lock(&self.shared.told).clone()
     }
 
-    /// What makes the plan, to be called where a disk may be waited for.
-    pub(crate) fn planner(&self) -> impl FnOnce() -> RetentionPlan + Send + use<> {
+    /// What makes the plan, to be called where a disk may be waited for: by the limits that are wanted, or those that are `proposed`.
+    pub(crate) fn planner(&self, proposed: Option<Rules>) -> impl FnOnce() -> RetentionPlan + Send + use<> {
         let shared = Arc::clone(&self.shared);
-        move || shared.dry_run()
+        move || shared.dry_run(proposed)
     }
 }
 
@@ -230,7 +242,14 @@ struct Judged {
 }
 
 impl Shared {
-    fn run(&self, woken: &Receiver<()>, state: &Path) {
+    /// Sets what is wanted; whether that is something else than before.
+    fn want(&self, rules: &Rules, at: Timestamp<Mono>) -> bool {
+        let is_other = lock(&self.limits).want(rules, at);
+        self.changes.fetch_add(u64::from(is_other), Release);
+        is_other
+    }
+
+    fn run(&self, woken: &Receiver<()>) {
         let mut noted: Option<(Timestamp<Mono>, Option<bool>)> = None;
         loop {
             let at = clock::mono_now();
@@ -241,7 +260,7 @@ impl Shared {
             if noted.is_none_or(|(noted, before)| at - noted >= NOTE_AFTER || before != confirmed) {
                 noted = Some((at, confirmed));
                 let note = serde_json::to_vec(&note).expect("a note is numbers and a name");
-                if let Err(error) = durable::replace(state, NOTE, &note) {
+                if let Err(error) = durable::replace(&self.state, NOTE, &note) {
                     tracing::warn!(%error, "what is believed of the clock is not noted; the next engine waits a day with deletions by age");
                 }
             }
@@ -259,7 +278,12 @@ impl Shared {
             let mut trust = lock(&self.trust);
             (trust.look(at, shows, disciplined), trust.still())
         };
-        let rules = lock(&self.rules).clone();
+        let changes = self.changes.load(Acquire);
+        let rules = lock(&self.limits).in_force(at);
+        // Before anything goes: a limit is noted once it acts, and not while one that acted is noted still.
+        if let Err(error) = lock(&self.limits).note(&self.state, at) {
+            tracing::warn!(%error, "the limits in force are not noted; after a restart they act an hour later again");
+        }
         let mut told = Told { believed: now.is_some(), ..Told::default() };
         {
             let before = lock(&self.told);
@@ -287,11 +311,11 @@ impl Shared {
         let is_for_floor = |going: &&Going| matches!(going.reason, Reason::Floor(_));
         let (floor, limits): (Vec<&Going>, Vec<&Going>) = plan.going.iter().partition(is_for_floor);
         for going in limits {
-            gone[going.segment] = self.delete(&rules, &found, *going, &mut told).is_some();
+            gone[going.segment] = self.delete(&rules, &found, *going, changes, &mut told).is_some();
         }
         for going in floor {
             lock(&self.yields).before(sight());
-            let Some(on_volume) = self.delete(&rules, &found, *going, &mut told) else { continue };
+            let Some(on_volume) = self.delete(&rules, &found, *going, changes, &mut told) else { continue };
             gone[going.segment] = true;
             let look = |settled: bool| {
                 if settled {
@@ -311,8 +335,16 @@ impl Shared {
     }
 
     /// Deletes what is to go, and gives the bytes that it had on the volume; none if it stays.
-    fn delete(&self, rules: &Rules, found: &[Found], going: Going, told: &mut Told) -> Option<u64> {
-        if self.stop.load(Acquire) {
+    fn delete(
+        &self,
+        rules: &Rules,
+        found: &[Found],
+        going: Going,
+        changes: u64,
+        told: &mut Told,
+    ) -> Option<u64> {
+        // What was loosened meanwhile is loosened at once: the next turn goes by it.
+        if self.stop.load(Acquire) || self.changes.load(Acquire) != changes {
             return None;
         }
         let segment = &found[going.segment];
@@ -430,16 +462,21 @@ impl Shared {
         })
     }
 
-    fn dry_run(&self) -> RetentionPlan {
-        let rules = lock(&self.rules).clone();
+    fn dry_run(&self, proposed: Option<Rules>) -> RetentionPlan {
+        let (rules, pending) = {
+            let limits = lock(&self.limits);
+            // What is proposed is not set, so nothing of it waits.
+            let pending = if proposed.is_none() { limits.pending(clock::mono_now()) } else { Vec::new() };
+            (proposed.unwrap_or_else(|| limits.wanted().clone()), pending)
+        };
         if rules.recorders.is_empty() {
             let notes = vec!["no recorder has a limit, so nothing is ever deleted by itself".to_owned()];
-            return RetentionPlan { notes, ..RetentionPlan::default() };
+            return RetentionPlan { notes, pending, ..RetentionPlan::default() };
         }
         let told = self.told();
         let Judged { found, plan, failed } =
             self.judge(&rules, told.believed.then(clock::utc_now), told.fruitless.is_none());
-        let mut answer = RetentionPlan { lacking_bytes: plan.lacking, ..RetentionPlan::default() };
+        let mut answer = RetentionPlan { lacking_bytes: plan.lacking, pending, ..RetentionPlan::default() };
         answer.protected =
             found.iter().filter(|found| found.segment.hold == Some(Hold::Protected)).count() as u64;
         let mut listed = 0;
@@ -465,7 +502,10 @@ impl Shared {
                 }
             }
         }
-        answer.notes.extend(told.doubt);
+        if !told.believed {
+            let still = lock(&self.trust).still();
+            answer.notes.extend(self.doubt(&rules, &found, clock::utc_now(), still));
+        }
         answer.notes.extend(told.fruitless);
         answer.notes.extend(failed);
         answer

@@ -2,7 +2,7 @@
 //!
 //! Owns: the alarms of the room and when each began. Never: asks a disk; it is told.
 
-use audyn_api::{DiskState, RetentionSnapshot, RoomAlarm, RoomAlarmKind, VolumeConfig};
+use audyn_api::{DiskState, PendingLimits, RetentionSnapshot, RoomAlarm, RoomAlarmKind, VolumeConfig};
 use audyn_core::retention::{Growth, seconds_left};
 use audyn_units::{ByteSize, Timestamp, Utc};
 
@@ -21,6 +21,7 @@ pub(crate) struct Known<'a> {
     /// Each recorder that writes, and its bytes a second.
     pub(crate) writing: &'a [(String, u64)],
     pub(crate) told: &'a Told,
+    pub(crate) pending: Vec<PendingLimits>,
 }
 
 /// The alarms that stand.
@@ -50,6 +51,7 @@ impl RoomAlarms {
             seconds_left,
             deleted: known.told.deleted,
             deleted_bytes: known.told.deleted_bytes,
+            pending: known.pending.clone(),
             alarms: standing,
         }
     }
@@ -156,6 +158,7 @@ mod tests {
             volume: &VolumeConfig::default(),
             writing: &[("a".to_owned(), 1_000_000), ("b".to_owned(), 1_000_000)],
             told,
+            pending: Vec::new(),
         })
     }
 
@@ -246,6 +249,7 @@ mod tests {
             volume: &VolumeConfig { floor_bytes: GB, ..VolumeConfig::default() },
             writing: &[("a".to_owned(), 1)],
             told: &Told::default(),
+            pending: Vec::new(),
         });
         assert_eq!((snapshot.seconds_left, snapshot.alarms), (None, vec![]));
     }

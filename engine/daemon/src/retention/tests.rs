@@ -21,7 +21,7 @@ struct Rack {
 }
 
 impl Rack {
-    fn new(rules: Rules) -> Self {
+    fn new(rules: &Rules) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let root = dir.path().join("archive");
         std::fs::create_dir(&root).unwrap();
@@ -29,7 +29,9 @@ impl Rack {
         let believed = ClockNote { believed: Some(utc(NOW)), ..ClockNote::default() };
         let shared = Shared {
             archive: Archive { chains: Chains::below(root.clone()), root, open: OpenFiles::default() },
-            rules: Mutex::new(rules),
+            limits: Mutex::new(in_force(rules)),
+            state: dir.path().to_owned(),
+            changes: AtomicU64::new(0),
             told: Mutex::default(),
             scanner: Mutex::new(Scanner::new(Arc::clone(&stop))),
             trust: Mutex::new(ClockTrust::from_note(believed, None)),
@@ -40,6 +42,17 @@ impl Rack {
             stop,
         };
         Self { dir, shared, mono: 0 }
+    }
+
+    /// Sets limits as if they had been so for long.
+    fn set(&self, rules: &Rules) {
+        *lock(&self.shared.limits) = in_force(rules);
+    }
+
+    fn floor(&self, floor_bytes: u64) {
+        let mut rules = lock(&self.shared.limits).wanted().clone();
+        rules.volume.floor_bytes = floor_bytes;
+        self.set(&rules);
     }
 
     fn path(&self, file: &str) -> PathBuf {
@@ -85,8 +98,7 @@ impl Rack {
     /// A turn a minute later, the clock being `ahead` by so many seconds.
     fn turn_at(&mut self, ahead: i64, quality: ClockQuality) -> Told {
         self.mono += 60;
-        let mono = Timestamp::from_nanos(self.mono * 1_000_000_000);
-        self.shared.turn(mono, utc(NOW + self.mono + ahead), quality);
+        self.shared.turn(mono(self.mono), utc(NOW + self.mono + ahead), quality);
         self.shared.told()
     }
 
@@ -97,7 +109,7 @@ impl Rack {
     /// Recordings that are there, and that nothing is wrong with what each recorder's chain says.
     fn left(&self) -> Vec<String> {
         let mut left = Vec::new();
-        for (recorder, _) in &lock(&self.shared.rules).recorders {
+        for (recorder, _) in &lock(&self.shared.limits).wanted().recorders {
             let directory = Beneath::root(&self.path(recorder)).unwrap();
             assert_eq!(verify(&directory, false, |_| true).unwrap().faults, []);
             walk(&self.path(recorder), recorder, &mut left);
@@ -130,6 +142,18 @@ fn rules(recorders: &[(&str, Limits)]) -> Rules {
     }
 }
 
+/// Limits that were set long ago.
+fn in_force(rules: &Rules) -> Delays {
+    let state = tempfile::tempdir().unwrap();
+    let mut limits = Delays::open(state.path(), rules, mono(-3_600));
+    limits.in_force(mono(0));
+    limits
+}
+
+fn mono(seconds: i64) -> Timestamp<Mono> {
+    Timestamp::from_nanos(seconds * 1_000_000_000)
+}
+
 fn days(days: u32) -> Limits {
     Limits { days: Some(days), ..Limits::default() }
 }
@@ -141,7 +165,7 @@ fn tombstones(of: &Rack, recorder: &str) -> Vec<String> {
 
 #[test]
 fn what_is_too_old_goes_with_all_that_is_its_own_and_says_why() {
-    let mut of = Rack::new(rules(&[("a", days(30)), ("b", days(10))]));
+    let mut of = Rack::new(&rules(&[("a", days(30)), ("b", days(10))]));
     for (recorder, file, age) in [
         ("a", "2026/05/a.wav", 40),
         ("a", "2026/05/b.wav", 31),
@@ -155,7 +179,7 @@ fn what_is_too_old_goes_with_all_that_is_its_own_and_says_why() {
     let plan = {
         of.shared.told.lock().unwrap().believed = true;
         // The plan asks this machine's clock, which is past all of these.
-        of.shared.dry_run()
+        of.shared.dry_run(None)
     };
     assert!(plan.going.iter().any(|entry| entry.path == "a/2026/05/a.wav"), "{plan:?}");
     assert_eq!(of.left().len(), 5, "to plan is not to delete");
@@ -179,7 +203,7 @@ fn what_is_too_old_goes_with_all_that_is_its_own_and_says_why() {
 
 #[test]
 fn a_clock_ten_years_ahead_deletes_nothing_and_is_alarmed() {
-    let mut of = Rack::new(rules(&[("a", days(30))]));
+    let mut of = Rack::new(&rules(&[("a", days(30))]));
     of.record("a", "old.wav", 31);
     of.record("a", "new.wav", 1);
     assert!(of.turn().believed);
@@ -200,7 +224,7 @@ fn a_clock_ten_years_ahead_deletes_nothing_and_is_alarmed() {
 
 #[test]
 fn what_is_held_stays_protected_read_recorded_or_not_sealed() {
-    let mut of = Rack::new(rules(&[("a", days(1))]));
+    let mut of = Rack::new(&rules(&[("a", days(1))]));
     for file in ["protected.wav", "read.wav", "open.wav", "goes.wav"] {
         of.record("a", file, 9);
     }
@@ -216,7 +240,7 @@ fn what_is_held_stays_protected_read_recorded_or_not_sealed() {
     let told = of.turn();
     assert_eq!((told.deleted, told.failed), (1, None));
     assert_eq!(of.left(), ["a/open.wav", "a/protected.wav", "a/read.wav", "a/unsealed.wav"]);
-    assert_eq!(of.shared.dry_run().protected, 1);
+    assert_eq!(of.shared.dry_run(None).protected, 1);
     drop(reader);
     lock(&recording).open.clear();
     let chains = of.shared.archive.chains.clone();
@@ -227,7 +251,7 @@ fn what_is_held_stays_protected_read_recorded_or_not_sealed() {
 
 #[test]
 fn a_directory_with_a_chain_of_its_own_is_not_the_recorders_to_judge() {
-    let mut rack = Rack::new(rules(&[("a", days(1))]));
+    let mut rack = Rack::new(&rules(&[("a", days(1))]));
     rack.record("a", "old.wav", 10);
     // Restored from elsewhere, or recorded there by another program.
     rack.record("a/restored", "old.wav", 10);
@@ -237,7 +261,7 @@ fn a_directory_with_a_chain_of_its_own_is_not_the_recorders_to_judge() {
 
 #[test]
 fn links_lead_to_nothing_that_goes() {
-    let mut of = Rack::new(rules(&[("a", days(1)), ("linked", days(1))]));
+    let mut of = Rack::new(&rules(&[("a", days(1)), ("linked", days(1))]));
     of.record("a", "x/goes.wav", 9);
     of.record("other", "stays.wav", 9);
     std::os::unix::fs::symlink(of.path("other"), of.path("a/way")).unwrap();
@@ -253,14 +277,14 @@ fn links_lead_to_nothing_that_goes() {
 #[test]
 fn all_formats_of_a_segment_go_together_or_stay_together() {
     let limits = |bytes| rules(&[("a", Limits { bytes: Some(bytes), ..Limits::default() })]);
-    let mut of = Rack::new(limits(u64::MAX));
+    let mut of = Rack::new(&limits(u64::MAX));
     for n in 0..6 {
         of.record("a", &format!("{n}.wav"), 9 - n);
         of.record("a", &format!("{n}.flac"), 9 - n);
     }
     // Two of six are too many, and the second one is read in one of its formats.
     let all = of.turn().recorders[0].bytes;
-    *lock(&of.shared.rules) = limits(all * 2 / 3 + 1_000);
+    of.set(&limits(all * 2 / 3 + 1_000));
     let reader = std::fs::File::open(of.path("a/1.flac")).unwrap();
     reader.lock_shared().unwrap();
     let told = of.turn();
@@ -274,11 +298,11 @@ fn all_formats_of_a_segment_go_together_or_stay_together() {
 fn the_floor_takes_from_those_who_make_room_and_tells_what_lacks() {
     let room = Limits { make_room: true, ..Limits::default() };
     let mut of =
-        Rack::new(rules(&[("a", room), ("b", Limits { bytes: Some(u64::MAX), ..Limits::default() })]));
+        Rack::new(&rules(&[("a", room), ("b", Limits { bytes: Some(u64::MAX), ..Limits::default() })]));
     of.record("a", "a.wav", 9);
     of.record("b", "b.wav", 99);
     assert_eq!((of.turn().deleted, of.turn().lacking), (0, 0), "there is no floor");
-    lock(&of.shared.rules).volume.floor_bytes = u64::MAX;
+    of.floor(u64::MAX);
     let told = of.turn();
     assert_eq!(told.deleted, 1);
     assert!(told.lacking > 0);
@@ -310,7 +334,7 @@ fn small_volume(root: &Path) -> DiskState {
 #[test]
 fn deleting_for_the_floor_ends_where_it_frees_nothing_and_goes_on_where_it_does() {
     let room = Limits { make_room: true, ..Limits::default() };
-    let mut of = Rack::new(rules(&[("a", room), ("b", days(30))]));
+    let mut of = Rack::new(&rules(&[("a", room), ("b", days(30))]));
     of.shared.volume = Asking { state: small_volume, settle: |_| {} };
     let links = of.dir.path().join("links");
     std::fs::create_dir(&links).unwrap();
@@ -321,13 +345,13 @@ fn deleting_for_the_floor_ends_where_it_frees_nothing_and_goes_on_where_it_does(
     }
     of.record("b", "old.wav", 31);
     // Nine tenths of it: what is recorded does not fit beside that.
-    lock(&of.shared.rules).volume.floor_bytes = u64::MAX;
+    of.floor(u64::MAX);
     let told = of.turn();
     // The first megabyte tells that nothing becomes free; without a look all would have gone.
     assert_eq!(told.deleted, 11 + 1, "the other's by its age");
     let text = told.fruitless.unwrap();
     assert!(text.contains("had 1.1 MB on the volume, and ") && text.contains("hard link"), "{text}");
-    assert!(of.shared.dry_run().notes.iter().any(|note| note.contains("has made no room")));
+    assert!(of.shared.dry_run(None).notes.iter().any(|note| note.contains("has made no room")));
     for _ in 0..10 {
         assert_eq!(of.turn().deleted, 12);
     }
@@ -346,9 +370,9 @@ fn deleting_for_the_floor_ends_where_it_frees_nothing_and_goes_on_where_it_does(
 
 #[test]
 fn a_recording_whose_name_was_taken_by_another_since_it_was_judged_stays() {
-    let mut of = Rack::new(rules(&[("a", days(1))]));
+    let mut of = Rack::new(&rules(&[("a", days(1))]));
     of.record("a", "a.wav", 9);
-    let rules = lock(&of.shared.rules).clone();
+    let rules = lock(&of.shared.limits).wanted().clone();
     let judged = of.shared.judge(&rules, Some(utc(NOW)), true);
     assert_eq!(judged.plan.going.len(), 1);
     let chains = of.shared.archive.chains.clone();
@@ -359,17 +383,72 @@ fn a_recording_whose_name_was_taken_by_another_since_it_was_judged_stays() {
 }
 
 #[test]
-fn a_limit_that_is_set_is_in_force_at_once_and_what_is_believed_is_noted() {
-    let of = Rack::new(rules(&[]));
+fn a_tighter_limit_can_be_seen_and_taken_back_for_an_hour() {
+    let mut of = Rack::new(&rules(&[("a", days(30))]));
+    for (file, age) in [("old.wav", 40), ("middle.wav", 20), ("young.wav", 5)] {
+        of.record("a", file, age);
+    }
+    assert_eq!(of.turn().deleted, 1);
+    let at = mono(of.mono);
+    assert!(of.shared.want(&rules(&[("a", days(10))]), at));
+    for _ in 0..59 {
+        assert_eq!(of.turn().deleted, 1);
+    }
+    // What would go is told as soon as it is wanted; these turns believe the clock, which this machine's may be past.
+    let told = of.shared.dry_run(None);
+    assert!(told.going.iter().any(|entry| entry.path == "a/middle.wav"), "{told:?}");
+    assert_eq!(lock(&of.shared.limits).pending(mono(of.mono))[0].acts_in_seconds, 60);
+    assert!(of.shared.want(&rules(&[("a", days(30))]), mono(of.mono)));
+    assert_eq!((of.turn().deleted, of.turn().deleted), (1, 1), "it was taken back");
+    assert!(of.shared.want(&rules(&[("a", days(10))]), mono(of.mono)));
+    of.mono += 3_540;
+    assert_eq!(of.turn().deleted, 2);
+    assert_eq!(of.left(), ["a/young.wav"]);
+    let noted = std::fs::read_to_string(of.dir.path().join("retention-limits.json")).unwrap();
+    assert!(noted.contains(r#""a":{"days":10,"#), "{noted}");
+}
+
+#[test]
+fn what_is_proposed_is_told_and_not_set() {
+    let mut of = Rack::new(&rules(&[("a", days(30))]));
+    of.record("a", "a.wav", 9);
+    of.record("b", "b.wav", 9);
+    assert!(of.turn().believed);
+    let limits = Limits { bytes: Some(1), ..Limits::default() };
+    let plan = of.shared.dry_run(Some(rules(&[("b", limits)])));
+    let paths: Vec<&str> = plan.going.iter().map(|entry| entry.path.as_str()).collect();
+    assert_eq!((paths, plan.pending), (vec!["b/b.wav"], vec![]));
+    assert_eq!(*lock(&of.shared.limits).wanted(), rules(&[("a", days(30))]));
+    of.mono += 3_600;
+    assert_eq!(of.turn().deleted, 0);
+}
+
+#[test]
+fn a_turn_that_went_by_limits_of_before_deletes_nothing_more() {
+    let of = Rack::new(&rules(&[("a", days(1))]));
+    of.record("a", "a.wav", 9);
+    let before = rules(&[("a", days(1))]);
+    let judged = of.shared.judge(&before, Some(utc(NOW)), true);
+    let delete = |changes| {
+        of.shared.delete(&before, &judged.found, judged.plan.going[0], changes, &mut Told::default())
+    };
+    assert!(of.shared.want(&rules(&[("a", days(99))]), mono(0)));
+    assert_eq!((delete(0), of.left().len()), (None, 1));
+    assert!(delete(1).is_some());
+}
+
+#[test]
+fn a_limit_that_was_in_force_is_so_from_the_start_and_what_is_believed_is_noted() {
+    let of = Rack::new(&rules(&[]));
     of.record("a", "a.wav", 9);
     of.record("a", "b.wav", 8);
     let Rack { dir, shared, .. } = of;
     let state = dir.path().join("state");
     std::fs::create_dir(&state).unwrap();
+    let wanted = rules(&[("a", Limits { bytes: Some(150_000), ..Limits::default() })]);
+    in_force(&wanted).note(&state, mono(0)).unwrap();
     let clock = Arc::<ClockShared>::default();
-    let retention = Retention::start(shared.archive.clone(), state.clone(), clock, Rules::default()).unwrap();
-    let limits = Limits { bytes: Some(150_000), ..Limits::default() };
-    retention.configure(&rules(&[("a", limits)]));
+    let retention = Retention::start(shared.archive.clone(), state.clone(), clock, &wanted).unwrap();
     let deadline = std::time::Instant::now() + Duration::from_secs(50); // only for what never comes
     while retention.told().deleted == 0 {
         assert!(std::time::Instant::now() < deadline, "it never goes");

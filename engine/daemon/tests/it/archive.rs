@@ -7,6 +7,12 @@ use audyn_media::chain::{Chain, Hashes, account};
 use audyn_media::{Beneath, Facts, MediaError, PcmDepth, WavSpec, WavWriter};
 use audyn_units::{ChannelCount, SampleRate};
 
+/// Notes that a recorder has kept so many bytes for long, so that an engine which starts with this limit needn't wait an hour.
+pub(crate) fn keeps(state: &Path, recorder: &str, bytes: u64) {
+    let note = serde_json::json!({ "recorders": { recorder: { "bytes": bytes } }, "floor": {} });
+    std::fs::write(state.join("retention-limits.json"), note.to_string()).unwrap();
+}
+
 /// Makes sealed recordings of 16 kB each, an hour apart, in a directory `below` the recorder's.
 pub(crate) fn archive_of(recorder: &Path, below: &str, count: i64) {
     std::fs::create_dir_all(recorder.join(below)).unwrap();

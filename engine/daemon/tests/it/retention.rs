@@ -4,19 +4,31 @@ use std::io::BufRead as _;
 use std::process::{Child, Command, Stdio};
 
 use audyn_api::client::{Client, ClientError};
-use audyn_api::{RecorderConfig, RefusalKind, Reply, Request, RetentionConfig, RetentionPlan};
+use audyn_api::{
+    GlobalConfig, ProposedLimits, ProposedRecorder, RecorderConfig, RefusalKind, Reply, Request,
+    RetentionConfig, RetentionPlan, VolumeConfig,
+};
 use audyn_media::Beneath;
 use audyn_media::chain::{Chain, verify};
 
-use crate::archive::archive_of;
+use crate::archive::{archive_of, keeps};
 use crate::common::{Stream, address, until};
 use crate::socket::{Running, change, config, files, id, kind, snapshot, until_written};
 
 async fn plan(client: &mut Client) -> RetentionPlan {
-    match client.request(Request::RetentionPlan).await.unwrap() {
-        Reply::RetentionPlan(plan) => *plan,
+    plan_with(client, ProposedLimits::default()).await.unwrap()
+}
+
+/// What would go with other limits.
+async fn plan_with(client: &mut Client, limits: ProposedLimits) -> Result<RetentionPlan, ClientError> {
+    match client.request(Request::RetentionPlan(limits)).await? {
+        Reply::RetentionPlan(plan) => Ok(*plan),
         other => panic!("{other:?}"),
     }
+}
+
+fn keep_of(recorder: &str, retention: RetentionConfig) -> ProposedLimits {
+    ProposedLimits { recorders: vec![ProposedRecorder { id: id(recorder), retention }], volume: None }
 }
 
 /// Asks for one recording to be protected or let go, or deleted; the kind of the refusal, if it is refused.
@@ -38,14 +50,15 @@ fn delete(path: &str) -> Request {
 }
 
 #[tokio::test]
-async fn a_limit_that_is_set_while_recording_takes_the_oldest_that_nobody_protects() {
+async fn while_it_records_the_oldest_that_nobody_protects_goes() {
     let to = address(80);
-    let (sources, recorders) = files(to, &["a".to_owned()]);
-    let engine = Running::start_with(&sources, &recorders);
+    let (sources, mut recorders) = files(to, &["a".to_owned()]);
+    recorders[0]["retention"] = serde_json::json!({ "bytes": 1_000_000 });
+    let engine = Running::start_on(&sources, &recorders, |state| keeps(state, "a", 1_000_000));
     let mut client = engine.client().await;
     let archive = engine.dir.path().join("archive");
     let mut stream = Stream::new(1, to);
-    // Three of half a megabyte or more, and one that goes on.
+    // Three of half a megabyte or more, of which two are too much, and one that goes on.
     let mut recorded = Vec::new();
     for n in 0..4 {
         client.request(Request::Start(id("a"))).await.unwrap();
@@ -63,30 +76,27 @@ async fn a_limit_that_is_set_while_recording_takes_the_oldest_that_nobody_protec
                 tokio::task::yield_now().await;
             }
         }
+        if n == 0 {
+            assert_eq!(ask(&mut client, protect(&recorded[0], true)).await, None);
+        }
     }
     let now = snapshot(&mut client).await;
     assert_eq!(now.retention.bytes_per_second, 288_000);
     // The volume is whatever this machine has.
-    assert_eq!(now.retention.seconds_left, Some(now.disk.free_bytes / 288_000));
-    let nothing = plan(&mut client).await;
-    assert!(nothing.files == 0 && nothing.notes[0].contains("no recorder has a limit"), "{nothing:?}");
-    assert_eq!(ask(&mut client, protect(&recorded[0], true)).await, None);
+    assert_eq!(now.retention.seconds_left, None, "its limit deletes as much");
     assert_eq!(ask(&mut client, protect("a/none.wav", true)).await, Some(RefusalKind::NotFound));
     let nobody = Request::Protect { paths: Vec::new(), protected: true, who: String::new() };
     assert_eq!(kind(client.request(nobody).await), RefusalKind::Invalid);
 
-    let recorder = config(&mut client).await.recorders.remove(0);
-    let limited = |bytes| {
-        let retention = RetentionConfig { bytes: Some(bytes), ..RetentionConfig::default() };
-        let recorder = RecorderConfig { retention, ..recorder.clone() };
-        |revision| Request::PutRecorder { revision, recorder }
-    };
-    // Neither what is protected nor what is being recorded counts; without the second one it is little enough.
-    let length = |n: usize| std::fs::metadata(archive.join(&recorded[n])).unwrap().len();
-    change(&mut client, limited(length(2) + length(1) / 2)).await.unwrap();
+    // A change of any limit has it look at once, and not within the minute.
+    let global = config(&mut client).await.global;
+    let volume = VolumeConfig { alarm_hours: 1, ..global.volume };
+    let global = GlobalConfig { volume, ..global };
+    change(&mut client, |revision| Request::PutGlobal { revision, global }).await.unwrap();
     while snapshot(&mut client).await.retention.deleted == 0 {
         tokio::task::yield_now().await;
     }
+    // Neither what is protected nor what is being recorded counts; without the second one it is little enough.
     let there: Vec<bool> = recorded.iter().map(|file| archive.join(file).exists()).collect();
     assert_eq!(there, [true, false, true, true], "the oldest is protected");
     let now = snapshot(&mut client).await;
@@ -106,6 +116,43 @@ async fn a_limit_that_is_set_while_recording_takes_the_oldest_that_nobody_protec
     client.request(Request::Stop(id("a"))).await.unwrap();
     let found = verify(&Beneath::root(&archive.join("a")).unwrap(), false, |_| true).unwrap();
     assert_eq!(found.faults, []);
+}
+
+#[tokio::test]
+async fn a_limit_can_be_tried_and_one_that_is_set_waits_for_an_hour() {
+    let (sources, recorders) = files(address(82), &["a".to_owned()]);
+    let engine = Running::start_with(&sources, &recorders);
+    let mut client = engine.client().await;
+    let recorder = engine.dir.path().join("archive/a");
+    archive_of(&recorder, "", 70);
+    let nothing = plan(&mut client).await;
+    assert!(nothing.files == 0 && nothing.notes[0].contains("no recorder has a limit"), "{nothing:?}");
+
+    let retention = RetentionConfig { bytes: Some(1_000_000), ..RetentionConfig::default() };
+    let before = config(&mut client).await;
+    let tried = plan_with(&mut client, keep_of("a", retention)).await.unwrap();
+    // A file has 16,096 bytes and some 1,400 of ledger and sidecar.
+    assert!((5..20).contains(&tried.files) && tried.going[0].path == "a/000.wav", "{tried:?}");
+    assert_eq!((tried.pending.len(), config(&mut client).await), (0, before.clone()));
+    let unknown = plan_with(&mut client, keep_of("b", retention)).await;
+    assert_eq!(kind(unknown), RefusalKind::NotFound);
+    let days = RetentionConfig { days: Some(0), ..RetentionConfig::default() };
+    assert_eq!(kind(plan_with(&mut client, keep_of("a", days)).await), RefusalKind::Invalid);
+    let volume = Some(VolumeConfig { floor_percent: 91, ..VolumeConfig::default() });
+    let floor = ProposedLimits { volume, ..ProposedLimits::default() };
+    assert_eq!(kind(plan_with(&mut client, floor).await), RefusalKind::Invalid);
+
+    let limited = RecorderConfig { retention, ..before.recorders[0].clone() };
+    change(&mut client, |revision| Request::PutRecorder { revision, recorder: limited }).await.unwrap();
+    let pending = snapshot(&mut client).await.retention.pending;
+    assert!(matches!(&pending[..], [one] if one.recorder.as_deref() == Some("a")), "{pending:?}");
+    assert!((3_000..=3_600).contains(&pending[0].acts_in_seconds), "{pending:?}");
+    let planned = plan(&mut client).await;
+    assert_eq!((planned.files, planned.pending.len()), (tried.files, 1));
+    let recorder = before.recorders[0].clone();
+    change(&mut client, |revision| Request::PutRecorder { revision, recorder }).await.unwrap();
+    let now = snapshot(&mut client).await.retention;
+    assert_eq!((now.pending, now.deleted), (vec![], 0));
 }
 
 #[tokio::test]
@@ -150,6 +197,7 @@ fn an_engine_that_is_killed_while_it_deletes_leaves_a_chain_that_verifies() {
         { "id": "a", "name": "A", "retention": { "bytes": 1_000_000 } },
     ]);
     std::fs::write(state.join("recorders.json"), recorders.to_string()).unwrap();
+    keeps(&state, "a", 1_000_000);
     let start = || {
         let engine = Command::new(env!("CARGO_BIN_EXE_audyn-engine"))
             .args(["--state", &state.to_string_lossy()])

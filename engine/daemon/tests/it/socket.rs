@@ -25,8 +25,18 @@ impl Running {
 
     /// With sources and recorders of these JSON files.
     pub(crate) fn start_with(sources: &serde_json::Value, recorders: &serde_json::Value) -> Self {
+        Self::start_on(sources, recorders, |_| {})
+    }
+
+    /// The same, with what an engine of before has left in the state directory.
+    pub(crate) fn start_on(
+        sources: &serde_json::Value,
+        recorders: &serde_json::Value,
+        before: impl FnOnce(&Path),
+    ) -> Self {
         let dir = tempfile::tempdir().unwrap();
         std::fs::create_dir(dir.path().join("state")).unwrap();
+        before(&dir.path().join("state"));
         std::fs::write(dir.path().join("state/sources.json"), sources.to_string()).unwrap();
         std::fs::write(dir.path().join("state/recorders.json"), recorders.to_string()).unwrap();
         let socket = dir.path().join("engine.sock");

@@ -7,10 +7,10 @@ use std::time::Duration;
 use audyn_api::frame::{self, MAX_BODY};
 use audyn_api::{
     ChannelLevel, ClientFrame, ClockAlarm, ClockAlarmKind, ClockSnapshot, ConfigDocument, DeletedFile,
-    DiskState, Event, FlowSnapshot, FlowState, FlowTiming, LevelsFrame, Placement, PtpSnapshot,
-    RecorderConfig, RecorderId, RecorderLevels, RecorderSnapshot, RecorderState, Refusal, RefusalKind, Reply,
-    Request, RetentionSnapshot, RoomAlarm, RoomAlarmKind, ServerFrame, Snapshot, SourceConfig, TaiSource,
-    VERSION,
+    DiskState, Event, FlowSnapshot, FlowState, FlowTiming, LevelsFrame, PendingLimits, Placement,
+    PtpSnapshot, RecorderConfig, RecorderId, RecorderLevels, RecorderSnapshot, RecorderState, Refusal,
+    RefusalKind, Reply, Request, RetentionSnapshot, RoomAlarm, RoomAlarmKind, ServerFrame, Snapshot,
+    SourceConfig, TaiSource, VERSION,
 };
 use audyn_units::{ClockQuality, Dbfs, FrameCount, Ssrc, Timestamp};
 use audyn_webd::app::App;
@@ -358,6 +358,7 @@ fn sample_state(archive: &str) -> State {
             seconds_left: Some(100),
             deleted: 2,
             deleted_bytes: 70,
+            pending: vec![PendingLimits { recorder: Some("studio-1".to_owned()), acts_in_seconds: 7 }],
             alarms: vec![RoomAlarm {
                 kind: RoomAlarmKind::FullSoon,
                 text: "full soon".to_owned(),

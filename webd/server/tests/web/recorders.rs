@@ -199,6 +199,7 @@ async fn the_status_tells_of_engine_disk_and_flows() {
         status["room"],
         json!({
             "floor_bytes": 50, "bytes_per_second": 6, "seconds_left": 100, "deleted": 2, "deleted_bytes": 70,
+            "pending": [{ "recorder": "studio-1", "acts_in_seconds": 7 }],
             "alarms": [{ "kind": "full-soon", "text": "full soon", "began": "2026-01-10T14:30:00Z" }],
         })
     );
