@@ -3,6 +3,8 @@
 //! Owns: one stereo L24 flow on loopback, metered and recorded, whose turns somebody else asks for. Never: in a product;
 //! the feature `bench` is for `ci/instructions` only.
 
+pub mod rotation;
+
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 

@@ -76,7 +76,7 @@ impl Chains {
 
     /// Seals a closed file of a recorder's directory. What was read of it is `kept` for another try, so that a disk without room for the
     /// sidecar does not have hours of audio read every few seconds.
-    fn seal(
+    pub(crate) fn seal(
         &self,
         job: &Job,
         kept: &mut Option<Hashes>,

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::{Acquire, Release};
 
-use audyn_core::archive::ArchivePolicy;
+use audyn_core::archive::{ArchiveClock, ArchivePolicy};
 use audyn_core::flow::{FlowEvent, GapCause, Placed, Placement};
 use audyn_core::segment::{Cut, TimeAnchor};
 use audyn_units::{FrameCount, FrameIndex, Nanos, SampleRate, Timestamp, Utc};
@@ -93,6 +93,8 @@ pub(crate) struct Feed {
     width: usize,
     cutting: Option<Cutting>,
     cut: Option<Cut>,
+    /// TAI − UTC by which the cut was found.
+    cut_by: Option<Nanos>,
     open: bool,
     /// How the running stretch of the flow was placed.
     placed: Option<Placed>,
@@ -142,6 +144,7 @@ pub(crate) fn connect(
         width,
         cutting,
         cut: None,
+        cut_by: None,
         open: false,
         placed: None,
         ending_facts: Ending::default(),
@@ -295,12 +298,33 @@ impl Feed {
             return;
         }
         let Some(anchor) = anchor.filter(|_| self.open && self.cutting.is_some()) else { return };
+        self.leap(head, anchor);
         match &mut self.cut {
             // Asked at each turn, so drift never adds up to a step. What follows one belongs into a file named by it.
             Some(cut) if (anchor.utc_of(cut.position) - cut.utc).abs() > STEP => cut.position = head,
             Some(cut) => cut.follow(head, anchor),
             // No boundary could be told before: the archive clock was not known.
             None => self.cut = self.next_cut(head, anchor.utc_of(head), anchor),
+        }
+    }
+
+    /// A leap second moves the cut, also where it is told of with the very frames that lie behind it; but none that PTP time names, which
+    /// has no leap seconds.
+    fn leap(&mut self, at: FrameIndex, anchor: &TimeAnchor) {
+        let (before, now) = (self.cut_by, anchor.tai_offset);
+        self.cut_by = now;
+        let (Some(cut), Some(before), Some(now)) = (&mut self.cut, before, now) else { return };
+        let leap = now - before;
+        if leap == Nanos::ZERO || leap.abs() > STEP {
+            return;
+        }
+        if self.cutting.as_ref().is_some_and(|cutting| cutting.policy.clock() == ArchiveClock::Ptp) {
+            cut.utc = cut.utc - leap;
+        } else if anchor.exact {
+            let moved = anchor.position_of(cut.utc);
+            if moved >= at {
+                cut.position = moved;
+            }
         }
     }
 
@@ -341,6 +365,7 @@ impl Feed {
         let now = anchor.utc_of(at);
         if self.open {
             self.ending_facts.tai_offset = anchor.tai_offset;
+            self.leap(at, anchor);
         }
         match self.cut {
             _ if !self.open => self.begin(at, now, anchor),
@@ -363,6 +388,7 @@ impl Feed {
         self.push(DiskCommand::Open(Box::new(Opening { position, utc, tai_offset, placed })));
         self.open = true;
         self.cut = self.next_cut(position, utc, anchor);
+        self.cut_by = anchor.tai_offset;
     }
 
     /// Where the segment ends that began at `position`, which was meant to be `utc`.
@@ -651,6 +677,32 @@ mod tests {
             told.extend(drain(&mut end).into_iter().filter(|line| !line.starts_with("audio")));
         }
         assert_eq!(told, ["open 0 1767225597000", "open 192000 1767225600000"], "four seconds, not three");
+    }
+
+    #[test]
+    fn a_leap_second_that_is_told_with_its_first_frame_moves_the_cut() {
+        // The day would end after three seconds, at frame 144,000.
+        for (leap, at, end_of_day) in [(1, 144_000, 192_000), (-1, 96_000, 96_000)] {
+            let cutting = Cutting { policy: ArchivePolicy::default(), zone: TimeZone::UTC };
+            let (mut feed, mut end) = connect(RATE, 1, Some(cutting), None);
+            let before = TimeAnchor { exact: true, tai_offset: Some(Nanos::from_secs(37)), ..anchor() };
+            let leap = Nanos::from_secs(leap);
+            let after = TimeAnchor {
+                utc: before.utc - leap,
+                tai_offset: Some(Nanos::from_secs(37) + leap),
+                ..before
+            };
+            let mut told = Vec::new();
+            for millis in 0..5_000u64 {
+                let first = millis * 48;
+                let anchor = if first < at { &before } else { &after };
+                feed.audio(FrameIndex(first), &[1; 48], anchor);
+                feed.turn(FrameIndex(first + 48), Some(anchor));
+                told.extend(drain(&mut end).into_iter().filter(|line| !line.starts_with("audio")));
+            }
+            let second = format!("open {end_of_day} 1767225600000");
+            assert_eq!(told, ["open 0 1767225597000".to_owned(), second], "{leap:?}");
+        }
     }
 
     /// A flow that begins at `first`, by its media clock or not, and gives four packets of 48 frames, the third of them lost.

@@ -11,7 +11,7 @@ use audyn_core::clock::TaiReading;
 use audyn_core::flow::stats::LegReading;
 use audyn_core::flow::{FlowCounters, Gap, LegReport, Placement};
 use audyn_core::meter::Levels;
-use audyn_sys::ClockPair;
+use audyn_sys::{ClockPair, clock};
 use audyn_units::{ClockQuality, FrameCount, FrameIndex, Nanos, Ssrc, Timestamp, Utc};
 
 use crate::lateness::Lateness;
@@ -44,22 +44,29 @@ pub(crate) struct ClockShared {
     quality: AtomicU8,
     /// TAI − UTC in seconds; 0 while nobody has told it.
     tai_offset: AtomicI32,
+    /// The kernel was told the same: it knows of a leap second in its very instant.
+    by_kernel: AtomicBool,
 }
 
 impl Default for ClockShared {
     fn default() -> Self {
-        Self { quality: AtomicU8::new(ClockQuality::ALL.len() as u8 - 1), tai_offset: AtomicI32::new(0) }
+        Self {
+            quality: AtomicU8::new(ClockQuality::ALL.len() as u8 - 1),
+            tai_offset: AtomicI32::new(0),
+            by_kernel: AtomicBool::new(false),
+        }
     }
 }
 
 impl ClockShared {
-    /// Tells what is known now.
-    pub(crate) fn tell(&self, quality: ClockQuality, tai_offset: Option<i32>) {
+    /// Tells what is known now, and what the kernel was told.
+    pub(crate) fn tell(&self, quality: ClockQuality, tai_offset: Option<i32>, kernel: Option<i32>) {
         let place = ClockQuality::ALL.iter().position(|&each| each == quality);
         self.quality.store(place.expect("every quality is among all of them") as u8, Relaxed);
         // What was known once is truer than nothing: without it TAI would seem to step back by all of it.
         if let Some(offset) = tai_offset {
             self.tai_offset.store(offset, Relaxed);
+            self.by_kernel.store(kernel == Some(offset), Relaxed);
         }
     }
 
@@ -83,9 +90,18 @@ impl ClockShared {
         TaiReading {
             at: clocks.at,
             utc: clocks.to_utc(clocks.at),
-            tai_offset: self.tai_minus_utc(),
+            tai_offset: self.current(clock::tai_offset).map(|seconds| Nanos::from_secs(i64::from(seconds))),
             quality: self.quality(),
         }
+    }
+
+    /// TAI − UTC at this instant: what was told, but for a leap second that the `kernel` has made since.
+    fn current(&self, kernel: impl FnOnce() -> Option<i32>) -> Option<i32> {
+        let told = self.tai_offset()?;
+        if !self.by_kernel.load(Relaxed) {
+            return Some(told);
+        }
+        kernel().filter(|now| now.abs_diff(told) <= 1).or(Some(told))
     }
 }
 
@@ -193,4 +209,28 @@ pub enum Notice {
         /// Why the end of the file is missing, if the disk refused it.
         error: Option<String>,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_leap_second_is_known_with_the_kernel_and_nothing_else_of_it_is_believed() {
+        let clock = ClockShared::default();
+        assert_eq!(clock.current(|| Some(37)), None, "nobody has told it");
+        for (told, kernel, now, current) in [
+            (37, Some(37), Some(38), 38),
+            (37, Some(37), Some(36), 36),
+            (37, Some(37), Some(0), 37),
+            (37, Some(37), None, 37),
+            (37, Some(36), Some(36), 37),
+            (37, None, Some(38), 37),
+        ] {
+            clock.tell(ClockQuality::PtpLocked, Some(told), kernel);
+            assert_eq!(clock.current(|| now), Some(current), "{told} {kernel:?} {now:?}");
+        }
+        clock.tell(ClockQuality::PtpLocked, None, None);
+        assert_eq!(clock.current(|| Some(38)), Some(37), "what was known once");
+    }
 }

@@ -11,7 +11,8 @@
 //! # Invariants
 //! 1. A boundary is always later than the instant it is asked for, and depends on nothing but that instant.
 //! 2. A name is a relative path that stays below the archive's root.
-//! 3. Byte order of `name`, its numbered followers, the repeated hour, the next period is the order of time.
+//! 3. Byte order of `name`, its numbered followers, the repeated hour, the next period is the order of time. Where a name tells minutes
+//!    (`accurate`, `custom`), those of the repeated hour stand among those of the first one, each in order for itself.
 //!
 //! # Rejected designs
 //! *Numbering the repeated hour too*: after a restart nobody could tell which hour a number means.

@@ -235,7 +235,11 @@ impl Rounds {
             references: &references,
         };
         let (verdict, changes) = self.judge.hear(&round);
-        self.clock.tell(verdict.quality, verdict.tai_offset.map(|(offset, _)| offset));
+        self.clock.tell(
+            verdict.quality,
+            verdict.tai_offset.map(|(offset, _)| offset),
+            round.kernel_tai_offset,
+        );
         if self.quality.replace(verdict.quality) != Some(verdict.quality) {
             tracing::info!(
                 tai_offset = verdict.tai_offset.map(|(offset, _)| offset),
