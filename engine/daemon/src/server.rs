@@ -56,6 +56,7 @@ struct Subscriber {
 struct Lanes {
     start: Arc<Semaphore>,
     delete: Arc<Semaphore>,
+    plan: Arc<Semaphore>,
     self_test: Arc<Semaphore>,
 }
 
@@ -80,7 +81,7 @@ impl Server {
         Self {
             service: Arc::new(Mutex::new(service)),
             subscribers: Arc::default(),
-            lanes: Lanes { start: lane(), delete: lane(), self_test: lane() },
+            lanes: Lanes { start: lane(), delete: lane(), plan: lane(), self_test: lane() },
         }
     }
 
@@ -252,6 +253,7 @@ impl Server {
         let lane = match lane {
             Lane::Start => &self.lanes.start,
             Lane::Delete => &self.lanes.delete,
+            Lane::Plan => &self.lanes.plan,
             Lane::SelfTest => &self.lanes.self_test,
         };
         let asked = async {
@@ -393,5 +395,40 @@ mod tests {
         let told: ServerFrame = frame::decode_body(&outbox.next().await[4..]).unwrap();
         let ServerFrame::Reply { id: 7, reply: Reply::Refused(refusal) } = told else { panic!("{told:?}") };
         assert_eq!(refusal.kind, RefusalKind::Failed);
+    }
+
+    #[tokio::test]
+    async fn a_plan_and_a_deletion_do_not_wait_for_each_other() {
+        let dir = tempfile::tempdir().unwrap();
+        let archive_root = dir.path().join("archive").to_string_lossy().into_owned();
+        let global = audyn_api::GlobalConfig { archive_root, fifo_priority: 0, ..Default::default() };
+        let store = crate::ConfigStore::open(&dir.path().join("state"), global).unwrap();
+        let server = Server::new(Service::start(store).unwrap());
+        let on_disk = |request: Request| match server.with(|service| service.answer(request)) {
+            Answer::OnDisk(work) => work,
+            other => panic!("{other:?}"),
+        };
+        let plan = || on_disk(Request::RetentionPlan(audyn_api::ProposedLimits::default()));
+        let delete = || on_disk(Request::DeleteRecordings { paths: vec![], who: "anna".to_owned() });
+        // Each in turn does not come to an end while the other one is asked.
+        for (long, short) in [(delete(), plan()), (plan(), delete())] {
+            let (begun, has_begun) = tokio::sync::oneshot::channel();
+            let (end, ended) = std::sync::mpsc::channel::<()>();
+            let ask = long.ask;
+            let ask = move || -> crate::service::Then {
+                begun.send(()).unwrap();
+                let _ = ended.recv();
+                ask()
+            };
+            let long = DiskWork { ask: Box::new(ask), ..long };
+            let of_long = server.clone();
+            let long = tokio::spawn(async move { of_long.on_disk(long).await });
+            has_begun.await.unwrap();
+            let told = server.on_disk(short).await;
+            assert!(matches!(told, Reply::RetentionPlan(_) | Reply::Deleted(_)), "{told:?}");
+            drop(end);
+            let told = long.await.unwrap();
+            assert!(matches!(told, Reply::RetentionPlan(_) | Reply::Deleted(_)), "{told:?}");
+        }
     }
 }

@@ -66,6 +66,8 @@ pub struct DiskWork {
 pub(crate) enum Lane {
     Start,
     Delete,
+    /// Looks at the archive for as long as that takes, and changes nothing.
+    Plan,
     SelfTest,
 }
 
@@ -276,7 +278,7 @@ impl Service {
                     Box::new(|_| Reply::RetentionPlan(Box::new(plan)))
                 };
                 Ok(Answer::OnDisk(DiskWork {
-                    lane: Lane::Delete,
+                    lane: Lane::Plan,
                     ask: Box::new(ask),
                     late: "the archive was not read within 10 s; the first time after a start a great one takes longer, so ask again",
                 }))

@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
+use std::sync::Mutex;
 
 use audyn_api::{PendingLimits, VolumeConfig};
 use audyn_core::retention::{Delayed, Floor, Limits};
@@ -15,13 +16,14 @@ use serde::{Deserialize, Serialize};
 
 use super::Rules;
 use crate::durable;
+use crate::engine::lock;
 
 /// The note's name.
 const NOTE: &str = "retention-limits.json";
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Note {
+pub(super) struct Note {
     recorders: BTreeMap<String, NotedLimits>,
     floor: NotedFloor,
 }
@@ -119,20 +121,31 @@ impl Delays {
         recorders.chain(floor).collect()
     }
 
-    /// Notes what is in force, if that is something else than what was noted.
-    pub(super) fn note(&mut self, state: &Path, at: Timestamp<Mono>) -> io::Result<()> {
+    /// What is to be noted; none if it is.
+    pub(super) fn unnoted(&mut self, at: Timestamp<Mono>) -> Option<Note> {
         let Rules { recorders, volume } = self.in_force(at);
         let of = |(recorder, Limits { days, bytes, make_room })| {
             (recorder, NotedLimits { days, bytes, make_room })
         };
         let floor = NotedFloor { bytes: volume.floor_bytes, percent: volume.floor_percent };
         let note = Note { recorders: recorders.into_iter().map(of).collect(), floor };
-        if self.noted.as_ref() != Some(&note) {
-            durable::replace(state, NOTE, &serde_json::to_vec(&note)?)?;
-            self.noted = Some(note);
-        }
-        Ok(())
+        (self.noted.as_ref() != Some(&note)).then_some(note)
     }
+
+    /// It was.
+    pub(super) fn noted(&mut self, note: Note) {
+        self.noted = Some(note);
+    }
+}
+
+/// Notes what is in force, if that is something else than what was noted. While it is written nobody else waits for the limits.
+pub(super) fn note(limits: &Mutex<Delays>, state: &Path, at: Timestamp<Mono>) -> io::Result<()> {
+    let note = lock(limits).unnoted(at);
+    if let Some(note) = note {
+        durable::replace(state, NOTE, &serde_json::to_vec(&note)?)?;
+        lock(limits).noted(note);
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -141,6 +154,13 @@ mod tests {
 
     fn at(minute: i64) -> Timestamp<Mono> {
         Timestamp::from_nanos(minute * 60_000_000_000)
+    }
+
+    fn noted(delays: &mut Delays, state: &Path, minute: i64) {
+        let note = delays.unnoted(at(minute)).unwrap();
+        durable::replace(state, NOTE, &serde_json::to_vec(&note).unwrap()).unwrap();
+        delays.noted(note);
+        assert_eq!(delays.unnoted(at(minute)), None);
     }
 
     fn rules(recorders: &[(&str, u32)], floor_percent: u8) -> Rules {
@@ -165,7 +185,7 @@ mod tests {
         assert_eq!(first.in_force(at(59)), rules(&[], 0));
         let waits = |recorder: Option<&str>, minutes| (recorder.map(str::to_owned), minutes);
         assert_eq!(pending(&first, 18), [waits(Some("a"), 42), waits(Some("b"), 42), waits(None, 42)]);
-        first.note(state.path(), at(59)).unwrap();
+        noted(&mut first, state.path(), 59);
         let mut second = open(&wanted, 59);
         assert_eq!(
             second.in_force(at(118)),
@@ -173,7 +193,7 @@ mod tests {
             "an engine that starts each hour deletes nothing"
         );
         assert_eq!(second.in_force(at(119)), wanted);
-        second.note(state.path(), at(119)).unwrap();
+        noted(&mut second, state.path(), 119);
         let mut third = open(&wanted, 0);
         assert_eq!((third.in_force(at(0)), pending(&third, 0)), (wanted.clone(), vec![]));
         // The file was changed while no engine ran.
@@ -189,7 +209,7 @@ mod tests {
         let mut delays = Delays::open(state.path(), &rules(&[("a", 30)], 0), at(0));
         assert_eq!(delays.in_force(at(60)), rules(&[("a", 30)], 0));
         assert!(delays.want(&rules(&[], 0), at(61)));
-        delays.note(state.path(), at(61)).unwrap();
+        noted(&mut delays, state.path(), 61);
         assert!(delays.want(&rules(&[("a", 30)], 0), at(62)));
         assert_eq!(delays.in_force(at(63)), rules(&[], 0));
         drop(delays);

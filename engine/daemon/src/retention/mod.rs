@@ -13,6 +13,7 @@
 //! A crash between any of these leaves a chain that verifies: a file is buried whole or not, and what is left of a segment of several
 //! formats goes with the next turn.
 
+mod answer;
 mod limits;
 mod remove;
 pub(crate) mod room;
@@ -28,9 +29,9 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use audyn_api::{DiskState, PendingLimits, RetentionEntry, RetentionPlan, RetentionReason, VolumeConfig};
+use audyn_api::{DiskState, PendingLimits, RetentionPlan, VolumeConfig};
 use audyn_core::retention::{
-    ClockNote, ClockTrust, Fruitless, Going, Hold, Limits, Plan, Reason, Room, Sight, Yields, plan,
+    ClockNote, ClockTrust, Fruitless, Going, Limits, Plan, Reason, Room, Sight, Yields, plan,
 };
 use audyn_media::Beneath;
 use audyn_sys::{SysError, clock};
@@ -52,12 +53,6 @@ const NOTE_AFTER: Nanos = Nanos::from_secs(600);
 
 /// The note's name in the state directory.
 const NOTE: &str = "retention.json";
-
-/// Files that a plan lists; an answer with as many fits a frame.
-const MOST_LISTED: usize = 1_000;
-
-/// Bytes of paths that it lists, for the same reason.
-const MOST_BYTES: usize = 128 * 1_024;
 
 /// What the recorders keep, and the room that the volume shall have.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -138,7 +133,8 @@ struct Shared {
     /// How often they were changed: a turn that began before ends.
     changes: AtomicU64,
     told: Mutex<Told>,
-    scanner: Mutex<Scanner>,
+    scanner: Scanner,
+    trying: remove::Trying,
     trust: Mutex<ClockTrust>,
     yields: Mutex<Yields>,
     volume: Asking,
@@ -175,7 +171,8 @@ impl Retention {
             state,
             changes: AtomicU64::new(0),
             told: Mutex::default(),
-            scanner: Mutex::new(Scanner::new(Arc::clone(&stop))),
+            scanner: Scanner::new(Arc::clone(&stop)),
+            trying: Mutex::default(),
             trust: Mutex::new(ClockTrust::from_note(note, boot())),
             yields: Mutex::default(),
             volume: Asking::KERNEL,
@@ -281,7 +278,7 @@ impl Shared {
         let changes = self.changes.load(Acquire);
         let rules = lock(&self.limits).in_force(at);
         // Before anything goes: a limit is noted once it acts, and not while one that acted is noted still.
-        if let Err(error) = lock(&self.limits).note(&self.state, at) {
+        if let Err(error) = limits::note(&self.limits, &self.state, at) {
             tracing::warn!(%error, "the limits in force are not noted; after a restart they act an hour later again");
         }
         let mut told = Told { believed: now.is_some(), ..Told::default() };
@@ -352,14 +349,14 @@ impl Shared {
         let why = why(recorder, going.reason);
         let directory = self.archive.root.join(recorder);
         let is_open = |path: &Path| self.archive.open.contains(path);
-        match remove::segment(&self.archive.chains, &directory, segment, &why, &is_open) {
+        match remove::segment(&self.archive.chains, &directory, segment, &why, &self.trying, &is_open) {
             Ok(Some(gone)) => {
                 told.deleted += segment.files.len() as u64;
                 told.deleted_bytes += gone.bytes;
                 return Some(gone.on_volume);
             }
             // Somebody has it just now, or its name is another's since.
-            Ok(None) => lock(&self.scanner).forget(&directory, segment),
+            Ok(None) => self.scanner.forget(&directory, segment),
             Err(error) => {
                 let _ = told
                     .failed
@@ -376,7 +373,7 @@ impl Shared {
             let path = self.archive.root.join(recorder);
             let opened = self.archive.chains.directory(&path);
             let listed = opened.and_then(|directory| {
-                let listed = lock(&self.scanner).scan(&directory, place)?;
+                let listed = self.scanner.scan(&directory, place)?;
                 Ok((listed, directory))
             });
             match listed {
@@ -418,7 +415,7 @@ impl Shared {
         let plan = plan(&segments, &limits, self.room(rules), now, |at| {
             let found: &Found = &found[at];
             let directory = directories[found.segment.recorder].as_ref();
-            directory.is_none_or(|directory| remove::is_busy(directory, found, &is_open))
+            directory.is_none_or(|directory| remove::is_busy(directory, found, &self.trying, &is_open))
         });
         Judged { found, plan, failed }
     }
@@ -460,55 +457,6 @@ impl Shared {
                  disciplines the clock; connect it to one, or limit the recorders by bytes"
             ),
         })
-    }
-
-    fn dry_run(&self, proposed: Option<Rules>) -> RetentionPlan {
-        let (rules, pending) = {
-            let limits = lock(&self.limits);
-            // What is proposed is not set, so nothing of it waits.
-            let pending = if proposed.is_none() { limits.pending(clock::mono_now()) } else { Vec::new() };
-            (proposed.unwrap_or_else(|| limits.wanted().clone()), pending)
-        };
-        if rules.recorders.is_empty() {
-            let notes = vec!["no recorder has a limit, so nothing is ever deleted by itself".to_owned()];
-            return RetentionPlan { notes, pending, ..RetentionPlan::default() };
-        }
-        let told = self.told();
-        let Judged { found, plan, failed } =
-            self.judge(&rules, told.believed.then(clock::utc_now), told.fruitless.is_none());
-        let mut answer = RetentionPlan { lacking_bytes: plan.lacking, pending, ..RetentionPlan::default() };
-        answer.protected =
-            found.iter().filter(|found| found.segment.hold == Some(Hold::Protected)).count() as u64;
-        let mut listed = 0;
-        for going in &plan.going {
-            let of = &found[going.segment];
-            let (recorder, _) = &rules.recorders[of.segment.recorder];
-            for (file, brief) in &of.files {
-                answer.files += 1;
-                answer.bytes += brief.bytes;
-                listed += file.len();
-                if answer.going.len() < MOST_LISTED && listed < MOST_BYTES {
-                    answer.going.push(RetentionEntry {
-                        path: format!("{recorder}/{file}"),
-                        bytes: brief.bytes,
-                        start: of.segment.start,
-                        reason: match going.reason {
-                            Reason::Days(_) => RetentionReason::Days,
-                            Reason::Bytes(_) => RetentionReason::Bytes,
-                            Reason::Floor(_) => RetentionReason::Floor,
-                        },
-                        why: why(recorder, going.reason),
-                    });
-                }
-            }
-        }
-        if !told.believed {
-            let still = lock(&self.trust).still();
-            answer.notes.extend(self.doubt(&rules, &found, clock::utc_now(), still));
-        }
-        answer.notes.extend(told.fruitless);
-        answer.notes.extend(failed);
-        answer
     }
 
     fn told(&self) -> Told {

@@ -6,18 +6,30 @@ use std::fs::{File, TryLockError};
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
+use std::sync::Mutex;
 
 use audyn_media::beneath::OFlags;
 use audyn_media::{Beneath, MediaError};
 
 use super::scan::{self, Found};
 use crate::chains::Chains;
+use crate::engine::lock;
 
 /// Who deletes, in tombstones.
 pub(super) const WHO: &str = "retention";
 
+/// Held while files are locked to see whether they can be: who plans and who deletes would take each other for a reader.
+pub(super) type Trying = Mutex<()>;
+
 /// Whether one of a segment's files is in somebody's hands: it is being recorded, mended, or read by one that has locked it.
-pub(super) fn is_busy(directory: &Beneath, found: &Found, is_open: &impl Fn(&Path) -> bool) -> bool {
+pub(super) fn is_busy(
+    directory: &Beneath,
+    found: &Found,
+    trying: &Trying,
+    is_open: &impl Fn(&Path) -> bool,
+) -> bool {
+    let _alone = lock(trying);
+    // Let go of before the next one tries.
     locks(directory, found, is_open).is_none()
 }
 
@@ -62,11 +74,16 @@ pub(super) fn segment(
     recorder: &Path,
     found: &Found,
     why: &str,
+    trying: &Trying,
     is_open: &impl Fn(&Path) -> bool,
 ) -> Result<Option<Gone>, MediaError> {
     let chain = |source| MediaError::Chain { path: recorder.to_owned(), source };
     let directory = chains.directory(recorder).map_err(chain)?;
-    let Some(locks) = locks(&directory, found, is_open) else { return Ok(None) };
+    let locks = {
+        let _alone = lock(trying);
+        locks(&directory, found, is_open)
+    };
+    let Some(locks) = locks else { return Ok(None) };
     for (file, brief) in &found.files {
         // A name may be another recording's since it was judged.
         let path = Path::new(file);

@@ -7,9 +7,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ffi::OsStr;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Acquire;
+use std::sync::{Arc, Mutex};
 
 use audyn_core::retention::{Hold, Segment};
 use audyn_media::Beneath;
@@ -20,6 +20,7 @@ use audyn_units::{ClockQuality, Timestamp, Utc};
 use serde::Deserialize;
 
 use super::is_disciplined;
+use crate::engine::lock;
 
 /// Directories within directories that are looked into; a layout makes fewer.
 const DEEPEST: usize = 32;
@@ -73,28 +74,28 @@ struct ToldLedger {
     bytes: u64,
 }
 
-/// Looks, and remembers what sidecars said.
+/// Looks, and remembers what sidecars said. Several may look at once, a turn and a plan: neither waits for the other's disk.
 #[derive(Debug)]
 pub(super) struct Scanner {
-    known: HashMap<PathBuf, Brief>,
+    known: Mutex<HashMap<PathBuf, Brief>>,
     /// The engine ends; a great archive takes long to look into.
     stop: Arc<AtomicBool>,
 }
 
 impl Scanner {
     pub(super) fn new(stop: Arc<AtomicBool>) -> Self {
-        Self { known: HashMap::new(), stop }
+        Self { known: Mutex::default(), stop }
     }
 
     /// All segments of a recorder, which is the one of this place. What cannot be read is left out: it cannot be judged.
-    pub(super) fn scan(&mut self, directory: &Beneath, recorder: usize) -> io::Result<Vec<Found>> {
+    pub(super) fn scan(&self, directory: &Beneath, recorder: usize) -> io::Result<Vec<Found>> {
         let protected = chain::protected(directory).map_err(io::Error::other)?;
         let device = directory.device()?;
         let root = directory.path().to_owned();
         let mut files = Files::default();
         self.walk(directory, "", device, 0, &mut files)?;
         // What has gone is forgotten, so that a later file of its name is read.
-        self.known
+        lock(&self.known)
             .retain(|path, _| path.strip_prefix(&root).map_or(true, |file| files.sidecars.contains(file)));
         let found = files.segments.into_iter().map(|(name, (files, sealed))| {
             let hold = match (sealed, protected.contains(&name)) {
@@ -118,14 +119,14 @@ impl Scanner {
     }
 
     /// Forgets what the sidecars of a segment said.
-    pub(super) fn forget(&mut self, recorder: &Path, found: &Found) {
+    pub(super) fn forget(&self, recorder: &Path, found: &Found) {
         for (file, _) in &found.files {
-            self.known.remove(&recorder.join(sidecar_of(file.as_ref())));
+            lock(&self.known).remove(&recorder.join(sidecar_of(file.as_ref())));
         }
     }
 
     fn walk(
-        &mut self,
+        &self,
         directory: &Beneath,
         prefix: &str,
         device: u64,
@@ -183,13 +184,13 @@ impl Scanner {
         Ok(())
     }
 
-    fn brief(&mut self, directory: &Beneath, recording: &str) -> Option<Brief> {
+    fn brief(&self, directory: &Beneath, recording: &str) -> Option<Brief> {
         let path = directory.path_of(&sidecar_of(recording.as_ref()));
-        if let Some(known) = self.known.get(&path) {
-            return Some(*known);
+        if let Some(known) = lock(&self.known).get(&path).copied() {
+            return Some(known);
         }
         let brief = read(directory, recording.as_ref()).ok()?;
-        self.known.insert(path, brief);
+        lock(&self.known).insert(path, brief);
         Some(brief)
     }
 }

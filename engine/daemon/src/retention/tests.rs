@@ -33,7 +33,8 @@ impl Rack {
             state: dir.path().to_owned(),
             changes: AtomicU64::new(0),
             told: Mutex::default(),
-            scanner: Mutex::new(Scanner::new(Arc::clone(&stop))),
+            scanner: Scanner::new(Arc::clone(&stop)),
+            trying: Mutex::default(),
             trust: Mutex::new(ClockTrust::from_note(believed, None)),
             yields: Mutex::default(),
             volume: Asking::KERNEL,
@@ -260,6 +261,27 @@ fn a_directory_with_a_chain_of_its_own_is_not_the_recorders_to_judge() {
 }
 
 #[test]
+fn who_plans_and_who_deletes_do_not_take_each_other_for_a_reader() {
+    let of = Rack::new(&rules(&[("a", days(1))]));
+    of.record("a", "a.wav", 9);
+    let rules = lock(&of.shared.limits).wanted().clone();
+    let judged = of.shared.judge(&rules, Some(utc(NOW)), true);
+    let (found, trying) = (&judged.found[0], &of.shared.trying);
+    let directory = of.shared.archive.chains.directory(&of.path("a")).unwrap();
+    // Asked before a file is locked.
+    let tried = std::cell::Cell::new(0);
+    let is_open = |_: &Path| {
+        tried.set(tried.get() + 1);
+        assert!(trying.try_lock().is_err(), "another one might try meanwhile");
+        false
+    };
+    assert!(!remove::is_busy(&directory, found, trying, &is_open));
+    assert!(trying.try_lock().is_ok());
+    let gone = remove::segment(&of.shared.archive.chains, &of.path("a"), found, "", trying, &is_open);
+    assert_eq!((gone.unwrap().is_some(), tried.get()), (true, 2));
+}
+
+#[test]
 fn links_lead_to_nothing_that_goes() {
     let mut of = Rack::new(&rules(&[("a", days(1)), ("linked", days(1))]));
     of.record("a", "x/goes.wav", 9);
@@ -446,7 +468,7 @@ fn a_limit_that_was_in_force_is_so_from_the_start_and_what_is_believed_is_noted(
     let state = dir.path().join("state");
     std::fs::create_dir(&state).unwrap();
     let wanted = rules(&[("a", Limits { bytes: Some(150_000), ..Limits::default() })]);
-    in_force(&wanted).note(&state, mono(0)).unwrap();
+    limits::note(&Mutex::new(in_force(&wanted)), &state, mono(0)).unwrap();
     let clock = Arc::<ClockShared>::default();
     let retention = Retention::start(shared.archive.clone(), state.clone(), clock, &wanted).unwrap();
     let deadline = std::time::Instant::now() + Duration::from_secs(50); // only for what never comes
