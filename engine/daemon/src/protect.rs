@@ -2,9 +2,10 @@
 //!
 //! Owns: nothing of its own; the list is the chain's. Never: touches a recording.
 
+use std::io;
 use std::path::Path;
 
-use audyn_api::ProtectedFile;
+use audyn_api::{ProtectedFile, Refusal, RefusalKind};
 
 use crate::chains::Chains;
 use crate::delete::{cause, find, refusal};
@@ -17,13 +18,13 @@ pub(crate) fn recordings(
     protected: bool,
     who: &str,
 ) -> Vec<ProtectedFile> {
-    let deed = if protected { "protected" } else { "let go" };
+    let deed = deed(protected);
     let when = jiff::Timestamp::now().to_string();
     let of = |path: String| {
         let done = find(root, &path, deed).and_then(|found| {
             let entered =
                 chains.with(&found.recorder, |chain| chain.protect(&found.file, protected, who, &when));
-            entered.map_err(|error| refusal(&path, deed, &cause(error)))
+            entered.map_err(|error| refused(&path, protected, &cause(error)))
         });
         match &done {
             Ok(()) => tracing::info!(path, who, "recording {deed}"),
@@ -34,9 +35,37 @@ pub(crate) fn recordings(
     paths.into_iter().map(of).collect()
 }
 
+fn deed(protected: bool) -> &'static str {
+    if protected { "protected" } else { "let go" }
+}
+
+/// Why a recording could not be protected or let go.
+fn refused(path: &str, protected: bool, error: &io::Error) -> Refusal {
+    let is_full = matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
+    if !(protected && is_full) {
+        return refusal(path, deed(protected), error);
+    }
+    let detail = format!(
+        "`{path}` cannot be protected: the disk is full, and the little that is kept back is for deletions; stop a recorder or delete \
+         something, then protect it again"
+    );
+    Refusal { kind: RefusalKind::Failed, detail }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_protects_on_a_full_disk_is_told_why_not_and_what_to_do() {
+        let told = |protected| refused("a/b.wav", protected, &io::ErrorKind::StorageFull.into()).detail;
+        assert!(
+            told(true).starts_with("`a/b.wav` cannot be protected: the disk is full, and"),
+            "{}",
+            told(true)
+        );
+        assert!(told(false).contains("cannot be let go: the disk has no room"), "{}", told(false));
+    }
 
     #[test]
     fn what_is_protected_is_deleted_by_nobody_until_it_is_let_go() {

@@ -147,3 +147,43 @@ fn a_full_disk_can_be_emptied_by_who_may() {
     assert_eq!(source.kind(), std::io::ErrorKind::StorageFull);
     assert!(archive.path("d.wav").exists() && archive.path("d.wav.json").exists());
 }
+
+#[test]
+fn protecting_on_a_full_disk_leaves_the_reserve_to_deletions() {
+    if !is_on_disk("protecting_on_a_full_disk_leaves_the_reserve_to_deletions", "6m") {
+        return;
+    }
+    let dir = tempfile::tempdir_in(std::env::var_os(DISK).unwrap()).unwrap();
+    let archive = Archive { dir };
+    for file in ["a.wav", "b.wav", "c.wav"] {
+        archive.seal(file);
+    }
+    let has_reserve = || archive.path(".audyn/reserve").exists();
+    let mut chain = archive.chain();
+    fill(&archive, "more");
+    let MediaError::Chain { source, .. } = chain.protect("a.wav", true, "anna", "now").unwrap_err() else {
+        panic!("another error")
+    };
+    assert_eq!(source.kind(), std::io::ErrorKind::StorageFull);
+    assert!(has_reserve() && !chain.is_protected("a.wav").unwrap());
+    chain.bury("b.wav", "anna", "now", "asked for").unwrap();
+    assert_eq!(archive.faults(), [""; 0]);
+    // What was protected before can be let go, and then be deleted. The list ends with a block of the disk, so that a line takes another.
+    std::fs::remove_file(archive.path("more")).unwrap();
+    let length = || std::fs::metadata(archive.path(".audyn/protected.jsonl")).unwrap().len();
+    let before = length();
+    chain.protect("c.wav", true, "anna", "now").unwrap();
+    let line = length() - before;
+    chain.protect("c.wav", false, "anna", "now").unwrap();
+    let more = 4_096 - (length() + line) % 4_096;
+    chain.protect("c.wav", true, &format!("anna{}", "a".repeat(more as usize)), "now").unwrap();
+    assert_eq!(length() % 4_096, 0);
+    drop(chain);
+    let mut chain = archive.chain();
+    assert!(has_reserve());
+    fill(&archive, "more");
+    chain.protect("c.wav", false, "anna", "now").unwrap();
+    assert!(!has_reserve(), "it was needed");
+    chain.bury("c.wav", "anna", "now", "asked for").unwrap();
+    assert_eq!(archive.faults(), [""; 0]);
+}

@@ -231,9 +231,11 @@ impl House {
         reserve::with(&self.dir, || self.append(TOMBSTONES, line))
     }
 
-    /// Appends a line to the list of what is protected, likewise.
-    pub(super) fn append_protection(&self, line: &[u8]) -> io::Result<()> {
-        reserve::with(&self.dir, || self.append(PROTECTED, line))
+    /// Appends a line to the list of what is protected, likewise by one write. One that lets something go is given the reserve, since a
+    /// disk that is full of what is protected could not be emptied else; one that protects is not: then nobody could delete anything.
+    pub(super) fn append_protection(&self, line: &[u8], protects: bool) -> io::Result<()> {
+        let append = || self.append(PROTECTED, line);
+        if protects { append() } else { reserve::with(&self.dir, append) }
     }
 
     /// Keeps room for the next tombstone, as far as there is any.

@@ -14,7 +14,7 @@
 //! RECORDER/.audyn/index                   what the sidecars tell, to be found at once; made from them anew at any time
 //! RECORDER/.audyn/open.json               files that are written or wait to be sealed
 //! RECORDER/.audyn/protected.jsonl         a line for each time that a segment was protected or let go: who and when; no part of the chain
-//! RECORDER/.audyn/reserve                 1 MiB that is given up for a tombstone on a full disk
+//! RECORDER/.audyn/reserve                 1 MiB that is given up on a full disk for a tombstone, or to let something go that is protected
 //! ```
 //!
 //! # Goals

@@ -78,11 +78,6 @@ pub(super) fn enter(house: &House, file: &str, protected: bool, who: &str, when:
         return Ok(());
     }
     let (who, when) = (who.to_owned(), when.to_owned());
-    house.append_protection(&serde_json::to_vec(&Line {
-        audyn_protection: 1,
-        segment,
-        protected,
-        who,
-        when,
-    })?)
+    let line = serde_json::to_vec(&Line { audyn_protection: 1, segment, protected, who, when })?;
+    house.append_protection(&line, protected)
 }

@@ -5,6 +5,8 @@
 //! A tombstone comes before the deletion that it tells of, so a disk without a free block could never be emptied again by those who may.
 //! The file is given up for the tombstone and made again from what the deletion has freed. A recording that runs may be quicker to take
 //! the room; then the deletion fails as any write does, and the next one that succeeds makes the file again.
+//!
+//! Protecting a recording takes none of it: who protects on a full disk would leave nobody anything to delete with.
 
 use std::ffi::OsStr;
 use std::io::{self, Write as _};

@@ -286,7 +286,8 @@ impl Chain {
     /// Protects the segment that a file is of against every deletion, or lets it go again, and enters who said so and when.
     ///
     /// # Errors
-    /// [`MediaError::Chain`], of the kind [`io::ErrorKind::NotFound`] if the file is not there.
+    /// [`MediaError::Chain`], of the kind [`io::ErrorKind::NotFound`] if the file is not there; [`io::ErrorKind::StorageFull`] on a full
+    /// disk, whose reserve protecting leaves to deletions.
     pub fn protect(&mut self, file: &str, protected: bool, who: &str, when: &str) -> Result<(), MediaError> {
         let path = self.recorder.path().join(file);
         let enter = || {
