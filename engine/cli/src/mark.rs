@@ -7,12 +7,13 @@ use std::path::PathBuf;
 
 use audyn_media::archive::{Range, Segment, Wanted, When};
 use audyn_media::export::position_at;
-use audyn_media::markers::{self, Marker, PERSON};
+use audyn_media::markers::{self, LevelRules, Marker, PERSON};
 use audyn_media::{Beneath, MediaError};
-use audyn_units::{FrameCount, FrameIndex};
+use audyn_units::{FrameCount, FrameIndex, Nanos};
 
 use crate::find::{FindError, one_recorder};
 use crate::instant::{self, Instant};
+use crate::values;
 
 const MARK_EXAMPLES: &str = "\
 Examples:
@@ -25,6 +26,7 @@ const MARKERS_EXAMPLES: &str = "\
 Examples:
   audyn markers --archive-root /srv/audio --recorder studio-1 --from 13:00 --to 14:00
   audyn markers --archive-root /srv/audio --recorder studio-1 --from 2026-07-02 --to 2026-07-03 --json
+  audyn markers --archive-root /srv/audio --recorder studio-1 --from 00:00 --to now --silence 3 --silence-below -50
 
 Exit codes: 0 told, also if there are none; 1 it went wrong while running, 2 it was asked for wrongly.";
 
@@ -65,9 +67,16 @@ pub(crate) struct MarkersArgs {
     /// Where to end.
     #[arg(long, value_name = "TIME", value_parser = instant::instant)]
     to: Instant,
-    /// Only what people have marked, not what the ledgers tell.
+    /// Only what people have marked, not what lacks, what happened to the clock, silence or clipping.
     #[arg(long)]
     people: bool,
+    /// Silence counts from so many seconds on.
+    #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = values::within("number of seconds", 1..=86_400u32))]
+    silence: u32,
+    /// Nothing in silence is louder than this, in dBFS.
+    #[arg(long, value_name = "DB", default_value_t = -60, allow_hyphen_values = true,
+        value_parser = values::within("level in dBFS", -90..=0i32))]
+    silence_below: i32,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -153,6 +162,19 @@ pub(crate) fn list(args: &MarkersArgs, json: bool) -> Result<(), MarkError> {
     let mut all = markers::read(&recorder, range.from, range.to, range.rate).map_err(failed)?;
     if !args.people {
         all.extend(markers::derived(&recorder, &range).map_err(failed)?);
+        let (silence, below) = (Nanos::from_secs(i64::from(args.silence)), f64::from(args.silence_below));
+        let rules = LevelRules { silence, below };
+        let (found, without) = markers::levels(&recorder, &range, rules).map_err(failed)?;
+        all.extend(found);
+        if let Some(file) = without.first() {
+            eprintln!(
+                "audyn: {} of the files {} no peaks, so silence and clipping in {} not told: audyn peaks {} makes them",
+                without.len(),
+                if without.len() == 1 { "has" } else { "have" },
+                if without.len() == 1 { "it are" } else { "them are" },
+                file.display()
+            );
+        }
     }
     all.sort_by_key(|marker| marker.at_rate(range.rate).position);
     for marker in &all {

@@ -9,11 +9,14 @@
 //!
 //! A place is a frame of the recorder, not of a file: it holds for each of the formats that are recorded at once, whatever the files are
 //! called and however they are cut. Lines are only ever appended, each by one write, by whoever may write there; a torn one is none.
-//! What ledgers tell of (gaps, a clock that was lost) is not written a second time; whoever wants it reads it there.
+//! What ledgers tell of (gaps, a clock that was lost) is not written a second time, nor what peaks show (silence, clipping); whoever wants
+//! it reads it there.
 //!
 //! # Rejected designs
 //! *A file beside each recording*: a marker would have to be in those of all formats, or be lost with one of them. *Chunks in the
 //! audio*: what is sealed would have to change.
+
+mod levels;
 
 use std::ffi::OsString;
 use std::io::{self, BufRead as _, BufReader, Read as _, Seek as _, SeekFrom, Write as _};
@@ -28,6 +31,8 @@ use crate::archive::{LedgerGaps, NOT_RECORDED, Range};
 use crate::beneath::OFlags;
 use crate::chain::{HOUSE, ledger_of};
 use crate::ledger::LedgerLine;
+
+pub use levels::{CLIP, LevelRules, SILENCE, levels};
 
 /// Version of the lines.
 pub const VERSION: u32 = 1;
@@ -59,7 +64,7 @@ pub struct Marker {
     pub position: FrameIndex,
     /// Frames per second that the position counts.
     pub rate: SampleRate,
-    /// What made it: [`PERSON`].
+    /// What made it: [`PERSON`], or where it was found.
     pub kind: String,
     /// What it says: one line.
     pub text: String,
@@ -163,6 +168,12 @@ pub fn read(
     Ok(markers)
 }
 
+/// A marker that nobody has made.
+fn derived_marker(position: FrameIndex, rate: SampleRate, kind: &str, text: String) -> Marker {
+    let (kind, who, made) = (kind.to_owned(), String::new(), String::new());
+    Marker { audyn_marker: VERSION, position, rate, kind, text, who, made }
+}
+
 /// What the files of a range tell of themselves in their ledgers, as markers by place: what lacks (the kind is `gap`), and what happened to
 /// the flow and the clock (the kind is the event's word); at most [`MOST`].
 ///
@@ -172,9 +183,7 @@ pub fn derived(recorder: &Beneath, range: &Range) -> io::Result<Vec<Marker>> {
     let mut markers = Vec::new();
     let mut tell = |position: FrameIndex, kind: &str, text: String| {
         if markers.len() < MOST {
-            let (kind, rate) = (kind.to_owned(), range.rate);
-            let (who, made) = (String::new(), String::new());
-            markers.push(Marker { audyn_marker: VERSION, position, rate, kind, text, who, made });
+            markers.push(derived_marker(position, range.rate, kind, text));
         }
     };
     for piece in &range.pieces {

@@ -77,6 +77,12 @@ impl Peak {
     /// Of no sample at all.
     pub const NONE: Self = Self { min: i16::MAX, max: i16::MIN };
 
+    /// As the file has it: 4 bytes.
+    fn parse(bytes: &[u8]) -> Self {
+        let half = |at: usize| i16::from_le_bytes([bytes[at], bytes[at + 1]]);
+        Self { min: half(0), max: half(2) }
+    }
+
     /// Of both.
     #[must_use]
     pub fn and(self, other: Self) -> Self {

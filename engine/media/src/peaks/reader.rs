@@ -74,6 +74,41 @@ impl Peaks {
         Ok(FrameCount(body / (ENTRIES * self.spec.entry()) as u64 * CHUNK as u64))
     }
 
+    /// Tells the finest entries that lie in the frames [from, to) of the recording: for each where it begins, how many frames it is of, and a
+    /// peak for each channel. What is not in the file yet is not told.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn finest(
+        &self,
+        from: FrameCount,
+        to: FrameCount,
+        mut each: impl FnMut(FrameCount, FrameCount, &[Peak]),
+    ) -> io::Result<()> {
+        let end = to.min(self.frames()?).0;
+        let count = STEP * STEP;
+        let mut bytes = vec![0; count * self.spec.entry()];
+        let mut peaks = vec![Peak::NONE; self.spec.channels.get()];
+        for chunk in from.0 / CHUNK as u64..end.div_ceil(CHUNK as u64) {
+            let at = HEAD + (1 + STEP) * self.spec.entry();
+            self.file.read_exact_at(&mut bytes, at as u64 + chunk * (ENTRIES * self.spec.entry()) as u64)?;
+            for (n, entry) in bytes.chunks_exact(self.spec.entry()).enumerate() {
+                let start = chunk * CHUNK as u64 + (n * BASE) as u64;
+                let (left, right) = (start.max(from.0), (start + BASE as u64).min(end));
+                if left >= right {
+                    continue;
+                }
+                for (peak, value) in peaks.iter_mut().zip(entry.chunks_exact(4)) {
+                    *peak = Peak::parse(value);
+                }
+                if !peaks.iter().all(|peak| peak.is_none()) {
+                    each(FrameCount(left), FrameCount(right - left), &peaks);
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// The frames [from, to) of the recording in so many points, 1 to 100,000, each of as many frames. A point holds each sample of its
     /// frames, and at its edges may hold some of its neighbours': up to an eighth of its width on either side, or 256 frames.
     ///
@@ -112,8 +147,7 @@ impl Peaks {
                 for at in point(left)..=point(right - 1) {
                     let drawn = &mut drawn[at * channels..][..channels];
                     for (peak, value) in drawn.iter_mut().zip(entry.chunks_exact(4)) {
-                        let half = |at: usize| i16::from_le_bytes([value[at], value[at + 1]]);
-                        *peak = peak.and(Peak { min: half(0), max: half(2) });
+                        *peak = peak.and(Peak::parse(value));
                     }
                 }
             }
