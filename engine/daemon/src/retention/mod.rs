@@ -136,6 +136,8 @@ struct Shared {
     scanner: Scanner,
     trying: remove::Trying,
     trust: Mutex<ClockTrust>,
+    /// When that was noted, and whether the clock was believed since the boot.
+    noted: Mutex<Option<(Timestamp<Mono>, Option<bool>)>>,
     yields: Mutex<Yields>,
     volume: Asking,
     /// Bytes a second that recorders write.
@@ -174,6 +176,7 @@ impl Retention {
             scanner: Scanner::new(Arc::clone(&stop)),
             trying: Mutex::default(),
             trust: Mutex::new(ClockTrust::from_note(note, boot())),
+            noted: Mutex::default(),
             yields: Mutex::default(),
             volume: Asking::KERNEL,
             writing: AtomicU64::new(0),
@@ -247,23 +250,26 @@ impl Shared {
     }
 
     fn run(&self, woken: &Receiver<()>) {
-        let mut noted: Option<(Timestamp<Mono>, Option<bool>)> = None;
         loop {
-            let at = clock::mono_now();
-            self.turn(at, clock::utc_now(), self.clock.quality());
-            let note = lock(&self.trust).note();
-            let confirmed = note.boot.as_ref().map(|boot| boot.confirmed);
-            // That the clock is believed since the boot is noted at once: what was granted then is not granted again.
-            if noted.is_none_or(|(noted, before)| at - noted >= NOTE_AFTER || before != confirmed) {
-                noted = Some((at, confirmed));
-                let note = serde_json::to_vec(&note).expect("a note is numbers and a name");
-                if let Err(error) = durable::replace(&self.state, NOTE, &note) {
-                    tracing::warn!(%error, "what is believed of the clock is not noted; the next engine waits a day with deletions by age");
-                }
-            }
+            self.turn(clock::mono_now(), clock::utc_now(), self.clock.quality());
             match woken.recv_timeout(PERIOD) {
                 Ok(()) | Err(RecvTimeoutError::Timeout) if !self.stop.load(Acquire) => {}
                 _ => return,
+            }
+        }
+    }
+
+    /// Notes what is believed of the clock, now and then; and at once that it is believed since the boot, so that what was granted then is
+    /// not granted again.
+    fn note_clock(&self, at: Timestamp<Mono>) {
+        let note = lock(&self.trust).note();
+        let confirmed = note.boot.as_ref().map(|boot| boot.confirmed);
+        let mut noted = lock(&self.noted);
+        if noted.is_none_or(|(noted, before)| at - noted >= NOTE_AFTER || before != confirmed) {
+            *noted = Some((at, confirmed));
+            let note = serde_json::to_vec(&note).expect("a note is numbers and a name");
+            if let Err(error) = durable::replace(&self.state, NOTE, &note) {
+                tracing::warn!(%error, "what is believed of the clock is not noted; the next engine waits a day with deletions by age");
             }
         }
     }
@@ -275,6 +281,8 @@ impl Shared {
             let mut trust = lock(&self.trust);
             (trust.look(at, shows, disciplined), trust.still())
         };
+        // Before anything goes by it: deleting may take long, and be cut short.
+        self.note_clock(at);
         let changes = self.changes.load(Acquire);
         let rules = lock(&self.limits).in_force(at);
         // Before anything goes: a limit is noted once it acts, and not while one that acted is noted still.
@@ -324,7 +332,9 @@ impl Shared {
                 break;
             }
         }
-        told.fruitless = lock(&self.yields).fruitless().as_ref().map(fruitless);
+        if rules.recorders.iter().any(|(_, limits)| limits.make_room) {
+            told.fruitless = lock(&self.yields).fruitless().as_ref().map(fruitless);
+        }
         let mut gone = gone.into_iter();
         found.retain(|_| gone.next() != Some(true));
         told.recorders = kept(&rules, &found);

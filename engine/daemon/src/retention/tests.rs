@@ -35,7 +35,8 @@ impl Rack {
             told: Mutex::default(),
             scanner: Scanner::new(Arc::clone(&stop)),
             trying: Mutex::default(),
-            trust: Mutex::new(ClockTrust::from_note(believed, None)),
+            trust: Mutex::new(ClockTrust::from_note(believed, Some("boot".to_owned()))),
+            noted: Mutex::default(),
             yields: Mutex::default(),
             volume: Asking::KERNEL,
             writing: AtomicU64::new(0),
@@ -224,6 +225,24 @@ fn a_clock_ten_years_ahead_deletes_nothing_and_is_alarmed() {
 }
 
 #[test]
+fn that_the_clock_is_believed_since_the_boot_is_noted_before_anything_goes() {
+    fn is_noted(root: &Path) -> DiskState {
+        let note = std::fs::read(root.parent().unwrap().join(NOTE)).unwrap();
+        let note: ClockNote = serde_json::from_slice(&note).unwrap();
+        assert!(note.boot.unwrap().confirmed);
+        DiskState::default()
+    }
+    let mut of = Rack::new(&rules(&[("a", days(30))]));
+    of.record("a", "old.wav", 31);
+    // An hour in which nobody disciplined the clock.
+    of.turn_at(0, ClockQuality::None);
+    let note: ClockNote = serde_json::from_slice(&std::fs::read(of.dir.path().join(NOTE)).unwrap()).unwrap();
+    assert!(!note.boot.unwrap().confirmed);
+    of.shared.volume = Asking { state: is_noted, settle: |_| {} };
+    assert_eq!(of.turn().deleted, 1);
+}
+
+#[test]
 fn what_is_held_stays_protected_read_recorded_or_not_sealed() {
     let mut of = Rack::new(&rules(&[("a", days(1))]));
     for file in ["protected.wav", "read.wav", "open.wav", "goes.wav"] {
@@ -382,6 +401,10 @@ fn deleting_for_the_floor_ends_where_it_frees_nothing_and_goes_on_where_it_does(
     of.mono += 3_600;
     let told = of.turn();
     assert_eq!((told.deleted, told.fruitless.is_some()), (13 + 11, true), "an hour later it is tried again");
+    let rules_before = lock(&of.shared.limits).wanted().clone();
+    of.set(&rules(&[("b", days(30))]));
+    assert_eq!(of.turn().fruitless, None, "nobody makes room any more");
+    of.set(&rules_before);
     // Whoever kept them lets go.
     std::fs::remove_dir_all(&links).unwrap();
     let told = of.turn();
