@@ -32,6 +32,7 @@ mod selftest;
 mod snapshot;
 mod stats;
 mod timing;
+mod volume;
 
 pub use clock::{
     ClockAlarm, ClockAlarmKind, ClockConfig, ClockSnapshot, PtpChoice, PtpSnapshot, PtpState, StampKind,
@@ -57,6 +58,7 @@ pub use snapshot::{
 };
 pub use stats::{INTERVAL_EDGES_NANOS, LATENESS_EDGES_NANOS, LegPeriod, LegStatistics, WakeupLateness};
 pub use timing::{FlowTiming, Placement};
+pub use volume::{VolumeIdentity, VolumeReport, VolumeStanding};
 
 /// The version of this contract. Client and engine must have the same one.
 pub const VERSION: u16 = 5;

@@ -6,6 +6,7 @@ use crate::config::{ConfigDocument, GlobalConfig, RecorderConfig, RecorderId, So
 use crate::retention::{ProposedLimits, ProtectedFile, RetentionPlan};
 use crate::selftest::SelfTestReport;
 use crate::snapshot::{GapEntry, LevelsFrame, RecorderState, Snapshot};
+use crate::volume::VolumeReport;
 
 /// What a client sends.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -127,6 +128,15 @@ pub enum Request {
         /// Who says so, for the list: one line of at most 200 bytes.
         who: String,
     },
+    /// The volumes of the archive roots. Answer: [`Reply::Volumes`].
+    Volumes,
+    /// The volume that is at this archive root belongs there from now on; one without an identity gets one. Answer: [`Reply::Volumes`].
+    AdoptVolume {
+        /// The archive root, as [`Reply::Volumes`] tells it.
+        root: String,
+        /// Who says so, for the log: one line of at most 200 bytes.
+        who: String,
+    },
 }
 
 /// Which events a client wants.
@@ -162,6 +172,8 @@ pub enum Reply {
     RetentionPlan(Box<RetentionPlan>),
     /// What became of each file.
     Protected(Vec<ProtectedFile>),
+    /// The volume of each archive root; today there is one.
+    Volumes(Vec<VolumeReport>),
 }
 
 /// What became of one file that was to be deleted.

@@ -110,9 +110,9 @@ fn every_variant_is_pinned() {
         assert_eq!(numbers, expected, "{what}");
     }
     let requests: Vec<_> = requests().into_iter().map(|r| (request_name(&r).to_owned(), r)).collect();
-    check("requests", &requests, 16);
+    check("requests", &requests, 18);
     let replies: Vec<_> = replies().into_iter().map(|r| (reply_name(&r), r)).collect();
-    check("replies", &replies, 9);
+    check("replies", &replies, 10);
     let events: Vec<_> = events().into_iter().map(|e| (event_name(&e), e)).collect();
     check("events", &events, 4);
     let flows: Vec<_> = FLOW_STATES.into_iter().map(|s| (flow_state_name(s).to_owned(), s)).collect();
@@ -139,6 +139,7 @@ fn the_json_of_the_files() {
     compare("snapshot.json", &json(&snapshot()));
     compare("levels.json", &json(&levels()));
     compare("self-test.json", &json(&self_test()));
+    compare("volumes.json", &json(&VOLUME_STANDINGS.map(volume)));
 }
 
 #[test]

@@ -25,6 +25,7 @@ mod stop;
 mod usage;
 mod values;
 mod verify;
+mod volume;
 mod words;
 
 use std::process::ExitCode;
@@ -59,6 +60,8 @@ enum Command {
     Protect(retention::ProtectArgs),
     /// Let protected recordings go again.
     Unprotect(retention::ProtectArgs),
+    /// Tell which volume the recordings lie on, or take over the one that is there.
+    Volume(volume::VolumeArgs),
     /// Let a running engine hear a signal of its own.
     #[command(name = "selftest")]
     SelfTest(selftest::SelfTestArgs),
@@ -115,6 +118,9 @@ fn main() -> ExitCode {
         }
         Command::Unprotect(args) => {
             retention::protect(&args, false, json).map_err(|error| (error.exit_code(), error.to_string()))
+        }
+        Command::Volume(args) => {
+            volume::run(&args, json).map_err(|error| (error.exit_code(), error.to_string()))
         }
         Command::SelfTest(args) => {
             selftest::run(&args, json).map_err(|error| (error.exit_code(), error.to_string()))

@@ -139,7 +139,8 @@ impl RetentionError {
     }
 }
 
-fn ask(socket: &Path, request: Request) -> Result<Reply, RetentionError> {
+/// Asks the engine one thing.
+pub(crate) fn ask(socket: &Path, request: Request) -> Result<Reply, RetentionError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -147,6 +148,12 @@ fn ask(socket: &Path, request: Request) -> Result<Reply, RetentionError> {
     Ok(runtime.block_on(async {
         Client::connect(socket, concat!("audyn ", env!("CARGO_PKG_VERSION"))).await?.request(request).await
     })?)
+}
+
+/// Who asks: as he says, or as the system knows him.
+pub(crate) fn who(said: Option<String>) -> String {
+    let user = || std::env::var("SUDO_USER").or_else(|_| std::env::var("USER"));
+    said.or_else(|| user().ok()).filter(|who| !who.is_empty()).unwrap_or_else(|| "audyn".to_owned())
 }
 
 /// Asks what would go, and prints it.
@@ -174,9 +181,7 @@ pub(crate) fn run(args: &RetentionArgs, json: bool) -> Result<(), RetentionError
 
 /// Protects recordings or lets them go, and prints what became of each.
 pub(crate) fn protect(args: &ProtectArgs, protected: bool, json: bool) -> Result<(), RetentionError> {
-    let user = || std::env::var("SUDO_USER").or_else(|_| std::env::var("USER"));
-    let who = args.who.clone().or_else(|| user().ok()).filter(|who| !who.is_empty());
-    let who = who.unwrap_or_else(|| "audyn".to_owned());
+    let who = who(args.who.clone());
     let Reply::Protected(files) =
         ask(&args.socket, Request::Protect { paths: args.paths.clone(), protected, who })?
     else {

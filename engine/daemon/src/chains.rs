@@ -2,7 +2,7 @@
 //!
 //! Owns: that each chain has one writer in this process, and that a closed recording is sealed at leisure: its hash is read from the
 //! disk, which takes seconds for an hour of audio, and nobody waits for it. Never: decides what is closed; the list of unfinished files
-//! says so, and keeps it until it is sealed.
+//! says so, and keeps it until it is sealed. Never: enters the archive while its root lies on another volume than its own.
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
@@ -18,6 +18,7 @@ use audyn_media::chain::{Chain, Hashes, account};
 use audyn_media::{Beneath, MediaError};
 
 use crate::engine::lock;
+use crate::volume::{Ours, is_not_ours};
 
 /// Time between two tries to seal what could not be.
 const RETRY: Duration = Duration::from_secs(2);
@@ -25,27 +26,39 @@ const RETRY: Duration = Duration::from_secs(2);
 /// The chains below an archive's root. Clones are the same.
 #[derive(Debug, Clone)]
 pub(crate) struct Chains {
-    archive: PathBuf,
+    ours: Ours,
     open: Arc<Mutex<HashMap<PathBuf, Chain>>>,
 }
 
 impl Chains {
+    /// Those below a root on any volume.
+    #[cfg(any(test, feature = "bench"))]
     pub(crate) fn below(archive: PathBuf) -> Self {
-        Self { archive, open: Arc::default() }
+        Self::on(Ours::any(archive))
+    }
+
+    /// Those on a root's volume.
+    pub(crate) fn on(ours: Ours) -> Self {
+        Self { ours, open: Arc::default() }
     }
 
     /// The archive's root.
     pub(crate) fn archive(&self) -> &Path {
-        &self.archive
+        self.ours.root()
     }
 
-    /// Opens a recorder's directory: no link below the archive's root is followed, nor any at all elsewhere.
+    /// Its volume.
+    pub(crate) fn ours(&self) -> &Ours {
+        &self.ours
+    }
+
+    /// Opens a recorder's directory: no link below the archive's root is followed, nor any at all elsewhere; and nothing is opened while the
+    /// root lies on another volume.
     pub(crate) fn directory(&self, recorder: &Path) -> io::Result<Beneath> {
-        let (root, below) = match recorder.strip_prefix(&self.archive) {
-            Ok(below) => (self.archive.as_path(), below),
-            Err(_) => (Path::new("/"), recorder.strip_prefix("/").unwrap_or(recorder)),
-        };
-        Beneath::root(root)?.open(below)
+        match recorder.strip_prefix(self.archive()) {
+            Ok(below) => self.ours.open()?.open(below),
+            Err(_) => Beneath::root(Path::new("/"))?.open(recorder.strip_prefix("/").unwrap_or(recorder)),
+        }
     }
 
     /// Does something with the chain of a recorder's directory. After an error the chain is opened anew, which catches up with what was
@@ -56,6 +69,14 @@ impl Chains {
         work: impl FnOnce(&mut Chain) -> Result<T, MediaError>,
     ) -> Result<T, MediaError> {
         let mut open = lock(&self.open);
+        // One that is open leads to the volume on which it was opened; what is asked for is on the one that is there now.
+        if recorder.starts_with(self.archive())
+            && let Err(source) = self.ours.open()
+            && is_not_ours(&source)
+        {
+            open.clear();
+            return Err(MediaError::Chain { path: recorder.to_owned(), source });
+        }
         let mut chain = match open.remove(recorder) {
             Some(chain) => chain,
             None => {
@@ -72,6 +93,11 @@ impl Chains {
     /// Closes a chain until it is needed again: nothing of it keeps its volume.
     pub(crate) fn close(&self, recorder: &Path) {
         lock(&self.open).remove(recorder);
+    }
+
+    /// The same for all of them.
+    pub(crate) fn close_all(&self) {
+        lock(&self.open).clear();
     }
 
     /// Seals a closed file of a recorder's directory. What was read of it is `kept` for another try, so that a disk without room for the

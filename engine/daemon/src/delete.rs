@@ -13,6 +13,7 @@ use audyn_media::{Beneath, MediaError};
 
 use crate::chains::Chains;
 use crate::error::EngineError;
+use crate::volume::is_not_ours;
 
 /// Files that one request may name.
 const MOST: usize = 1_000;
@@ -70,6 +71,7 @@ fn delete(
     who: &str,
     is_open: &impl Fn(&Path) -> bool,
 ) -> Result<(), Refusal> {
+    ours(chains, path, "deleted")?;
     let found = find(root, path, "deleted")?;
     // The root itself may be a link, and the engine has opened its files through it or not.
     let real = root.canonicalize().map_err(|error| refusal(path, "deleted", &error))?;
@@ -80,6 +82,14 @@ fn delete(
     let when = jiff::Timestamp::now().to_string();
     let buried = chains.with(&found.recorder, |chain| chain.bury(&found.file, who, &when, "asked for"));
     buried.map_err(|error| refusal(path, "deleted", &cause(error)))
+}
+
+/// Refuses while the archive's root lies on another volume: the recording is not gone, and whatever has its name there is another's.
+pub(crate) fn ours(chains: &Chains, path: &str, deed: &str) -> Result<(), Refusal> {
+    match chains.ours().open() {
+        Err(error) if is_not_ours(&error) => Err(refusal(path, deed, &error)),
+        _ => Ok(()),
+    }
 }
 
 /// A recording that a client has named.
@@ -138,6 +148,7 @@ pub(crate) fn refusal(path: &str, deed: &str, error: &io::Error) -> Refusal {
             let why = "the disk has no room for the record of it; stop a recorder and try again";
             (RefusalKind::Failed, format!("cannot be {deed}: {why}"))
         }
+        _ if is_not_ours(error) => (RefusalKind::Conflict, format!("cannot be {deed}: {error}")),
         _ => (RefusalKind::Failed, format!("cannot be {deed} ({error}); check the disk")),
     };
     Refusal { kind, detail: format!("`{path}` {detail}") }

@@ -35,6 +35,10 @@ struct Options {
     /// Archive root that a new global.json gets; an absolute path.
     #[arg(long, value_name = "DIR")]
     archive_root: Option<PathBuf>,
+    /// A file in which the machine tells which of its disks it chose for the archive root: a line `volume=NAME`, and `missing=WORDS` if it
+    /// is not the one that should be. A volume is remembered for each name, and nothing is written before the file is there.
+    #[arg(long, value_name = "FILE")]
+    volume_chosen: Option<PathBuf>,
 }
 
 /// How long the end waits for a disk that hangs, and for the reader of the log.
@@ -83,7 +87,7 @@ fn run(options: &Options, kept: KeptSockets) -> Result<(), EngineError> {
     runtime.block_on(async {
         // The socket first: where it cannot be, nothing is started.
         let listener = listen(&options.socket)?;
-        let server = Server::new(Service::start_with(store, kept)?);
+        let server = Server::new(Service::start_with(store, kept, options.volume_chosen.clone())?);
         let mut terminate =
             signal(SignalKind::terminate()).map_err(|source| audyn_sys::SysError::Thread { source })?;
         watchdog(server.with(|service| service.capture_pulse()))?;

@@ -1,7 +1,7 @@
 //! Where a recording's files go, and what they are called.
 //!
-//! Owns: that a taken name is passed over for the next tie-break, whatever of a recording has it; and that no link below the archive's root
-//! leads a recording elsewhere.
+//! Owns: that a taken name is passed over for the next tie-break, whatever of a recording has it; and that neither a link below the archive's
+//! root nor another volume in its place leads a recording elsewhere.
 
 use std::ffi::{OsStr, OsString};
 use std::io;
@@ -16,6 +16,7 @@ use jiff::tz::TimeZone;
 use crate::error::EngineError;
 use crate::feed::Opening;
 use crate::ledger;
+use crate::volume::{Ours, is_not_ours};
 
 /// Names tried for one segment before it counts as impossible.
 const TIES: u32 = 10_000;
@@ -69,6 +70,14 @@ impl Naming {
         }
     }
 
+    /// The root of its archive. A file by itself has none.
+    pub(crate) fn root(&self) -> Option<&Path> {
+        match self {
+            Self::File(_) => None,
+            Self::Archive { root, .. } => Some(root),
+        }
+    }
+
     /// The clock that names the files. A file of a name of its own is told in UTC.
     pub(crate) fn clock(&self) -> (ArchiveClock, &TimeZone) {
         match self {
@@ -83,6 +92,16 @@ impl Naming {
     /// # Errors
     /// [`EngineError::Archive`] if the archive clock is not known, [`EngineError::Conflict`] if the one file exists, [`EngineError::Unwritable`] if its directory takes none.
     pub fn check_writable(&self, tai_offset: Option<Nanos>, suffixes: &[&str]) -> Result<(), EngineError> {
+        self.check_writable_on(&Ours::any(PathBuf::new()), tai_offset, suffixes)
+    }
+
+    /// The same, where the archive's root must lie on its volume.
+    pub(crate) fn check_writable_on(
+        &self,
+        ours: &Ours,
+        tai_offset: Option<Nanos>,
+        suffixes: &[&str],
+    ) -> Result<(), EngineError> {
         let (root, below) = match self {
             Self::File(path) => {
                 let taken = |path: &PathBuf| path.exists() || ledger::path_of(path).exists();
@@ -102,25 +121,32 @@ impl Naming {
             }
         };
         let probe = || -> io::Result<()> {
-            if matches!(self, Self::Archive { .. }) {
-                std::fs::create_dir_all(root)?;
-            }
-            let directory = Beneath::root(root)?.make(below)?;
+            let opened = match self {
+                Self::Archive { .. } => ours.make(root)?,
+                Self::File(_) => Beneath::root(root)?,
+            };
+            let directory = opened.make(below)?;
             let name = format!(".audyn-probe-{}", std::process::id());
             // One that a killed process of the same number left is as good.
             directory.file(OsStr::new(&name), OFlags::WRONLY | OFlags::CREATE)?;
             directory.remove(OsStr::new(&name))
         };
-        probe().map_err(|source| match beneath::is_link(&source) {
+        probe().map_err(|source| match beneath::is_link(&source) || is_not_ours(&source) {
             true => EngineError::Conflict(source.to_string()),
             false => EngineError::Unwritable { path: root.join(below), source },
         })
     }
 
-    /// Finds the names of a segment's files, one for each suffix, that nothing has yet, and makes their directory; the error is a
-    /// sentence. `first` says whether the recording has made none yet: one file is a name of its own, and what must follow it (a flow
+    /// Finds the names of a segment's files, one for each suffix, that nothing has yet, and makes their directory, if the archive's root lies
+    /// on its volume; the error is a sentence. `first` says whether the recording has made none yet: one file is a name of its own, and what must follow it (a flow
     /// that is placed anew) is numbered.
-    pub(crate) fn place(&self, opening: &Opening, first: bool, suffixes: &[&str]) -> Result<Place, String> {
+    pub(crate) fn place(
+        &self,
+        opening: &Opening,
+        first: bool,
+        suffixes: &[&str],
+        ours: &Ours,
+    ) -> Result<Place, String> {
         let (root, below, names) = match self {
             Self::File(path) => {
                 let parent = path.parent().unwrap_or(Path::new(""));
@@ -143,8 +169,8 @@ impl Naming {
         for n in 1..=TIES {
             let paths: Vec<PathBuf> = names.iter().map(|name| below.join(tie_break(name, n))).collect();
             let parent = paths.first().and_then(|path| path.parent()).unwrap_or(Path::new(""));
-            let made = std::fs::create_dir_all(root).and_then(|()| Beneath::root(root)?.make(parent));
-            let directory = made.map_err(|error| match beneath::is_link(&error) {
+            let made = ours.make(root).and_then(|root| root.make(parent));
+            let directory = made.map_err(|error| match beneath::is_link(&error) || is_not_ours(&error) {
                 true => error.to_string(),
                 false => format!(
                     "cannot make the directory {} ({error}); check that it is writable and on a mounted disk",

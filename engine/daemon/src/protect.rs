@@ -8,7 +8,7 @@ use std::path::Path;
 use audyn_api::{ProtectedFile, Refusal, RefusalKind};
 
 use crate::chains::Chains;
-use crate::delete::{cause, find, refusal};
+use crate::delete::{cause, find, ours, refusal};
 
 /// Protects each path (relative to `root`) with all formats of its segment, or lets it go, and says what became of it.
 pub(crate) fn recordings(
@@ -21,7 +21,8 @@ pub(crate) fn recordings(
     let deed = deed(protected);
     let when = jiff::Timestamp::now().to_string();
     let of = |path: String| {
-        let done = find(root, &path, deed).and_then(|found| {
+        let found = ours(chains, &path, deed).and_then(|()| find(root, &path, deed));
+        let done = found.and_then(|found| {
             let entered =
                 chains.with(&found.recorder, |chain| chain.protect(&found.file, protected, who, &when));
             entered.map_err(|error| refused(&path, protected, &cause(error)))

@@ -36,6 +36,7 @@ use crate::segment::{Account, Book, Closed, Segment};
 use crate::shared::{Notice, RecordingStatus, SharedRecording};
 use crate::syncer::{Due, State};
 use crate::unfinished::{Cut, OpenFile};
+use crate::volume::{Ours, is_not_ours};
 
 mod doubt;
 
@@ -58,6 +59,8 @@ pub(crate) struct Recording {
     /// One for each format; never empty.
     tracks: Vec<Track>,
     source_depth: PcmDepth,
+    /// The archive's volume.
+    ours: Ours,
     end: FeedEnd,
     /// All files of the first format that are closed.
     closed: Account,
@@ -134,6 +137,7 @@ impl Recording {
             naming,
             tracks: formats.into_iter().map(track).collect(),
             source_depth,
+            ours: Ours::any(PathBuf::new()),
             end,
             closed: Account::default(),
             closed_bytes: 0,
@@ -166,6 +170,11 @@ impl Recording {
     /// Has it noted where it stands when the engine ends.
     pub(crate) fn noted_by(self, leaving: Leaving) -> Self {
         Self { leaving: Some(leaving), ..self }
+    }
+
+    /// Has it make files only while the archive's root lies on its volume.
+    pub(crate) fn on(self, ours: Ours) -> Self {
+        Self { ours, ..self }
     }
 
     /// Whether it has ended and nothing of it is left to do.
@@ -279,7 +288,8 @@ impl Recording {
     /// A file that is written has gone from its place. The recording goes on in others.
     pub(crate) fn gone(&mut self, path: &Path, now: Timestamp<Mono>, notices: &SyncSender<Notice>) {
         let is_mine = self.segments().any(|segment| segment.path() == path);
-        if is_mine && self.begin_anew(notices) {
+        // Where the whole volume has gone, the recording goes on nowhere, and the refusal of a new file says so.
+        if is_mine && self.begin_anew(notices) && !self.is_elsewhere() {
             let sentence = format!(
                 "{} was removed, renamed or replaced while it was recorded; the recording goes on in a new file: leave open files in \
                  their place",
@@ -289,6 +299,12 @@ impl Recording {
             self.status().warning = Some(sentence);
             self.told_until = Some(now + TOLD);
         }
+    }
+
+    /// Whether the archive's root lies on another volume than its own.
+    fn is_elsewhere(&self) -> bool {
+        let is_ours = self.naming.root() == Some(self.ours.root());
+        is_ours && self.ours.open().is_err_and(|error| is_not_ours(&error))
     }
 
     /// Lets go of the files and wants others that begin with what comes next, or with what these have lost of the end. False if none was
@@ -518,7 +534,7 @@ impl Recording {
     fn open(&mut self, opening: &Opening, notices: &SyncSender<Notice>) -> Result<PathBuf, String> {
         if self.place.is_none() {
             let suffixes: Vec<&str> = self.tracks.iter().map(|track| track.format.name()).collect();
-            self.place = Some(self.naming.place(opening, self.first, &suffixes)?);
+            self.place = Some(self.naming.place(opening, self.first, &suffixes, &self.ours)?);
         }
         for at in 0..self.tracks.len() {
             if !self.tracks[at].wants {

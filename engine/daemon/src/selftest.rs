@@ -196,7 +196,7 @@ impl Engine {
             let _ = tell.send(Err(EngineError::Conflict(detail.to_owned())));
             return Ok(told);
         }
-        let tai = self.tai_minus_utc();
+        let (tai, chains) = (self.tai_minus_utc(), self.chains());
         let ask = move || {
             let naming = Naming::Archive {
                 root,
@@ -205,7 +205,7 @@ impl Engine {
                 zone: local_zone(),
             };
             // Whoever asked may have stopped waiting.
-            let _ = tell.send(naming.check_writable(tai, &["wav"]));
+            let _ = tell.send(naming.check_writable_on(chains.ours(), tai, &["wav"]));
             asking.store(false, Release);
         };
         std::thread::Builder::new()
@@ -438,6 +438,7 @@ mod tests {
             sync_every_second: false,
             tai_offset: None,
             archive_root: dir.path().to_owned(),
+            volume_chosen: None,
         })
         .unwrap();
         let first = engine.begin_self_test().unwrap();

@@ -58,6 +58,7 @@ struct Lanes {
     delete: Arc<Semaphore>,
     plan: Arc<Semaphore>,
     self_test: Arc<Semaphore>,
+    volume: Arc<Semaphore>,
 }
 
 /// The service and those who listen to it. One thread serves all of it; the locks are never held across a wait.
@@ -81,7 +82,7 @@ impl Server {
         Self {
             service: Arc::new(Mutex::new(service)),
             subscribers: Arc::default(),
-            lanes: Lanes { start: lane(), delete: lane(), plan: lane(), self_test: lane() },
+            lanes: Lanes { start: lane(), delete: lane(), plan: lane(), self_test: lane(), volume: lane() },
         }
     }
 
@@ -255,6 +256,7 @@ impl Server {
             Lane::Delete => &self.lanes.delete,
             Lane::Plan => &self.lanes.plan,
             Lane::SelfTest => &self.lanes.self_test,
+            Lane::Volume => &self.lanes.volume,
         };
         let asked = async {
             let alone = Arc::clone(lane).acquire_owned().await.ok()?;

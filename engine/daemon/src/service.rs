@@ -21,6 +21,7 @@ use crate::retention::{Archive, Retention};
 use crate::shared::Notice;
 use crate::snapshot::gap_entry;
 use crate::store::{Change, ConfigStore, recorder_specs, rules};
+use crate::volume::report;
 use crate::{delete, protect};
 
 /// The engine with its configuration.
@@ -69,6 +70,7 @@ pub(crate) enum Lane {
     /// Looks at the archive for as long as that takes, and changes nothing.
     Plan,
     SelfTest,
+    Volume,
 }
 
 impl std::fmt::Debug for DiskWork {
@@ -80,14 +82,19 @@ impl std::fmt::Debug for DiskWork {
 impl Service {
     /// Starts the engine on a configuration, and what shall record from the start.
     pub fn start(store: ConfigStore) -> Result<Self, EngineError> {
-        Self::start_with(store, KeptSockets::none())
+        Self::start_with(store, KeptSockets::none(), None)
     }
 
-    /// The same, taking over the sockets that a service manager kept: what waits in them is recorded from its first packet on.
-    pub fn start_with(store: ConfigStore, kept: KeptSockets) -> Result<Self, EngineError> {
+    /// The same, taking over the sockets that a service manager kept: what waits in them is recorded from its first packet on. In
+    /// `volume_chosen` the machine tells which of its disks it chose for the archive's root.
+    pub fn start_with(
+        store: ConfigStore,
+        kept: KeptSockets,
+        volume_chosen: Option<PathBuf>,
+    ) -> Result<Self, EngineError> {
         let document = store.document();
         let running = document.global.clone();
-        let mut engine = Engine::start(options(&running, store.directory()))?;
+        let mut engine = Engine::start(options(&running, store.directory(), volume_chosen))?;
         for warning in engine.warnings() {
             tracing::warn!("{warning}");
         }
@@ -217,9 +224,7 @@ impl Service {
             Request::RemoveSource { revision, id } => now(self.change(revision, Change::RemoveSource(id))?),
             Request::Start(id) => Ok(match self.engine.would_record(id.as_str())? {
                 None => Answer::Now(Reply::Done),
-                Some(naming) => {
-                    start(vec![(id.to_string(), naming)], Vec::new(), 1, self.engine.tai_minus_utc())
-                }
+                Some(naming) => start(vec![(id.to_string(), naming)], Vec::new(), 1, &self.engine),
             }),
             Request::StartAll => {
                 let (mut ready, mut failed) = (Vec::new(), Vec::new());
@@ -231,7 +236,7 @@ impl Service {
                         Err(error) => failed.push((id.clone(), error)),
                     }
                 }
-                Ok(start(ready, failed, ids.len(), self.engine.tai_minus_utc()))
+                Ok(start(ready, failed, ids.len(), &self.engine))
             }
             Request::Stop(id) => Ok(Answer::WhenClosed(vec![self.stop(id.as_str())?])),
             Request::StopAll => {
@@ -281,6 +286,34 @@ impl Service {
                     lane: Lane::Plan,
                     ask: Box::new(ask),
                     late: "the archive was not read within 10 s; the first time after a start a great one takes longer, so ask again",
+                }))
+            }
+            Request::Volumes => {
+                let chains = self.engine.chains();
+                let ask = move || -> Then {
+                    let volumes = report::volumes(chains.ours());
+                    Box::new(|_| Reply::Volumes(volumes))
+                };
+                Ok(Answer::OnDisk(DiskWork {
+                    lane: Lane::Volume,
+                    ask: Box::new(ask),
+                    late: "the archive's disk has not answered for 10 s, so it is not known which one it is; check the disk",
+                }))
+            }
+            Request::AdoptVolume { root, who } => {
+                delete::check(&[], &who)?;
+                let chains = self.engine.chains();
+                let ask = move || -> Then {
+                    let adopted = report::adopt(chains.ours(), &root, &who);
+                    Box::new(|service| {
+                        service.changed = true;
+                        adopted.map_or_else(|error| Reply::Refused(Refusal::from(&error)), Reply::Volumes)
+                    })
+                };
+                Ok(Answer::OnDisk(DiskWork {
+                    lane: Lane::Volume,
+                    ask: Box::new(ask),
+                    late: "the archive's disk has not answered for 10 s; look at `audyn volume` again, and check the disk",
                 }))
             }
             Request::Subscribe(_) => now(Reply::Done),
@@ -373,12 +406,13 @@ fn start(
     ready: Vec<(String, Naming)>,
     failed: Vec<(String, EngineError)>,
     all: usize,
-    tai_offset: Option<Nanos>,
+    engine: &Engine,
 ) -> Answer {
+    let (tai_offset, chains) = (engine.tai_minus_utc(), engine.chains());
     let ask = move || -> Then {
         let mut failed = failed;
-        let tried: Vec<_> =
-            ready.into_iter().map(|(id, naming)| (id, naming.check_writable(tai_offset, &["wav"]))).collect();
+        let check = |naming: Naming| naming.check_writable_on(chains.ours(), tai_offset, &["wav"]);
+        let tried: Vec<_> = ready.into_iter().map(|(id, naming)| (id, check(naming))).collect();
         Box::new(move |service| {
             for (id, writable) in tried {
                 if let Err(error) = writable.and_then(|()| service.engine.begin(&id, None)) {
@@ -440,7 +474,7 @@ fn needs_restart(old: &GlobalConfig, new: &GlobalConfig) -> bool {
     live != *new
 }
 
-fn options(global: &GlobalConfig, state: &Path) -> EngineOptions {
+fn options(global: &GlobalConfig, state: &Path, volume_chosen: Option<PathBuf>) -> EngineOptions {
     EngineOptions {
         capture_period: Nanos::from_micros(i64::from(global.capture_period_micros)),
         fifo_priority: (global.fifo_priority > 0).then_some(global.fifo_priority),
@@ -448,6 +482,7 @@ fn options(global: &GlobalConfig, state: &Path) -> EngineOptions {
         receive_buffer: global.receive_buffer_bytes as usize,
         sync_every_second: global.sync_every_second,
         archive_root: global.archive_root.clone().into(),
+        volume_chosen,
         tai_offset: global.tai_offset_seconds,
         state: Some(state.to_owned()),
         clock: global.clock.clone(),

@@ -38,7 +38,7 @@ impl Engine {
             disk: self.volume.state(),
             flows: self.flows().iter().map(flow_snapshot).collect(),
             recorders: self.recorders().iter().map(|entry| self.recorder_snapshot(entry)).collect(),
-            warnings: self.warnings().to_vec(),
+            warnings: self.warnings().iter().cloned().chain(self.volume.alarm()).collect(),
             clock: self.keeper.snapshot(),
             lateness: capture.lateness.read(clock::mono_now(), capture.worst_lateness.load(Relaxed)),
             retention: RetentionSnapshot::default(),

@@ -18,9 +18,9 @@ use audyn_media::archive::Catalog;
 use audyn_media::repair::{Found, LedgerState, look};
 use audyn_media::{Beneath, MediaError, chain};
 
-use crate::chains::{Job, Jobs};
+use crate::chains::{Chains, Job, Jobs};
 
-/// Time between two tries to find the archive's root, whose volume may come later.
+/// Time between two tries to find the archive's root on its volume, which may come later.
 const RETRY: Duration = Duration::from_secs(2);
 
 /// The thread that looks.
@@ -32,14 +32,14 @@ pub(crate) struct Sweep {
 
 impl Sweep {
     /// Starts it. Files that are `listed` are left to whoever has listed them.
-    pub(crate) fn start(archive: PathBuf, listed: HashSet<PathBuf>, jobs: Jobs) -> io::Result<Self> {
+    pub(crate) fn start(chains: Chains, listed: HashSet<PathBuf>, jobs: Jobs) -> io::Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
         let thread = std::thread::Builder::new().name("audyn-sweep".to_owned()).spawn(move || {
-            while !archive.is_dir() && !stopped.load(Acquire) {
+            while chains.ours().open().is_err() && !stopped.load(Acquire) {
                 std::thread::park_timeout(RETRY);
             }
-            match sweep(&archive, &listed, &jobs, &|| !stopped.load(Acquire)) {
+            match sweep(chains.archive(), &listed, &jobs, &|| !stopped.load(Acquire)) {
                 Err(error) if !stopped.load(Acquire) => {
                     tracing::warn!(%error, "the archive is not looked through for recordings that were cut; audyn repair does it");
                 }
@@ -171,8 +171,9 @@ mod tests {
         let archive = tempfile::tempdir().unwrap();
         let root = archive.path().join("volume");
         let mut sealer = Sealer::start(Chains::below(root.clone())).unwrap();
-        Sweep::start(root.clone(), HashSet::new(), sealer.jobs().unwrap()).unwrap().end();
-        let sweep = Sweep::start(root.clone(), HashSet::new(), sealer.jobs().unwrap()).unwrap();
+        Sweep::start(Chains::below(root.clone()), HashSet::new(), sealer.jobs().unwrap()).unwrap().end();
+        let sweep =
+            Sweep::start(Chains::below(root.clone()), HashSet::new(), sealer.jobs().unwrap()).unwrap();
         let elsewhere = archive.path().join("made");
         create_dir_all(elsewhere.join("one/.audyn")).unwrap();
         young(&elsewhere.join("one/a.wav"));

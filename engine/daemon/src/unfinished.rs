@@ -283,7 +283,7 @@ impl Unfinished {
     fn sweep(&self) -> Option<Sweep> {
         let jobs = self.directory.as_ref().and(self.sealer.jobs())?;
         let listed = self.earlier.iter().map(|(line, _)| line.path.clone()).collect();
-        Sweep::start(self.chains.archive().to_owned(), listed, jobs)
+        Sweep::start(self.chains.clone(), listed, jobs)
             .map_err(|error| tracing::warn!(%error, "no thread looks for recordings that were cut before they were listed"))
             .ok()
     }

@@ -26,6 +26,7 @@ pub mod peaks;
 pub mod repair;
 mod spec;
 mod tail;
+pub mod volume;
 pub mod wav;
 
 pub use beneath::Beneath;

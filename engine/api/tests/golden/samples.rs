@@ -10,7 +10,8 @@ use audyn_api::{
     PtpState, RecorderConfig, RecorderId, RecorderLevels, RecorderSnapshot, RecorderState, Refusal,
     RefusalKind, Reply, Request, RetentionConfig, RetentionEntry, RetentionPlan, RetentionReason,
     RetentionSnapshot, RoomAlarm, RoomAlarmKind, SelfTestReport, ServerFrame, SilenceCause, Snapshot,
-    SourceConfig, SourceId, StampKind, Subscription, TaiSource, VERSION, VolumeConfig, WakeupLateness,
+    SourceConfig, SourceId, StampKind, Subscription, TaiSource, VERSION, VolumeConfig, VolumeIdentity,
+    VolumeReport, VolumeStanding, WakeupLateness,
 };
 use audyn_units::{
     ChannelCount, ClockQuality, Dbfs, Encoding, FrameCount, FrameIndex, PayloadType, SampleRate, SkewClass,
@@ -314,6 +315,32 @@ fn retention_plan() -> RetentionPlan {
     }
 }
 
+pub(crate) const VOLUME_STANDINGS: [VolumeStanding; 7] = [
+    VolumeStanding::Ours,
+    VolumeStanding::New,
+    VolumeStanding::Another,
+    VolumeStanding::Unmarked,
+    VolumeStanding::Unreadable,
+    VolumeStanding::Missing,
+    VolumeStanding::Unchosen,
+];
+
+pub(crate) fn volume(standing: VolumeStanding) -> VolumeReport {
+    let identity = |digit: &str| VolumeIdentity {
+        id: digit.repeat(32),
+        made: Some("2026-07-02T13:46:03Z".to_owned()),
+        by: Some("audyn-1a2b3c".to_owned()),
+    };
+    VolumeReport {
+        root: "/srv/recordings".to_owned(),
+        standing,
+        expected: Some(identity("a")),
+        found: Some(identity("b")),
+        disk: DiskState { total_bytes: 51, free_bytes: 52 },
+        note: Some("another volume is there".to_owned()),
+    }
+}
+
 pub(crate) fn clock() -> ClockSnapshot {
     ClockSnapshot {
         quality: ClockQuality::PtpFreeRunning,
@@ -438,6 +465,8 @@ pub(crate) fn requests() -> Vec<Request> {
             protected: true,
             who: "anna".to_owned(),
         },
+        Request::Volumes,
+        Request::AdoptVolume { root: "/srv/recordings".to_owned(), who: "anna".to_owned() },
     ]
 }
 
@@ -461,6 +490,8 @@ pub(crate) fn request_name(request: &Request) -> &'static str {
         Request::SelfTest => "request.self-test",
         Request::RetentionPlan(_) => "request.retention-plan",
         Request::Protect { .. } => "request.protect",
+        Request::Volumes => "request.volumes",
+        Request::AdoptVolume { .. } => "request.adopt-volume",
     }
 }
 
@@ -482,6 +513,7 @@ pub(crate) fn replies() -> Vec<Reply> {
         ProtectedFile { path: "a.wav".to_owned(), refused: None },
         ProtectedFile { path: "b.wav".to_owned(), refused: Some(refusal(RefusalKind::NotFound)) },
     ]));
+    all.push(Reply::Volumes(VOLUME_STANDINGS.map(volume).to_vec()));
     all
 }
 
@@ -496,6 +528,7 @@ pub(crate) fn reply_name(reply: &Reply) -> String {
         Reply::SelfTest(_) => "reply.self-test".to_owned(),
         Reply::RetentionPlan(_) => "reply.retention-plan".to_owned(),
         Reply::Protected(_) => "reply.protected".to_owned(),
+        Reply::Volumes(_) => "reply.volumes".to_owned(),
     }
 }
 

@@ -138,6 +138,7 @@ fn record(
         sync_every_second: true,
         tai_offset: args.tai_offset,
         archive_root,
+        volume_chosen: None,
     })?;
     let recorder = RecorderSpec {
         id: RECORDER.to_owned(),

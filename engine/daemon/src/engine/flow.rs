@@ -237,6 +237,7 @@ mod tests {
                 sync_every_second: false,
                 tai_offset: None,
                 archive_root: PathBuf::new(),
+                volume_chosen: None,
             };
             let mut flow = FlowEntry::new(0, source.unwrap());
             let (_, port) =

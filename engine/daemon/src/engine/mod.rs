@@ -8,6 +8,7 @@ mod open;
 mod options;
 mod recorder;
 
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering::Acquire};
 use std::sync::mpsc::{Receiver as Inbox, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -36,7 +37,7 @@ use crate::selftest::Testing;
 use crate::shared::{CaptureShared, ClockShared, Notice, RecordingStatus};
 use crate::syncer::{MakeSafe, make_safe};
 use crate::tap::Tap;
-use crate::volume::Volume;
+use crate::volume::{Ours, Volume};
 use crate::worker::{Order, Worker};
 
 use flow::slots_for;
@@ -117,11 +118,14 @@ impl Engine {
             .map(|n| Worker::start(n, period, Arc::clone(&clock)))
             .collect();
         let (sender, notices): (SyncSender<Notice>, _) = sync_channel(NOTICES);
-        let safe = options.sync_every_second.then(|| Box::new(make_safe) as MakeSafe);
-        let chains = Chains::below(options.archive_root.clone());
+        let (root, state) = (options.archive_root.clone(), options.state.clone());
+        let chains = Chains::on(Ours::of(root, state, options.volume_chosen.clone()));
+        let ours = chains.ours().clone();
+        let safe = move |path: &Path| ours.check(path).and_then(|()| make_safe(path));
+        let safe = options.sync_every_second.then(|| Box::new(safe) as MakeSafe);
         let disk = Disk::start(sender, safe, options.state.clone(), chains.clone())?;
         let resume = Resume::take(options.state.clone());
-        let volume = Volume::watch(options.archive_root.clone())?;
+        let volume = Volume::watch(chains.clone())?;
         Ok(Self {
             capture,
             workers: workers?,
@@ -256,7 +260,7 @@ impl Engine {
         if let Some(naming) = self.would_record(id)? {
             let formats = &self.recorders[self.find(id)?].spec.formats;
             let suffixes: Vec<&str> = formats.iter().map(|format| format.suffix()).collect();
-            naming.check_writable(self.tai_minus_utc(), &suffixes)?;
+            naming.check_writable_on(self.chains.ours(), self.tai_minus_utc(), &suffixes)?;
             self.begin(id, limit)?;
         }
         Ok(())
@@ -485,7 +489,8 @@ impl Engine {
             formats,
             source_depth: depth_of(source.encoding),
         };
-        let recording = Recording::new(plan, end, Arc::clone(&entry.recording));
+        let recording =
+            Recording::new(plan, end, Arc::clone(&entry.recording)).on(self.chains.ours().clone());
         self.disk.add(recording.noted_by(self.resume.leaving(timeline)));
         let recorder = entry.spec.id.clone();
         self.order(flow, Order::Record { flow, recorder, feed: Box::new(feed) });

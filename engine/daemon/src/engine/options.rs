@@ -20,6 +20,8 @@ pub struct EngineOptions {
     pub sync_every_second: bool,
     /// The directory whose volume is watched.
     pub archive_root: PathBuf,
+    /// A file in which the machine tells which of its disks it chose for the archive's root; none where there is one for all times.
+    pub volume_chosen: Option<PathBuf>,
     /// TAI − UTC in seconds for a kernel that nobody has told it.
     pub tai_offset: Option<i32>,
     /// Where open files are listed, so that the next engine mends what a power cut leaves of them.

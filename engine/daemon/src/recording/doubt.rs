@@ -3,7 +3,8 @@
 //! A closed file counts as open, and is not sealed, until the disk has confirmed it and its ledger. What it once fails to confirm is in
 //! doubt, whatever it says later: an open file is let go of with all others of the recording, as where a disk refuses a write; a closed
 //! one alone. Whoever lists them looks at what the disk has, and mends them (`unfinished`): of a WAV no more is counted than was confirmed
-//! before, since a block that the disk has lost looks like any other.
+//! before, since a block that the disk has lost looks like any other. Where the whole volume has gone, nobody can say what it has: a closed file is
+//! looked at as after a power cut once it is back.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -14,6 +15,7 @@ use super::{Recording, TOLD};
 use crate::ledger;
 use crate::syncer::{Due, State, Told};
 use crate::unfinished::{Cut, OpenFile};
+use crate::volume::is_not_ours;
 
 /// A closed file that the disk has not confirmed.
 pub(super) struct Unconfirmed {
@@ -84,6 +86,7 @@ impl Recording {
                 path.display()
             )
         };
+        let elsewhere = is_not_ours(error);
         let closed: Vec<OpenFile> = self
             .unconfirmed
             .extract_if(.., |unconfirmed| is_of(&unconfirmed.file.path))
@@ -91,9 +94,11 @@ impl Recording {
             .collect();
         if !closed.is_empty() {
             self.late.retain(|(file, _)| !is_of(&file.path));
-            let cut: Vec<Cut> = closed.into_iter().map(|file| self.cut_of(file, true)).collect();
+            let cut: Vec<Cut> = closed.into_iter().map(|file| self.cut_of(file, !elsewhere)).collect();
             self.cut.extend(cut);
             self.tell_open();
+        } else if elsewhere {
+            // What is open is closed as soon as it is seen to have gone.
         } else if self.files().any(|file| is_of(&file.path)) {
             self.doubted = true;
             // What follows in it is lost with it, so it goes at once; but not again and again where a disk never confirms anything.
@@ -101,6 +106,9 @@ impl Recording {
             self.status().error = Some(sentence());
         } else {
             return; // let go of already, or a directory of several
+        }
+        if elsewhere {
+            return; // who asks for the next file is told
         }
         let sentence = sentence();
         tracing::error!(recorder = self.about.recorder, "{sentence}");

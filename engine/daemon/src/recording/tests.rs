@@ -555,3 +555,36 @@ fn a_closed_file_counts_as_open_until_the_disk_has_confirmed_it_and_is_mended_if
     ok(&mut recording, &next, State::Closed);
     assert_eq!(recording.take_cut(), []);
 }
+
+#[test]
+fn a_closed_file_whose_volume_has_gone_is_looked_at_as_after_a_power_cut() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.wav");
+    let (mut feed, mut recording, status) = mono(&path, &[audyn_api::FormatConfig::Wav24]);
+    let (notices, _news) = std::sync::mpsc::sync_channel(64);
+    let placed = placed(1_783_000_000 * 48_000, 0, Placement::MediaClock, Why::First);
+    feed.placed(&placed);
+    feed.audio(placed.position, &[1 << 20; 480], &placed.anchor);
+    feed.turn(placed.position + FrameCount(480), None);
+    recording.work(Timestamp::from_nanos(1), Timestamp::ZERO, &notices);
+    // Its volume was another one: nothing is remembered there, and something expected.
+    let (root, state) = (dir.path().join("root"), dir.path().join("state"));
+    std::fs::create_dir(&state).unwrap();
+    let ours = crate::volume::Ours::of(root.clone(), Some(state), None);
+    ours.make(&root).unwrap();
+    std::fs::remove_dir_all(&root).unwrap();
+    let gone = |recording: &mut Recording, state| {
+        let due = Due { path: path.clone(), state };
+        recording.told(&Told { due, result: ours.check(&root) }, Timestamp::from_nanos(2));
+    };
+    gone(&mut recording, State::Open(None));
+    assert!(!recording.is_in_doubt(), "what it has is not known yet");
+    feed.end(None);
+    feed.turn(placed.position + FrameCount(480), None);
+    recording.work(Timestamp::from_nanos(3), Timestamp::ZERO, &notices);
+    gone(&mut recording, State::Closed);
+    let cut = recording.take_cut().pop().unwrap();
+    assert_eq!((cut.file.path, cut.confirmed), (path.clone(), None));
+    assert_eq!(recording.files().count(), 0);
+    assert_eq!(status.lock().unwrap().warning, None);
+}

@@ -61,6 +61,7 @@ pub(crate) fn engine_with(root: &Path, state: Option<PathBuf>) -> Engine {
         sync_every_second: false,
         tai_offset: None,
         archive_root: root.to_owned(),
+        volume_chosen: None,
         // What PTP this machine may have is of no concern here.
         clock: ClockConfig { ptp: PtpChoice::Off, ..ClockConfig::default() },
     })

@@ -10,4 +10,5 @@ mod retention;
 mod rights;
 mod selftest;
 mod socket;
+mod volume;
 mod watchdog;

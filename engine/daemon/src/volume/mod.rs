@@ -1,8 +1,15 @@
 //! The volume that holds the archive root.
 //!
-//! Owns: a thread that asks it for its room once a second and may hang with it. Never: keeps who wants to know waiting.
+//! Owns: a thread that asks it once a second for its room and whether it is ours ([`Ours`]), and may hang with it; nothing that is open keeps
+//! a wrong one. Never: keeps who wants to know waiting.
 
-use std::path::{Path, PathBuf};
+mod memory;
+mod ours;
+pub(crate) mod report;
+#[cfg(test)]
+mod tests;
+
+use std::path::Path;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -10,7 +17,9 @@ use std::time::Duration;
 use audyn_api::DiskState;
 use audyn_sys::SysError;
 
+use crate::chains::Chains;
 use crate::engine::lock;
+pub(crate) use ours::{Ours, Seen, Standing, is_not_ours};
 
 /// Time between two questions.
 const PERIOD: Duration = Duration::from_secs(1);
@@ -18,18 +27,25 @@ const PERIOD: Duration = Duration::from_secs(1);
 /// How long the start waits for the first answer.
 const FIRST: Duration = Duration::from_millis(500);
 
+/// What was last seen.
+#[derive(Debug, Default)]
+struct Known {
+    disk: DiskState,
+    alarm: Option<String>,
+}
+
 /// What was last known of the volume.
 #[derive(Debug)]
 pub(crate) struct Volume {
-    known: Arc<Mutex<DiskState>>,
+    known: Arc<Mutex<Known>>,
     /// Dropped, it ends the thread, which nobody waits for.
     _asking: Sender<std::convert::Infallible>,
 }
 
 impl Volume {
     /// Starts to ask.
-    pub(crate) fn watch(root: PathBuf) -> Result<Self, SysError> {
-        let known = Arc::new(Mutex::new(DiskState::default()));
+    pub(crate) fn watch(chains: Chains) -> Result<Self, SysError> {
+        let known = Arc::new(Mutex::new(Known::default()));
         let (asking, end) = channel();
         let (answered, first) = channel();
         let shared = Arc::clone(&known);
@@ -37,8 +53,9 @@ impl Volume {
             .name("audyn-volume".to_owned())
             .spawn(move || {
                 loop {
-                    let state = state_of(&root);
-                    *lock(&shared) = state;
+                    let alarm = look(&chains);
+                    let disk = state_of(chains.archive());
+                    *lock(&shared) = Known { disk, alarm };
                     // Only the first answer is waited for, and not for long.
                     let _ = answered.send(());
                     if end.recv_timeout(PERIOD) != Err(RecvTimeoutError::Timeout) {
@@ -52,10 +69,25 @@ impl Volume {
         Ok(Self { known, _asking: asking })
     }
 
-    /// What was last known; zeros if nothing is.
+    /// What was last known of its room; zeros if nothing is.
     pub(crate) fn state(&self) -> DiskState {
-        *lock(&self.known)
+        lock(&self.known).disk
     }
+
+    /// What is to be said of where recordings go, if anything is.
+    pub(crate) fn alarm(&self) -> Option<String> {
+        lock(&self.known).alarm.clone()
+    }
+}
+
+/// Looks whether the volume is ours, and says what is wrong. What is open on one that was goes, so that nothing keeps it.
+fn look(chains: &Chains) -> Option<String> {
+    // A root that cannot be opened, and of which nothing is known, is said by whoever writes there.
+    let seen = chains.ours().look().ok()?;
+    if !matches!(seen.standing, Standing::Ours | Standing::New) {
+        chains.close_all();
+    }
+    seen.sentence
 }
 
 /// Asks the volume of `root`, and waits for it; zeros if it tells nothing.
@@ -69,16 +101,4 @@ pub(crate) fn state_of(root: &Path) -> DiskState {
             free_bytes: volume.blocks_available() * volume.fragment_size(),
         },
     )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_room_is_known_from_the_start() {
-        let dir = tempfile::tempdir().unwrap();
-        let volume = Volume::watch(dir.path().join("not/yet/there")).unwrap();
-        assert!(volume.state().total_bytes > 0 && volume.state().free_bytes <= volume.state().total_bytes);
-    }
 }

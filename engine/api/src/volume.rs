@@ -1,0 +1,53 @@
+//! Which volume the archive's root lies on, and whether it is the right one.
+
+use serde::{Deserialize, Serialize};
+
+use crate::snapshot::DiskState;
+
+/// The volume of an archive root, as it is now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VolumeReport {
+    /// The archive root.
+    pub root: String,
+    /// How it stands with it.
+    pub standing: VolumeStanding,
+    /// The one that belongs there.
+    pub expected: Option<VolumeIdentity>,
+    /// The one that is there.
+    pub found: Option<VolumeIdentity>,
+    /// Room of what is there.
+    pub disk: DiskState,
+    /// What a person is to know of it, and do.
+    pub note: Option<String>,
+}
+
+/// What tells a volume from every other: `.audyn-volume.json` in its root.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VolumeIdentity {
+    /// 32 hexadecimal digits.
+    pub id: String,
+    /// When it was made, in UTC.
+    pub made: Option<String>,
+    /// The machine that made it.
+    pub by: Option<String>,
+}
+
+/// How it stands with the volume of an archive root. Only the first two are written to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum VolumeStanding {
+    /// It is the one that belongs there.
+    Ours,
+    /// None is known to belong there, and it has no identity yet.
+    New,
+    /// It is another one.
+    Another,
+    /// It has no identity, though one is expected: it may be an empty mount point.
+    Unmarked,
+    /// Its identity cannot be read.
+    Unreadable,
+    /// The root is not there.
+    Missing,
+    /// The machine has not chosen a disk for it yet.
+    Unchosen,
+}

@@ -1,0 +1,341 @@
+//! Whether the archive's root lies on its volume: the one answer that everybody who writes there asks for.
+//!
+//! Owns: the decision, and what is said of it. Never: writes to a volume that is another's, or to the empty directory that one leaves; asks a
+//! path twice: what it has judged is an open directory, and whoever writes goes on from that, so nothing can be swapped in between.
+//!
+//! | remembered | there | so |
+//! |---|---|---|
+//! | nothing | nothing, or what is none | it gets an identity, which is remembered: a new box, or recordings from before there were any |
+//! | nothing | an identity | it is remembered: another box's disk, or the settings were reset |
+//! | A | A | ours |
+//! | A | B, nothing, what is none, or no such directory | not written to until A is back, or a person adopts what is there |
+//!
+//! Where nothing is remembered and no identity can be made (a full or read-only disk), it is used as it is, since nothing speaks against it,
+//! and retention may have to make room first; it is tried again.
+//!
+//! A machine that chooses between disks for one root tells which one it chose (`--volume-chosen`), and the engine remembers a volume for
+//! each: a box that records to its own disk while the second is missing meets a volume that it knows, and an empty mount point is told
+//! from both.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use audyn_media::Beneath;
+use audyn_media::volume::{self, Identity};
+
+use super::memory::Memory;
+use crate::engine::lock;
+
+/// Bytes of what the machine tells of its choice.
+const MOST: usize = 4_096;
+
+/// The root lies on no volume of ours; nothing was written there. What it says needs no more words.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct NotOurs(String);
+
+/// Whether an error says that the root lies on no volume of ours.
+pub(crate) fn is_not_ours(error: &io::Error) -> bool {
+    error.get_ref().is_some_and(|inner| inner.is::<NotOurs>())
+}
+
+/// How it stands with a root's volume.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// It is the one that belongs here.
+    Ours,
+    /// Nothing is remembered, and no identity could be made yet.
+    New,
+    /// It is another one.
+    Another,
+    /// It has no identity, and one is expected.
+    Unmarked,
+    /// What stands there is no identity, or it could not be read.
+    Unreadable,
+    /// The root is not there.
+    Missing,
+    /// The machine has not chosen a disk yet.
+    Unchosen,
+}
+
+impl Standing {
+    fn may_write(self) -> bool {
+        matches!(self, Self::Ours | Self::New)
+    }
+}
+
+/// A root's volume, as it was seen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Seen {
+    pub(crate) standing: Standing,
+    pub(crate) expected: Option<Identity>,
+    pub(crate) found: Option<Identity>,
+    /// What a person is to know, and do.
+    pub(crate) sentence: Option<String>,
+}
+
+/// The volume of an archive's root. Clones are the same.
+#[derive(Debug, Clone)]
+pub(crate) struct Ours(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    root: PathBuf,
+    /// Where it is remembered. Without one every volume is as good.
+    state: Option<PathBuf>,
+    /// Where the machine tells which of its disks it chose for the root.
+    chosen: Option<PathBuf>,
+    memory: Mutex<Memory>,
+    /// Why no identity can be made was told.
+    told: Mutex<bool>,
+}
+
+/// What the machine has chosen.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Choice {
+    /// The chosen disk's name; it lasts over restarts.
+    volume: Option<String>,
+    /// Which disk it is chosen instead of, in words.
+    missing: Option<String>,
+}
+
+/// What stands in a root.
+enum Found {
+    Nothing,
+    Is(Identity),
+    Unreadable(io::Error),
+}
+
+impl Ours {
+    /// That of a root. What is remembered is read from the directory `state` now.
+    pub(crate) fn of(root: PathBuf, state: Option<PathBuf>, chosen: Option<PathBuf>) -> Self {
+        let memory = Mutex::new(state.as_deref().map_or_else(Memory::none, Memory::read));
+        Self(Arc::new(Inner { root, state, chosen, memory, told: Mutex::default() }))
+    }
+
+    /// Every volume is as good.
+    pub(crate) fn any(root: PathBuf) -> Self {
+        Self::of(root, None, None)
+    }
+
+    /// The archive's root.
+    pub(crate) fn root(&self) -> &Path {
+        &self.0.root
+    }
+
+    /// Opens the root if it lies on its volume.
+    ///
+    /// # Errors
+    /// One of which [`is_not_ours`] knows; else what the system says.
+    pub(crate) fn open(&self) -> io::Result<Beneath> {
+        self.enter(false)
+    }
+
+    /// The same for another root too, of which nothing is known, and which is made if it is not there and nothing is expected there.
+    pub(crate) fn make(&self, root: &Path) -> io::Result<Beneath> {
+        if root == self.0.root {
+            return self.enter(true);
+        }
+        std::fs::create_dir_all(root)?;
+        Beneath::root(root)
+    }
+
+    fn enter(&self, make: bool) -> io::Result<Beneath> {
+        let (opened, seen) = self.judge(make)?;
+        match opened {
+            Some(opened) if seen.standing.may_write() => Ok(opened),
+            _ => Err(io::Error::other(NotOurs(seen.sentence.unwrap_or_default()))),
+        }
+    }
+
+    /// Refuses a path below the root while that lies on another volume.
+    pub(crate) fn check(&self, path: &Path) -> io::Result<()> {
+        let refused = path.starts_with(&self.0.root).then(|| self.open().err()).flatten();
+        refused.filter(is_not_ours).map_or(Ok(()), Err)
+    }
+
+    /// How it stands now. What is new gets its identity, if its root is there.
+    pub(crate) fn look(&self) -> io::Result<Seen> {
+        let (_, seen) = self.judge(false)?;
+        if let Some(state) = &self.0.state
+            && let Err(error) = lock(&self.0.memory).save(state)
+        {
+            tracing::debug!(%error, "which volume belongs here is not noted yet");
+        }
+        Ok(seen)
+    }
+
+    /// The volume that is there belongs here from now on, whatever did before; one without an identity gets one.
+    pub(crate) fn adopt(&self) -> Result<Identity, String> {
+        let root = self.0.root.display();
+        let Some(state) = &self.0.state else {
+            return Err("an engine without a state directory remembers no volume".to_owned());
+        };
+        let choice = self.choice().ok_or_else(|| self.unchosen())?;
+        let opened = Beneath::root(&self.0.root)
+            .map_err(|error| format!("{root} cannot be opened ({error}); mount its disk first"))?;
+        let identity = match volume::read(&opened) {
+            Ok(Some(identity)) => Ok(identity),
+            _ => made(&opened),
+        };
+        let identity = identity.map_err(|error| {
+            format!("the volume at {root} takes no identity ({error}); check that it is writable")
+        })?;
+        let mut memory = lock(&self.0.memory);
+        memory.remember(&self.0.root, choice.volume.as_deref(), identity.clone());
+        memory.save(state).map_err(|error| {
+            format!(
+                "the volume {identity} counts as the right one until the engine ends, but cannot be remembered ({error}): check the disk \
+                 of {} and repeat this",
+                state.display()
+            )
+        })?;
+        Ok(identity)
+    }
+
+    /// What the machine has chosen; none while it has not.
+    fn choice(&self) -> Option<Choice> {
+        let Some(path) = &self.0.chosen else { return Some(Choice::default()) };
+        let text = std::fs::read_to_string(path).ok().filter(|text| text.len() <= MOST)?;
+        let of = |key: &str| text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('='));
+        let volume = of("volume").filter(|name| !name.is_empty())?.to_owned();
+        let missing = of("missing").filter(|words| !words.is_empty()).map(str::to_owned);
+        Some(Choice { volume: Some(volume), missing })
+    }
+
+    /// Opens the root and judges what is there; with `make` a root that nothing is known of is made.
+    fn judge(&self, make: bool) -> io::Result<(Option<Beneath>, Seen)> {
+        let Inner { root, state, .. } = &*self.0;
+        let made = || if make { std::fs::create_dir_all(root) } else { Ok(()) };
+        if state.is_none() {
+            made()?;
+            let seen = Seen { standing: Standing::New, expected: None, found: None, sentence: None };
+            return Ok((Some(Beneath::root(root)?), seen));
+        }
+        let Some(choice) = self.choice() else {
+            let sentence = Some(self.unchosen());
+            return Ok((None, Seen { standing: Standing::Unchosen, expected: None, found: None, sentence }));
+        };
+        let chosen = choice.volume.as_deref();
+        let mut expected = lock(&self.0.memory).of(root, chosen).cloned();
+        if expected.is_none() {
+            made()?;
+        }
+        let opened = match Beneath::root(root) {
+            Err(error) if expected.is_some() && is_away(&error) => None,
+            opened => Some(opened?),
+        };
+        let mut found = opened.as_ref().map(|opened| match volume::read(opened) {
+            Ok(None) => Found::Nothing,
+            Ok(Some(identity)) => Found::Is(identity),
+            Err(error) => Found::Unreadable(error),
+        });
+        if expected.is_none()
+            && let Some(opened) = &opened
+            && let Some(identity) = self.settle(opened, chosen)
+        {
+            expected = Some(identity.clone());
+            found = Some(Found::Is(identity));
+        }
+        let standing = standing(expected.as_ref(), found.as_ref());
+        let sentence = match (&expected, standing.may_write()) {
+            (_, true) => choice.missing.map(|missing| self.instead(&missing)),
+            (Some(expected), false) => Some(self.wrong(expected, found.as_ref())),
+            (None, false) => None,
+        };
+        let found = match found {
+            Some(Found::Is(identity)) => Some(identity),
+            _ => None,
+        };
+        Ok((opened, Seen { standing, expected, found, sentence }))
+    }
+
+    /// Gives what is new an identity and remembers it; gives none if that is not possible now.
+    fn settle(&self, opened: &Beneath, chosen: Option<&str>) -> Option<Identity> {
+        let root = &self.0.root;
+        // Under the lock: of two who come first, the second finds what the first has made.
+        let mut memory = lock(&self.0.memory);
+        let (identity, what) = match volume::read(opened) {
+            Ok(Some(identity)) => (Ok(identity), "the volume that is there is the archive's from now on"),
+            _ => (made(opened), "the archive's volume has got an identity"),
+        };
+        match &identity {
+            Ok(identity) => tracing::info!(root = %root.display(), volume = %identity, chosen, "{what}"),
+            Err(_) if std::mem::replace(&mut *lock(&self.0.told), true) => {}
+            Err(error) => tracing::warn!(
+                root = %root.display(), %error,
+                "the archive's volume takes no identity yet; until it does, another disk in its place is not told from it"
+            ),
+        }
+        let identity = identity.ok()?;
+        memory.remember(root, chosen, identity.clone());
+        if let Some(state) = &self.0.state
+            && let Err(error) = memory.save(state)
+        {
+            tracing::warn!(%error, "which volume belongs here cannot be noted yet; it is tried again");
+        }
+        Some(identity)
+    }
+
+    fn unchosen(&self) -> String {
+        format!(
+            "this machine has not chosen a disk for {} yet, so nothing is written there; if it stays so, look at its boot report",
+            self.0.root.display()
+        )
+    }
+
+    fn instead(&self, missing: &str) -> String {
+        format!(
+            "recordings go to this machine's own disk, since its disk for recordings ({missing}) was missing at the start: connect it and \
+             restart the machine"
+        )
+    }
+
+    fn wrong(&self, expected: &Identity, found: Option<&Found>) -> String {
+        let root = self.0.root.display();
+        let what = match found {
+            None => format!("{root} is not there"),
+            Some(Found::Nothing) => {
+                format!("what is at {root} has no identity, so it may be an empty mount point")
+            }
+            Some(Found::Is(found)) => format!("another volume ({found}) is at {root}"),
+            Some(Found::Unreadable(error)) => {
+                format!("the identity of the volume at {root} cannot be read ({error})")
+            }
+        };
+        let other = match found {
+            None => "",
+            Some(_) => ", or say that what is there is the right one: `audyn volume adopt`",
+        };
+        format!(
+            "{what}, and recordings belong on volume {expected}; nothing is written there: mount that one, and recording goes on by itself\
+             {other}"
+        )
+    }
+}
+
+/// The decision.
+fn standing(expected: Option<&Identity>, found: Option<&Found>) -> Standing {
+    match (expected, found) {
+        (None, _) => Standing::New,
+        (Some(expected), Some(Found::Is(found))) if expected.is(found) => Standing::Ours,
+        (Some(_), Some(Found::Is(_))) => Standing::Another,
+        (Some(_), Some(Found::Nothing)) => Standing::Unmarked,
+        (Some(_), Some(Found::Unreadable(_))) => Standing::Unreadable,
+        (Some(_), None) => Standing::Missing,
+    }
+}
+
+fn made(root: &Beneath) -> io::Result<Identity> {
+    let now = jiff::Timestamp::now();
+    let host = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok());
+    let host =
+        host.filter(|name| !name.is_empty() && name.len() <= 64 && !name.chars().any(char::is_control));
+    volume::make(root, format!("{now:.0}"), host)
+}
+
+/// Whether there is no directory of that name.
+fn is_away(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+}

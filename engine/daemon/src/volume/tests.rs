@@ -1,0 +1,228 @@
+//! Which volume is written to, and what is said of one that is not.
+
+use std::fs::{create_dir, read_dir, remove_file, rename, write};
+
+use audyn_media::Beneath;
+use audyn_media::volume::{self, Identity, NAME};
+use tempfile::TempDir;
+
+use super::*;
+
+/// A state directory and an archive's root beside it, which is not made.
+struct Box {
+    dir: TempDir,
+}
+
+impl Box {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        create_dir(dir.path().join("state")).unwrap();
+        Self { dir }
+    }
+
+    fn root(&self) -> std::path::PathBuf {
+        self.dir.path().join("root")
+    }
+
+    /// As an engine that starts.
+    fn ours(&self) -> Ours {
+        Ours::of(self.root(), Some(self.dir.path().join("state")), None)
+    }
+
+    /// Another volume at the root; the one that was there is set aside under a name.
+    fn swap(&self, aside: &str) {
+        rename(self.root(), self.dir.path().join(aside)).unwrap();
+        create_dir(self.root()).unwrap();
+    }
+
+    fn back(&self, aside: &str) {
+        std::fs::remove_dir_all(self.root()).unwrap();
+        rename(self.dir.path().join(aside), self.root()).unwrap();
+    }
+
+    fn there(&self) -> Option<Identity> {
+        volume::read(&Beneath::root(&self.root()).unwrap()).unwrap()
+    }
+}
+
+fn refused(ours: &Ours) -> (Standing, String) {
+    let error = ours.make(ours.root()).unwrap_err();
+    assert!(is_not_ours(&error), "{error}");
+    assert!(is_not_ours(&ours.open().unwrap_err()));
+    assert!(is_not_ours(&ours.check(&ours.root().join("a/x.wav")).unwrap_err()));
+    ours.check(std::path::Path::new("/elsewhere/x.wav")).unwrap();
+    let seen = ours.look().unwrap();
+    assert_eq!(seen.sentence, Some(error.to_string()));
+    (seen.standing, error.to_string())
+}
+
+#[test]
+fn the_room_is_known_from_the_start() {
+    let dir = tempfile::tempdir().unwrap();
+    let volume = Volume::watch(Chains::below(dir.path().join("not/yet/there"))).unwrap();
+    assert!(volume.state().total_bytes > 0 && volume.state().free_bytes <= volume.state().total_bytes);
+    assert_eq!(volume.alarm(), None);
+}
+
+#[test]
+fn a_new_root_is_made_and_marked_and_one_with_recordings_is_marked() {
+    let it = Box::new();
+    let ours = it.ours();
+    assert!(!is_not_ours(&ours.open().unwrap_err()), "it is not there, and nothing is expected");
+    assert!(ours.look().is_err() && !it.root().exists(), "who only looks makes nothing");
+    ours.make(&it.root()).unwrap();
+    let made = it.there().unwrap();
+    assert_eq!(ours.look().unwrap().expected, Some(made.clone()));
+    assert_eq!(it.ours().look().unwrap().standing, Standing::Ours, "the next engine knows it");
+    assert_eq!(it.there(), Some(made));
+
+    let it = Box::new();
+    create_dir(it.root()).unwrap();
+    write(it.root().join("old.wav"), "audio").unwrap();
+    let seen = it.ours().look().unwrap();
+    assert_eq!((seen.standing, seen.found, seen.sentence), (Standing::Ours, it.there(), None));
+}
+
+#[test]
+fn nothing_is_remembered_so_what_is_there_is_adopted() {
+    let it = Box::new();
+    it.ours().make(&it.root()).unwrap();
+    let made = it.there();
+    remove_file(it.dir.path().join("state/volumes.json")).unwrap();
+    assert_eq!(it.ours().look().unwrap().expected, made);
+    // A list that cannot be read is none.
+    write(it.dir.path().join("state/volumes.json"), "{").unwrap();
+    assert_eq!(it.ours().look().unwrap().expected, made);
+    it.swap("mine");
+    assert_eq!(refused(&it.ours()).0, Standing::Unmarked);
+}
+
+#[test]
+fn another_volume_an_empty_mount_point_and_none_at_all_are_refused_until_the_right_one_is_back() {
+    let it = Box::new();
+    let ours = it.ours();
+    ours.make(&it.root()).unwrap();
+    let made = it.there().unwrap();
+
+    it.swap("mine");
+    let (standing, sentence) = refused(&ours);
+    assert_eq!(standing, Standing::Unmarked);
+    assert!(sentence.contains("empty mount point") && sentence.contains(&made.to_string()), "{sentence}");
+    assert!(sentence.contains("audyn volume adopt"), "{sentence}");
+    assert_eq!(read_dir(it.root()).unwrap().count(), 0, "nothing was written there");
+
+    let other = volume::make(&Beneath::root(&it.root()).unwrap(), "2020".to_owned(), None).unwrap();
+    let (standing, sentence) = refused(&ours);
+    assert_eq!(standing, Standing::Another);
+    assert!(sentence.contains(&format!("another volume ({other})")), "{sentence}");
+
+    write(it.root().join(NAME), "garbage").unwrap();
+    assert_eq!(refused(&ours).0, Standing::Unreadable);
+
+    std::fs::remove_dir_all(it.root()).unwrap();
+    let (standing, sentence) = refused(&ours);
+    assert_eq!(standing, Standing::Missing);
+    assert!(!sentence.contains("adopt") && !it.root().exists(), "{sentence}");
+
+    create_dir(it.root()).unwrap();
+    it.back("mine");
+    assert_eq!(ours.look().unwrap().standing, Standing::Ours);
+    ours.open().unwrap();
+}
+
+#[test]
+fn a_person_may_take_over_what_is_there() {
+    let it = Box::new();
+    let ours = it.ours();
+    ours.make(&it.root()).unwrap();
+    let first = it.there().unwrap();
+    it.swap("first");
+    let second = ours.adopt().unwrap();
+    assert_eq!(it.there(), Some(second.clone()));
+    assert!(!second.is(&first));
+    ours.open().unwrap();
+    it.ours().open().unwrap();
+    it.swap("second");
+    it.back("first");
+    assert_eq!(refused(&it.ours()).0, Standing::Another, "the first one is another's now");
+    assert_eq!(ours.adopt().unwrap(), first, "it keeps its own");
+    std::fs::remove_dir_all(it.root()).unwrap();
+    assert!(ours.adopt().unwrap_err().contains("mount its disk"));
+}
+
+#[test]
+fn a_volume_that_takes_no_identity_is_used_as_it_is_and_gets_one_when_it_can() {
+    let it = Box::new();
+    create_dir(it.root()).unwrap();
+    // Whoever these tests run as may write everywhere; nobody may replace a directory by a file.
+    let in_the_way = it.root().join(NAME);
+    create_dir(&in_the_way).unwrap();
+    let ours = it.ours();
+    ours.open().unwrap();
+    assert_eq!(ours.look().unwrap().standing, Standing::New);
+    std::fs::remove_dir(&in_the_way).unwrap();
+    assert_eq!(ours.look().unwrap().standing, Standing::Ours);
+    assert!(it.there().is_some());
+}
+
+#[test]
+fn what_could_not_be_noted_is_noted_later_and_holds_until_then() {
+    let it = Box::new();
+    let (ours, state) = (it.ours(), it.dir.path().join("state"));
+    std::fs::remove_dir(&state).unwrap();
+    ours.make(&it.root()).unwrap();
+    it.swap("mine");
+    assert_eq!(refused(&ours).0, Standing::Unmarked);
+    create_dir(&state).unwrap();
+    ours.look().unwrap();
+    assert_eq!(refused(&it.ours()).0, Standing::Unmarked, "the next engine knows it");
+}
+
+#[test]
+fn each_disk_that_the_machine_chooses_has_its_own_volume() {
+    let it = Box::new();
+    let told = it.dir.path().join("chosen");
+    let ours = || Ours::of(it.root(), Some(it.dir.path().join("state")), Some(told.clone()));
+    create_dir(it.root()).unwrap();
+    assert_eq!(refused(&ours()).0, Standing::Unchosen);
+    write(&told, "volume=\n").unwrap();
+    assert_eq!(refused(&ours()).0, Standing::Unchosen);
+    assert_eq!(read_dir(it.root()).unwrap().count(), 0);
+
+    write(&told, "volume=disk-0123\n").unwrap();
+    let engine = ours();
+    assert_eq!((engine.look().unwrap().standing, engine.look().unwrap().sentence), (Standing::Ours, None));
+    // The next start is without it, and its own disk is chosen, which has never been used.
+    it.swap("second");
+    assert_eq!(refused(&engine).0, Standing::Unmarked, "in the midst of it the choice is another's");
+    write(&told, "volume=own\nmissing=51 GB, Spinning Rust\n").unwrap();
+    let engine = ours();
+    let seen = engine.look().unwrap();
+    assert_eq!(seen.standing, Standing::Ours);
+    assert!(seen.sentence.unwrap().contains("(51 GB, Spinning Rust) was missing"));
+    engine.open().unwrap();
+    // That one pulled as well is no empty mount point to write to.
+    it.swap("own");
+    assert_eq!(refused(&engine).0, Standing::Unmarked);
+    // And both are known again.
+    it.back("second");
+    assert_eq!(refused(&engine).0, Standing::Another);
+    write(&told, "volume=disk-0123\n").unwrap();
+    let seen = ours().look().unwrap();
+    assert_eq!((seen.standing, seen.sentence), (Standing::Ours, None));
+}
+
+#[test]
+fn of_many_who_come_first_at_once_all_have_the_same() {
+    let it = Box::new();
+    let engines: Vec<Ours> = (0..8).map(|_| it.ours()).collect();
+    let all: Vec<_> = std::thread::scope(|scope| {
+        let first = |ours: &Ours| {
+            ours.make(ours.root()).unwrap();
+            ours.look().unwrap().expected
+        };
+        let threads: Vec<_> = engines.iter().map(|ours| scope.spawn(move || first(ours))).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    assert!(all.iter().all(|one| one.is_some() && *one == it.there()), "{all:?}");
+}
