@@ -24,6 +24,7 @@ use crate::feed::{self, Cutting, Feed};
 use crate::naming::Naming;
 use crate::recording::{Recording, RecordingPlan};
 use crate::shared::{Notice, SharedRecording};
+use crate::syncer::Told;
 
 const RATE: SampleRate = SampleRate::HZ_48000;
 const HZ: u64 = 48_000;
@@ -196,7 +197,14 @@ impl Machine {
         self.recording.work(now, Timestamp::from_nanos(i64::MAX), notices);
         self.recording.listed();
         self.recording.flush(now, Nanos::ZERO, notices);
-        self.recording.due_to_sync(now, Nanos::ZERO);
+        self.confirm(now);
+    }
+
+    /// The disk confirms all at once: nobody here waits for it.
+    fn confirm(&mut self, now: Timestamp<Mono>) {
+        for due in self.recording.due_to_sync(now, Nanos::ZERO) {
+            self.recording.told(&Told { due, result: Ok(()) }, now);
+        }
     }
 
     /// Seals what was opened and is closed by now.
@@ -222,7 +230,9 @@ impl Machine {
     ) -> Result<(), MediaError> {
         self.feed.end(None);
         self.feed.turn(FrameIndex(self.head * HZ), None);
-        self.recording.finish(Timestamp::from_nanos(i64::MAX), notices);
+        let now = Timestamp::from_nanos(i64::MAX);
+        self.recording.finish(now, notices);
+        self.confirm(now);
         self.seal(heard, chains)?;
         let mut faults = Vec::new();
         if let Some(error) = &crate::engine::lock(&self.status).error {
