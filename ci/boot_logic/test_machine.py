@@ -81,12 +81,18 @@ def why(box):
     return told.get("disk"), told.get("why"), told.get("name")
 
 
+def volume(box):
+    """What the engine is told of the choice."""
+    return (box.root / "run/audyn/boot/recordings-volume").read_text()
+
+
 def recordings(make, check):
     box = machine(make)
     check("recordings: without a second disk, the box's own, by the number of its disk", choose(box) == ["recordings-8:0"], str(chosen(box)))
     check("recordings: udev looks at that partition again", f"udevadm trigger --action=change {box.root}/sys/class/block/sda7" in box.log(), box.log())
     check("recordings: nothing to say", not said(box) and not said(box, "two-disks"))
     check("recordings: the report says why: there is no other", why(box) == ("own", "only", ""), str(why(box)))
+    check("recordings: the engine is told that it is the box's own", volume(box) == "volume=own\n", volume(box))
 
     disk(box, "sdb", ["old stuff"], 16)
     result = box.script("audyn-recordings-disk", "/dev/sdb", stdin="/dev/sdb\nERASE\n")
@@ -99,6 +105,7 @@ def recordings(make, check):
     check("recordings: under running recorders the choice stays", choose(box) == ["recordings-8:0"])
     box.boot("A", "1")
     check("recordings: from the next start on they go there", choose(box) == [f"recordings-disk-{second[0]}"] and not said(box), str(chosen(box)))
+    check("recordings: the engine is told which disk it is, by what no other has", volume(box) == f"volume=disk-{second[0]}\n", volume(box))
     check("recordings: the report says which disk it is", why(box)[:2] == ("second", "remembered") and "51 GB" in why(box)[2], str(why(box)))
     check("recordings: of what is prepared, the update knows nothing: the other version uses it too",
           box.boot("B", "2").returncode == 0 and choose(box) == [f"recordings-disk-{second[0]}"])
@@ -118,6 +125,7 @@ def recordings(make, check):
     check("recordings: a missing disk: onto the box's own", choose(box) == ["recordings-8:0"])
     check("recordings: with an alarm that names it and the way out, in a report that is out already", "51 GB, Spinning Rust" in said(box)
           and "is missing" in box.alarms() and "--forget" in box.alarms(), box.alarms())
+    check("recordings: the engine is told what it records instead of", volume(box) == "volume=own\nmissing=51 GB, Spinning Rust\n", volume(box))
     check("recordings: the report says that it is missing", why(box)[:2] == ("own", "missing") and "51 GB" in why(box)[2], str(why(box)))
     box.script("recordings", "seen")
     check("recordings: nothing came, nothing to say", "is missing" in said(box))
@@ -125,6 +133,7 @@ def recordings(make, check):
     box.script("recordings", "seen")
     check("recordings: it comes later: not switched to, but said", chosen(box) == ["recordings-8:0"] and "came after the start" in box.alarms()
           and choose(box) == ["recordings-8:0"], box.alarms())
+    check("recordings: to the engine nothing has changed by that", volume(box).startswith("volume=own\nmissing="), volume(box))
     check("recordings: the report says that it came late", why(box)[:2] == ("own", "late"), str(why(box)))
     box.boot("A", "1")
     check("recordings: the next start has it, whatever it is called", choose(box) == [f"recordings-disk-{second[0]}"] and not said(box))

@@ -52,8 +52,16 @@ impl Volume {
         std::thread::Builder::new()
             .name("audyn-volume".to_owned())
             .spawn(move || {
+                let mut said = None;
                 loop {
                     let alarm = look(&chains);
+                    if alarm != said {
+                        match &alarm {
+                            Some(sentence) => tracing::warn!("{sentence}"),
+                            None => tracing::info!("the archive's volume is the right one again"),
+                        }
+                        said.clone_from(&alarm);
+                    }
                     let disk = state_of(chains.archive());
                     *lock(&shared) = Known { disk, alarm };
                     // Only the first answer is waited for, and not for long.
