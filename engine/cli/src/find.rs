@@ -6,7 +6,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use audyn_media::MediaError;
-use audyn_media::archive::{Catalog, Hit, Segment, State, Wanted};
+use audyn_media::archive::{Catalog, Hit, Segment, State, Unsealable, Wanted};
 use audyn_media::chain::HOUSE;
 use serde::Serialize;
 
@@ -81,6 +81,15 @@ struct Line<'a> {
     hit: &'a Hit,
 }
 
+/// A line of `--json` for what can never be sealed.
+#[derive(Serialize)]
+struct NeverLine<'a> {
+    /// Where the file lies.
+    path: PathBuf,
+    #[serde(flatten)]
+    never: &'a Unsealable,
+}
+
 /// Opens the archive that an option names.
 pub(crate) fn catalog(root: &Path) -> Result<Catalog, FindError> {
     let catalog = Catalog::open(root)?;
@@ -127,19 +136,47 @@ pub(crate) fn run(args: &FindArgs, json: bool) -> Result<(), FindError> {
         from: args.from.as_ref().map(|from| from.when(&now)),
         to: args.to.as_ref().map(|to| to.when(&now)),
     };
-    let hits = catalog(&args.archive_root)?.find(&wanted)?;
+    let catalog = catalog(&args.archive_root)?;
+    let hits = catalog.find(&wanted)?;
+    let unsealable = unsealable(&catalog, &wanted, &hits)?;
     let mut out = std::io::BufWriter::new(std::io::stdout());
-    for hit in &hits {
-        let told = if json { line(hit) } else { told(hit) };
+    let hits_told = hits.iter().map(|hit| if json { line(hit) } else { told(hit) });
+    let never_told =
+        unsealable.iter().map(|never| if json { never_line(never) } else { never_sealed(never) });
+    for told in hits_told.chain(never_told) {
         if writeln!(out, "{told}").is_err() {
             return Ok(()); // whoever read there has gone
         }
     }
     if !json {
-        let _ = writeln!(out, "{}", counted(hits.len() as u64, "recording"));
+        let _ = writeln!(out, "{}", counted((hits.len() + unsealable.len()) as u64, "recording"));
     }
     let _ = out.flush();
     Ok(())
+}
+
+/// What can never be sealed of what is wanted. Neither its time nor its studio is known, and of its recorder only the directory.
+fn unsealable(catalog: &Catalog, wanted: &Wanted, hits: &[Hit]) -> Result<Vec<Unsealable>, MediaError> {
+    let mut all = catalog.unsealable()?;
+    all.retain(|never| {
+        let is_hit = |hit: &Hit| hit.directory == never.directory && hit.segment.file == never.file;
+        let named = never.directory.file_name().and_then(|name| name.to_str());
+        wanted.recorder.as_deref().is_none_or(|recorder| named == Some(recorder)) && !hits.iter().any(is_hit)
+    });
+    Ok(all)
+}
+
+fn never_line(never: &Unsealable) -> String {
+    let line = NeverLine { path: never.directory.join(&never.file), never };
+    serde_json::to_string(&line).expect("its fields are plain")
+}
+
+fn never_sealed(never: &Unsealable) -> String {
+    format!(
+        "{}, never sealed: {}; audyn repair tells more",
+        never.directory.join(&never.file).display(),
+        never.why
+    )
 }
 
 fn utc(nanos: i64) -> String {
@@ -175,4 +212,43 @@ fn told(hit: &Hit) -> String {
         segment.recorder,
         hit.directory.join(&segment.file).display()
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use audyn_media::Beneath;
+    use audyn_media::chain::tell_unsealable;
+
+    use super::*;
+
+    #[test]
+    fn what_can_never_be_sealed_is_found_with_the_reason_until_it_is_gone_or_sealed() {
+        let root = tempfile::tempdir().unwrap();
+        for recorder in ["one", "two"] {
+            let directory = root.path().join(recorder);
+            std::fs::create_dir_all(directory.join("day")).unwrap();
+            for file in ["day/a.wav", "day/b.wav", "day/c.wav"] {
+                std::fs::write(directory.join(file), "audio").unwrap();
+                let why = format!("the ledger of {file} contradicts itself");
+                tell_unsealable(&Beneath::root(&directory).unwrap(), file, &why).unwrap();
+            }
+            std::fs::remove_file(directory.join("day/b.wav")).unwrap();
+            std::fs::write(directory.join("day/c.wav.json"), "{}").unwrap();
+        }
+        let catalog = catalog(root.path()).unwrap();
+        let found = |recorder: Option<&str>| {
+            let wanted = Wanted { recorder: recorder.map(str::to_owned), ..Wanted::default() };
+            unsealable(&catalog, &wanted, &[]).unwrap()
+        };
+        assert_eq!(found(None).len(), 2);
+        let [never] = &found(Some("two"))[..] else { panic!("one of one recorder") };
+        let path = root.path().join("two/day/a.wav");
+        let sentence = format!(
+            "{}, never sealed: the ledger of day/a.wav contradicts itself; audyn repair tells more",
+            path.display()
+        );
+        assert_eq!(never_sealed(never), sentence);
+        let line: serde_json::Value = serde_json::from_str(&never_line(never)).unwrap();
+        assert_eq!((line["path"].as_str(), line["state"].as_str()), (path.to_str(), Some("unsealed")));
+    }
 }

@@ -2,7 +2,7 @@
 //!
 //! Owns: that each chain has one writer in this process, and that a closed recording is sealed at leisure: its hash is read from the
 //! disk, which takes seconds for an hour of audio, and nobody waits for it. Never: decides what is closed; the list of unfinished files
-//! says so, and keeps it until it is sealed. Never: enters the archive while its root lies on another volume than its own.
+//! says so, and keeps it until it is sealed. What can never be is told in its recorder's directory (`unsealable.json`). Never: enters the archive while its root lies on another volume than its own.
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
@@ -136,8 +136,10 @@ pub(crate) struct Job {
 /// What became of a job.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Outcome {
-    /// It is sealed, or can never be.
+    /// It is sealed, or gone.
     Done,
+    /// It can never be sealed, and why.
+    Never(String),
     /// The disk does not confirm it: it is to be mended before it is sealed.
     Unconfirmed,
 }
@@ -157,7 +159,7 @@ impl Jobs {
 #[derive(Debug)]
 pub(crate) struct Sealer {
     jobs: Option<Jobs>,
-    told: Receiver<(PathBuf, Outcome)>,
+    told: Receiver<(Job, Outcome)>,
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
@@ -176,7 +178,7 @@ impl Sealer {
 
     /// One that does nothing by itself, with what it is asked, and who tells what came of it.
     #[cfg(test)]
-    pub(crate) fn scripted() -> (Self, Receiver<Job>, Sender<(PathBuf, Outcome)>) {
+    pub(crate) fn scripted() -> (Self, Receiver<Job>, Sender<(Job, Outcome)>) {
         let ((jobs, inbox), (tell, told)) = (channel(), channel());
         (Self { jobs: Some(Jobs(jobs)), told, stop: Arc::default(), thread: None }, inbox, tell)
     }
@@ -194,7 +196,7 @@ impl Sealer {
     }
 
     /// What is done with since the last call.
-    pub(crate) fn told(&self) -> impl Iterator<Item = (PathBuf, Outcome)> {
+    pub(crate) fn told(&self) -> impl Iterator<Item = (Job, Outcome)> {
         self.told.try_iter()
     }
 
@@ -208,7 +210,7 @@ impl Sealer {
     }
 }
 
-fn work(chains: &Chains, inbox: &Receiver<Job>, tell: &Sender<(PathBuf, Outcome)>, stop: &AtomicBool) {
+fn work(chains: &Chains, inbox: &Receiver<Job>, tell: &Sender<(Job, Outcome)>, stop: &AtomicBool) {
     let mut again: VecDeque<(Job, Option<Hashes>)> = VecDeque::new();
     loop {
         let ((job, mut kept), last) = match inbox.recv_timeout(RETRY) {
@@ -233,14 +235,18 @@ fn work(chains: &Chains, inbox: &Receiver<Job>, tell: &Sender<(PathBuf, Outcome)
                     && job.path.parent().is_some_and(Path::is_dir) =>
             {
                 tracing::debug!(%path, "not sealed: it or its ledger is gone");
+                if job.path.symlink_metadata().is_ok() {
+                    outcome = Outcome::Never("its gap ledger is not there".to_owned());
+                }
             }
             // Not to be tried again as it is: the disk would confirm it then, whatever it has of it.
             Err(error @ MediaError::Sync { .. }) => {
                 tracing::error!(%path, %error, "a recording is not sealed before what the disk has of it was looked at");
                 outcome = Outcome::Unconfirmed;
             }
-            Err(error @ MediaError::Chain { .. }) if is_hopeless(&error) => {
-                tracing::warn!(%path, %error, "a recording gets no sidecar");
+            Err(MediaError::Chain { source, .. }) if is_hopeless(&source) => {
+                tracing::warn!(%path, error = %source, "a recording gets no sidecar");
+                outcome = Outcome::Never(source.to_string());
             }
             Err(error) => {
                 tracing::warn!(%path, %error, "a recording is not sealed yet");
@@ -250,14 +256,14 @@ fn work(chains: &Chains, inbox: &Receiver<Job>, tell: &Sender<(PathBuf, Outcome)
                 continue;
             }
         }
-        let _ = tell.send((job.path, outcome)); // nobody may be left to hear it
+        let _ = tell.send((job, outcome)); // nobody may be left to hear it
     }
 }
 
 /// Whether the same would come of it again.
-fn is_hopeless(error: &MediaError) -> bool {
+fn is_hopeless(error: &io::Error) -> bool {
     use io::ErrorKind::{InvalidData, InvalidInput, UnexpectedEof};
-    matches!(error, MediaError::Chain { source, .. } if matches!(source.kind(), InvalidData | InvalidInput | UnexpectedEof))
+    matches!(error.kind(), InvalidData | InvalidInput | UnexpectedEof)
 }
 
 #[cfg(test)]

@@ -19,7 +19,6 @@
 //! A file whose directory isn't there may be on a volume that comes later: its line stays, and is tried again.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::fs::TryLockError;
 use std::io::{self, BufReader};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -35,7 +34,7 @@ use std::time::Duration;
 use audyn_media::beneath::{self, OFlags};
 use audyn_media::ledger::LedgerFacts;
 use audyn_media::wav::FAR;
-use audyn_media::{FileFormat, MediaError, chain, confirm};
+use audyn_media::{FileFormat, MediaError, chain, confirm, is_ours_to_change};
 use audyn_sys::clock;
 use audyn_units::{FrameCount, Mono, Nanos, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -356,6 +355,18 @@ impl Unfinished {
         }
     }
 
+    /// Tells a recorder's directory of a recording that can never be sealed, so that whoever looks for recordings finds it.
+    fn tell_never(&self, recorder: &Path, path: &Path, why: &str) {
+        let Some(file) = path.strip_prefix(recorder).ok().and_then(Path::to_str) else { return };
+        let told = self
+            .chains
+            .directory(recorder)
+            .and_then(|directory| chain::tell_unsealable(&directory, file, why));
+        if let Err(error) = told {
+            tracing::warn!(path = %path.display(), %error, "that it can never be sealed is told nowhere but here");
+        }
+    }
+
     /// Open files that have gone from their places, each once.
     fn missing(&mut self) -> Vec<PathBuf> {
         self.listed
@@ -386,11 +397,15 @@ impl Unfinished {
                 listed.seal = Seal::Asked;
             }
         }
-        for (path, outcome) in self.sealer.told() {
+        for (Job { recorder, path }, outcome) in self.sealer.told().collect::<Vec<_>>() {
             let is_it = |listed: &Listed| listed.closed.is_some() && listed.line.path == path;
             match outcome {
                 Outcome::Done => {
                     self.listed.iter_mut().filter(|listed| is_it(listed)).for_each(|l| l.seal = Seal::Done);
+                }
+                Outcome::Never(why) => {
+                    self.listed.iter_mut().filter(|listed| is_it(listed)).for_each(|l| l.seal = Seal::Done);
+                    self.tell_never(&recorder, &path, &why);
                 }
                 // What the disk has of it is to be looked at anew.
                 Outcome::Unconfirmed => {
@@ -477,7 +492,7 @@ fn is_done_with(line: &Line, chains: &Chains, first: bool) -> bool {
         }
     };
     // A later recording may have its name.
-    if matches!(file.try_lock(), Err(TryLockError::WouldBlock)) {
+    if !is_ours_to_change(&file) {
         return false;
     }
     // What is sealed is as it should be, and stays so.
@@ -807,8 +822,8 @@ mod tests {
         let open = OpenFile { chain: Some(recorder), ..file(&path) };
         list.turn(at(0), &[open]);
         list.turn(at(1), &[]);
-        assert_eq!(jobs.try_iter().count(), 1);
-        tell.send((path.clone(), Outcome::Unconfirmed)).unwrap();
+        let job = jobs.recv().unwrap();
+        tell.send((job, Outcome::Unconfirmed)).unwrap();
         list.turn(at(2), &[]);
         assert_eq!(lines(state.path()), [path.display().to_string()], "a crash finds it");
         // What cannot be confirmed now is not judged either: a pipe never is.
@@ -824,6 +839,30 @@ mod tests {
         go(&mut list, at(6), &[]);
         assert_eq!(jobs.try_iter().count(), 1, "sealed anew");
         assert_eq!(declared(), FrameCount(60));
+    }
+
+    #[test]
+    fn what_can_never_be_sealed_is_told_where_it_lies_with_the_reason_for_good() {
+        let state = tempfile::tempdir().unwrap();
+        let recorder = state.path().join("a");
+        std::fs::create_dir_all(recorder.join("day")).unwrap();
+        let (one, other) = (cut_as(&recorder.join("day"), "a.wav"), cut_as(&recorder.join("day"), "b.wav"));
+        std::fs::write(ledger::path_of(&one), "no ledger\n").unwrap();
+        std::fs::remove_file(ledger::path_of(&other)).unwrap();
+        let mut list = list_of(state.path(), state.path());
+        let open = |path: &Path| OpenFile { chain: Some(recorder.clone()), ..file(path) };
+        list.turn(at(0), &[open(&one), open(&other)]);
+        let deadline = std::time::Instant::now() + Duration::from_secs(60); // only for what never comes
+        while list.listed.iter().any(|listed| listed.seal != Seal::Done) {
+            assert!(std::time::Instant::now() < deadline, "it is never told");
+            list.turn(at(1), &[]);
+            std::thread::yield_now();
+        }
+        list.end(true);
+        let told = chain::unsealable(&audyn_media::Beneath::root(&recorder).unwrap()).unwrap();
+        let files: Vec<_> = told.iter().map(|(file, _)| file.as_str()).collect();
+        assert_eq!(files, ["day/a.wav", "day/b.wav"]);
+        assert!(told[1].1.contains("gap ledger"), "{told:?}");
     }
 
     #[test]

@@ -64,6 +64,19 @@ pub struct Hit {
     pub segment: Segment,
 }
 
+/// A recording that can never be sealed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Unsealable {
+    /// The recorder's directory.
+    pub directory: PathBuf,
+    /// [`State::Unsealed`].
+    pub state: State,
+    /// Its path below that.
+    pub file: String,
+    /// Why.
+    pub why: String,
+}
+
 /// The recorders of an archive.
 #[derive(Debug)]
 pub struct Catalog {
@@ -136,6 +149,26 @@ impl Catalog {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.recorders.is_empty()
+    }
+
+    /// What can never be sealed, in the order of the directories. When it was recorded, its files do not tell, so that no time leaves it out.
+    ///
+    /// # Errors
+    /// [`MediaError::Chain`] if a recorder's directory cannot be read.
+    pub fn unsealable(&self) -> Result<Vec<Unsealable>, MediaError> {
+        let mut all = Vec::new();
+        for recorder in &self.recorders {
+            let told = chain::unsealable(recorder)
+                .map_err(|source| MediaError::Chain { path: recorder.path().to_owned(), source })?;
+            let of = |(file, why)| Unsealable {
+                directory: recorder.path().to_owned(),
+                state: State::Unsealed,
+                file,
+                why,
+            };
+            all.extend(told.into_iter().map(of));
+        }
+        Ok(all)
     }
 
     /// What is wanted, by its start; files of one start by recorder and kind.

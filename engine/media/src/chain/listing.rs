@@ -2,11 +2,13 @@
 //!
 //! Never: what [`super::verify`] goes by. Both are made anew from what the disk holds.
 
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::io;
 use std::path::Path;
 
 use super::files::{self, HOUSE, Head, House, is_audio, sidecar_of};
+use super::seal::place;
 use super::verify::{entries_of, walk};
 use crate::Beneath;
 use crate::archive::Segment;
@@ -14,6 +16,9 @@ use crate::archive::index::{self, Row};
 
 /// The list's name in the house.
 const OPEN: &str = "open.json";
+
+/// The name of the list of what can never be sealed.
+const UNSEALABLE: &str = "unsealable.json";
 
 /// The head as the index tells it: its entry, and the first bytes of its hash.
 fn told(head: &Head) -> (u64, u64) {
@@ -90,6 +95,43 @@ pub fn set_open_files(recorder: &Beneath, files: &[String]) -> io::Result<()> {
     let mut text = serde_json::to_vec(files)?;
     text.push(b'\n');
     files::replace(&house, OsStr::new(OPEN), &text)
+}
+
+/// The recordings that can never be sealed, as paths below the recorder's directory, and why: what is gone or sealed by now is left out.
+///
+/// # Errors
+/// What the disk says.
+pub fn unsealable(recorder: &Beneath) -> io::Result<Vec<(String, String)>> {
+    let Some(house) = House::open(recorder)? else { return Ok(Vec::new()) };
+    let text = files::read(house.dir(), OsStr::new(UNSEALABLE))?;
+    let told: BTreeMap<String, String> =
+        text.and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default();
+    let stands = |file: &str| -> io::Result<bool> {
+        let (directory, name) = match place(recorder, Path::new(file)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            found => found?,
+        };
+        Ok(directory.kind_of(name)?.is_some() && directory.kind_of(&sidecar_of(name))?.is_none())
+    };
+    told.into_iter()
+        .filter_map(|(file, why)| stands(&file).map(|stands| stands.then_some((file, why))).transpose())
+        .collect()
+}
+
+/// Tells that a file of a recorder can never be sealed, and why: by whoever tried, so that it is found all the same.
+///
+/// # Errors
+/// What the disk says; those before stay listed.
+pub fn tell_unsealable(recorder: &Beneath, file: &str, why: &str) -> io::Result<()> {
+    let mut told: BTreeMap<String, String> = unsealable(recorder)?.into_iter().collect();
+    if told.get(file).is_some_and(|before| before == why) {
+        return Ok(());
+    }
+    told.insert(file.to_owned(), why.to_owned());
+    let house = recorder.try_clone()?.make(Path::new(HOUSE))?;
+    let mut text = serde_json::to_vec(&told)?;
+    text.push(b'\n');
+    files::replace(&house, OsStr::new(UNSEALABLE), &text)
 }
 
 /// All audio of a recorder's directory without a sidecar, as paths below it: by looking at all that is there. `go_on` is asked meanwhile.

@@ -13,6 +13,7 @@
 //! RECORDER/.audyn/markers/                what people said of places (`markers`); no part of the chain
 //! RECORDER/.audyn/index                   what the sidecars tell, to be found at once; made from them anew at any time
 //! RECORDER/.audyn/open.json               files that are written or wait to be sealed
+//! RECORDER/.audyn/unsealable.json         what can never be sealed, and why; no part of the chain
 //! RECORDER/.audyn/protected.jsonl         a line for each time that a segment was protected or let go: who and when; no part of the chain
 //! RECORDER/.audyn/reserve                 1 MiB that is given up on a full disk for a tombstone, or to let something go that is protected
 //! ```
@@ -62,7 +63,7 @@ pub use files::{HOUSE, Head, Next, SIDECAR_SUFFIX, Tombstone, is_sidecar, ledger
 pub use hash::{Sha256, hash_of};
 pub use heads::{HeadKey, Heads, KeptHead, MOST_HEADS, PublicKey};
 pub(crate) use listing::{head_of, open_files, reindex};
-pub use listing::{set_open_files, unsealed};
+pub use listing::{set_open_files, tell_unsealable, unsealable, unsealed};
 pub use protect::{Protected, protected, segment_of};
 pub use seal::{Chain, Hashes, Sealing};
 pub use sidecar::{ClockFacts, FormatFacts, GapFacts, Instants, LedgerHash, MOST_GAPS, Sidecar, VERSION};

@@ -14,7 +14,7 @@
 //! event in its place. Sealing is another step, see [`seal`].
 
 use std::ffi::OsStr;
-use std::fs::{File, TryLockError};
+use std::fs::File;
 use std::io::{self, BufReader};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -27,6 +27,7 @@ use crate::fix::Fix;
 use crate::flac::FlacTold;
 use crate::ledger::mend::{LedgerFix, apply, became, plan};
 use crate::ledger::{LedgerEvent, LedgerFacts, LedgerHeader, LedgerLine};
+use crate::lock::locked;
 use crate::opus::{OpusReader, OpusSpec};
 use crate::wav::{self, FAR, WavTold};
 use crate::{Facts, FlacReader, FlacSpec, MediaError, PcmDepth, WavSpec, flac, forget, opus};
@@ -36,7 +37,7 @@ use crate::{Facts, FlacReader, FlacSpec, MediaError, PcmDepth, WavSpec, flac, fo
 pub enum Found {
     /// It is sealed: nothing may change it, and whether anything did [`chain::verify`] tells.
     Sealed,
-    /// Somebody writes it right now.
+    /// Somebody writes it right now, or nobody can tell.
     BeingWritten,
     /// A closed file, whole or not.
     Closed(Box<Case>),
@@ -91,9 +92,7 @@ pub fn look(directory: &Beneath, name: &OsStr) -> Result<Found, MediaError> {
     if !file.metadata().map_err(read)?.is_file() {
         return Err(read(io::Error::other("it is no file")));
     }
-    if matches!(file.try_lock(), Err(TryLockError::WouldBlock)) {
-        return Ok(Found::BeingWritten);
-    }
+    let Some(file) = locked(directory, name, file).map_err(read)? else { return Ok(Found::BeingWritten) };
     // A hole that only memory fills is none to whoever asks for holes.
     forget(&file).map_err(read)?;
     // Sealed in the meantime.

@@ -377,7 +377,7 @@ fn what_is_sealed_or_written_is_not_looked_into() {
     std::fs::remove_file(sidecar).unwrap();
     let case = scene.case();
     // Whoever would write it sees that it is being mended.
-    assert!(matches!(File::open(scene.path()).unwrap().try_lock(), Err(TryLockError::WouldBlock)));
+    assert!(matches!(File::open(scene.path()).unwrap().try_lock(), Err(std::fs::TryLockError::WouldBlock)));
     std::fs::rename(scene.path(), scene.dir.path().join("b.wav")).unwrap();
     scene.write(&bytes);
     assert!(case.mend().is_err(), "another file has its name by now");
