@@ -261,8 +261,11 @@ impl Work {
                 return self.tell_after(&line);
             }
             line.state = State::Mended;
+        } else if self.dry_run {
+            drop(case);
         } else {
-            drop(case); // sealing asks for its lock
+            // It only loses what its writer had set aside, if it can; and sealing asks for its lock.
+            let _ = case.mend();
         }
         if !self.dry_run {
             match sealed(directory.path(), name, &|| !self.stop.is_set()) {

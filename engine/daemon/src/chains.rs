@@ -2,7 +2,8 @@
 //!
 //! Owns: that each chain has one writer in this process, and that a closed recording is sealed at leisure: its hash is read from the
 //! disk, which takes seconds for an hour of audio, and nobody waits for it. Never: decides what is closed; the list of unfinished files
-//! says so, and keeps it until it is sealed. What can never be is told in its recorder's directory (`unsealable.json`). Never: enters the archive while its root lies on another volume than its own.
+//! says so, and keeps it until it is sealed. Never: enters the archive while its root lies on another volume than its own. What can never
+//! be sealed is told in its recorder's directory (`unsealable.json`).
 
 use std::collections::{HashMap, VecDeque};
 use std::io;

@@ -99,7 +99,8 @@ fn is_closed(recorder: &Beneath, file: &Path) -> bool {
     if let Some((found, remedy)) = case.words() {
         tracing::info!(%path, "a recording that a kill has cut: {found}; {remedy}");
     }
-    match if case.is_whole() { Ok(()) } else { case.mend() } {
+    // A whole one only loses what its writer had set aside.
+    match case.mend() {
         Ok(()) => true,
         Err(error) => {
             tracing::warn!(%path, %error, "a recording that a kill has cut is not mended; audyn repair tries again");

@@ -11,7 +11,8 @@
 //! of 256 KiB: audio goes before): 1. write `unfinished.jsonl.new`, all that is
 //! open, what was closed less than a minute ago (the disk need not have it yet), and what is not sealed; 2. fsync; 3. rename; 4. fsync the directory.
 //! *Mend*, for each line that an earlier engine left, and each file that was let go of, one between two listings: 1. fdatasync, and memory
-//! forgets it: what is judged is what the disk has; 2. the header counts what is there; 3. fdatasync; 4. the ledger loses a
+//! forgets it: what is judged is what the disk has; 2. the header counts what is there, fdatasync; 3. blocks set aside behind
+//! the end are given back; 4. the ledger loses a
 //! torn line and says so; 5. it is sealed, if it belongs to an archive; 6. the line goes with the next listing. A crash after any of these finds the line again, and nothing left to mend.
 //!
 //! What was closed, or killed, before it could be listed, `sweep` finds at the next start.
@@ -34,7 +35,7 @@ use std::time::Duration;
 use audyn_media::beneath::{self, OFlags};
 use audyn_media::ledger::LedgerFacts;
 use audyn_media::wav::FAR;
-use audyn_media::{FileFormat, MediaError, chain, confirm, is_ours_to_change};
+use audyn_media::{FileFormat, MediaError, chain, confirm, is_ours_to_change, release};
 use audyn_sys::clock;
 use audyn_units::{FrameCount, Mono, Nanos, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -522,6 +523,7 @@ fn is_done_with(line: &Line, chains: &Chains, first: bool) -> bool {
             if let Err(error) = ledger::mend(&directory, &line.path, shortened) {
                 tracing::warn!(%path, %error, "its ledger is not mended");
             }
+            let _ = release(&file); // what takes room and holds nothing stops nobody
             true
         }
         Err(

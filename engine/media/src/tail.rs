@@ -96,6 +96,11 @@ impl<S: Store> Tail<S> {
         }
     }
 
+    /// Sets room aside for what comes next, where that can be had.
+    pub(crate) fn set_aside(&mut self) {
+        self.store.set_aside(self.written());
+    }
+
     /// Returns when all that is written would survive a power cut.
     ///
     /// # Errors

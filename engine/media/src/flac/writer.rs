@@ -314,7 +314,9 @@ impl<S: Store + Send> AudioFile for FlacWriter<S> {
     }
 
     fn checkpoint(&mut self) -> Result<(), MediaError> {
-        self.write().map_err(|source| self.unwritten(source))
+        self.write().map_err(|source| self.unwritten(source))?;
+        self.tail.set_aside();
+        Ok(())
     }
 
     fn flush(&mut self) -> Result<(), MediaError> {

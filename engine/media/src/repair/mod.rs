@@ -30,7 +30,7 @@ use crate::ledger::{LedgerEvent, LedgerFacts, LedgerHeader, LedgerLine};
 use crate::lock::locked;
 use crate::opus::{OpusReader, OpusSpec};
 use crate::wav::{self, FAR, WavTold};
-use crate::{Facts, FlacReader, FlacSpec, MediaError, PcmDepth, WavSpec, flac, forget, opus};
+use crate::{Facts, FlacReader, FlacSpec, MediaError, PcmDepth, WavSpec, flac, forget, opus, release};
 
 /// What stands at a name.
 #[derive(Debug)]
@@ -243,7 +243,8 @@ impl Case {
         self.audio.as_ref().map(|fix| (fix.found.as_str(), fix.remedy.as_str()))
     }
 
-    /// Does what was found to be done. Returns when the disk has confirmed it. See the module's procedure.
+    /// Does what was found to be done, and gives back what the writer had set aside behind the file's end. Returns when the disk has
+    /// confirmed it. See the module's procedure.
     ///
     /// # Errors
     /// [`MediaError::Read`] if the file is another one by now, or cannot be opened to be written; [`MediaError::Write`] and
@@ -256,12 +257,16 @@ impl Case {
             let ledger = directory.file(&ledger_of(name), OFlags::RDWR).map_err(read)?;
             apply(&ledger, &ledger_fix).map_err(|source| MediaError::Sync { path: path.clone(), source })?;
         }
-        let Some(fix) = audio else { return Ok(()) };
         let writable = directory.file(name, OFlags::RDWR).map_err(read)?;
         if writable.metadata().map_err(read)?.ino() != file.metadata().map_err(read)?.ino() {
             return Err(read(io::ErrorKind::NotFound.into()));
         }
-        fix.apply(&writable, &path)
+        if let Some(fix) = audio {
+            fix.apply(&writable, &path)?;
+        }
+        // What takes room and holds nothing stops nobody.
+        let _ = release(&writable);
+        Ok(())
     }
 }
 

@@ -11,10 +11,11 @@ use std::io;
 use std::ops::Range;
 
 use audyn_units::FrameCount;
-use rustix::fs::{SeekFrom, fstatfs, seek};
+use rustix::fs::{Advice, SeekFrom, fadvise, fstatfs, seek};
 use rustix::io::Errno;
 
 use super::HOLE_BYTES;
+use crate::forget;
 use crate::ledger::LedgerFacts;
 
 /// File systems that are known to have a hole only where nothing was written: ext4, XFS.
@@ -34,10 +35,18 @@ pub(super) fn held(
 ) -> io::Result<FrameCount> {
     let Some(ledger) = ledger.filter(|_| is_honest(file)) else { return Ok(frames) };
     let silent = silence(ledger, head, frame);
+    // A block that was set aside and has been read since counts as data, for as long as memory holds its zeros.
+    forget(file)?;
     let first = first_hole(file, head, head + frames.0 * frame, &silent);
     // Whoever reads it next begins at its begin.
     seek(file, SeekFrom::Start(0))?;
     Ok(first?.map_or(frames, |at| FrameCount((at - head) / frame)))
+}
+
+/// Readies a file that is to be judged: no more of it is read than is asked for, which [`held`] could not have forgotten while it is on
+/// its way.
+pub(super) fn read_only_what_is_asked_for(file: &File) -> io::Result<()> {
+    Ok(fadvise(file, 0, None, Advice::Random)?)
 }
 
 pub(super) fn is_honest(file: &File) -> bool {
@@ -145,6 +154,17 @@ mod tests {
         assert_eq!(told(&mut file, &[]), 39 * 2_048);
         let all = held(&file, 4_096, 2, FrameCount(39 * 2_048), Some(&ledger(&[]))).unwrap();
         assert_eq!(all, FrameCount(39 * 2_048), "what is not asked for may be missing");
+    }
+
+    #[test]
+    fn what_was_set_aside_is_not_there_either_once_somebody_has_read_it() {
+        let Some(mut file) = file(40, 64) else { return };
+        rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 40 * 4_096, 24 * 4_096).unwrap();
+        file.sync_data().unwrap();
+        let mut bytes = [1; 100];
+        file.read_exact_at(&mut bytes, 40 * 4_096 + 50).unwrap();
+        assert_eq!(bytes, [0; 100]);
+        assert_eq!(told(&mut file, &[]), 39 * 2_048);
     }
 
     #[test]

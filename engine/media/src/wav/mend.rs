@@ -67,6 +67,7 @@ pub(crate) fn mend_confirmed(
     confirmed: FrameCount,
 ) -> Result<Option<Mended>, MediaError> {
     let what = path.display().to_string();
+    holes::read_only_what_is_asked_for(file).map_err(|e| read(&what, e))?;
     let length = file.metadata().map_err(|e| read(&what, e))?.len();
     let fix = if ends_in_header(file, length).map_err(|e| read(&what, e))? {
         Some(headless(spec, &Facts::default(), FrameCount::ZERO, length))
@@ -107,6 +108,7 @@ pub(crate) struct WavTold {
 pub(crate) fn plan(file: &File, what: &str, told: Option<&WavTold>) -> Result<Option<Fix>, MediaError> {
     let no = |reason: &str| MediaError::NotWav { what: what.to_owned(), reason: format!("it {reason}") };
     let read = |error| read(what, error);
+    holes::read_only_what_is_asked_for(file).map_err(read)?;
     let length = file.metadata().map_err(read)?.len();
     let cut = ends_in_header(file, length).map_err(read)?;
     if cut || is_blank(file, length).map_err(read)? {

@@ -16,7 +16,8 @@
 //! # Procedures
 //! *Create*: 1 make a file without a name, 2 write its header, 3 link it to its name (fails if taken).
 //! *Flush*: 1 write the data and its pad byte, 2 extend the file if it ends in silence, 3 write the header.
-//! *Flush of blocks*: the same up to the last whole block of 4 KiB, for a recording that goes on.
+//! *Flush of blocks*: the same up to the last whole block of 4 KiB, for a recording that goes on; then room is set aside for what comes
+//! next (ext4, XFS: 1 to 16 MiB), which leaves the length as it is and is given back at the end.
 //! *Sync*: 1 flush, 2 fdatasync, 3 once, fsync of the directory. *Close*: a flush; sync before it if wanted.
 //! Each is tested by cutting it after every single write (`tests/files/crash.rs`).
 //!
@@ -55,6 +56,6 @@ pub use holes::FAR;
 pub use mend::{Mended, mend, mend_file};
 pub(crate) use mend::{WavTold, frames_of, mend_confirmed, plan};
 pub use reader::{WavInfo, WavReader};
-pub use store::{FileStore, Store};
+pub use store::{FileStore, Store, release};
 use writer::HOLE_BYTES;
 pub use writer::WavWriter;

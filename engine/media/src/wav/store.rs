@@ -7,6 +7,10 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
+use rustix::fs::{FallocateFlags, fallocate};
+use rustix::io::Errno;
+
+use super::holes::is_honest;
 use crate::Beneath;
 
 /// A file as the writer needs it: bytes at absolute places. The writer is its only user.
@@ -19,6 +23,12 @@ pub trait Store {
 
     /// Returns when all that was written would survive a power cut.
     fn sync(&mut self) -> io::Result<()>;
+
+    /// Sets room aside for what a file that ends at `end` will be given next, where that can be had; its length stays. What cannot be had
+    /// the next write will say.
+    fn set_aside(&mut self, end: u64) {
+        let _ = end;
+    }
 }
 
 impl<S: Store + ?Sized> Store for &mut S {
@@ -33,6 +43,10 @@ impl<S: Store + ?Sized> Store for &mut S {
     fn sync(&mut self) -> io::Result<()> {
         (**self).sync()
     }
+
+    fn set_aside(&mut self, end: u64) {
+        (**self).set_aside(end);
+    }
 }
 
 impl<S: Store + ?Sized> Store for Box<S> {
@@ -46,6 +60,10 @@ impl<S: Store + ?Sized> Store for Box<S> {
 
     fn sync(&mut self) -> io::Result<()> {
         (**self).sync()
+    }
+
+    fn set_aside(&mut self, end: u64) {
+        (**self).set_aside(end);
     }
 }
 
@@ -63,12 +81,23 @@ impl Store for File {
     }
 }
 
+/// How much is set aside at once: as much as the file has, so that short ones cost little, within these bounds.
+const AHEAD: [u64; 2] = [1 << 20, 16 << 20];
+
 /// A [`Store`] on the file system.
+///
+/// Sets blocks aside ahead of what is written where one that was set aside and never written can be told from audio (`holes`), and gives
+/// back what is left of them behind the end when it is dropped; long silence keeps the step that it begins in. What a kill leaves,
+/// [`release`] gives back.
 #[derive(Debug)]
 pub struct FileStore {
     file: File,
     /// The directory whose entry a power cut could still lose.
     unsynced_dir: Option<OwnedFd>,
+    /// How far blocks are set aside; none where that is not done, or was refused.
+    ahead: Option<u64>,
+    /// Some may be set aside behind the file's end.
+    surplus: bool,
 }
 
 impl FileStore {
@@ -96,7 +125,8 @@ impl FileStore {
             Err(e) if e.kind() != io::ErrorKind::AlreadyExists => create_named(dir, name, head)?,
             other => other?,
         };
-        Ok(Self { file, unsynced_dir })
+        let ahead = is_honest(&file).then_some(0);
+        Ok(Self { file, unsynced_dir, ahead, surplus: false })
     }
 }
 
@@ -149,6 +179,41 @@ impl Store for FileStore {
         }
         Ok(())
     }
+
+    fn set_aside(&mut self, end: u64) {
+        let Some(ahead) = self.ahead else { return };
+        let step = end.clamp(AHEAD[0], AHEAD[1]);
+        if end + step / 2 < ahead {
+            return;
+        }
+        // Long silence before the end stays a hole.
+        let (from, to) = (ahead.max(end), end + step);
+        self.surplus = true;
+        match fallocate(&self.file, FallocateFlags::KEEP_SIZE, from, to - from) {
+            Ok(()) => self.ahead = Some(to),
+            Err(Errno::INTR) => {} // the next flush asks again
+            Err(_) => self.ahead = None,
+        }
+    }
+}
+
+impl Drop for FileStore {
+    fn drop(&mut self) {
+        if self.surplus {
+            let _ = release(&self.file); // a disk that refuses this has said so, or will
+        }
+    }
+}
+
+/// Gives back the blocks that are set aside behind the end of a file that nobody else writes; its length stays.
+///
+/// # Errors
+/// What the system says.
+pub fn release(file: &File) -> io::Result<()> {
+    match is_honest(file) {
+        true => file.set_len(file.metadata()?.len()),
+        false => Ok(()), // nothing is set aside there
+    }
 }
 
 #[cfg(test)]
@@ -182,6 +247,58 @@ mod tests {
         assert!(matches!(other.try_lock_shared(), Err(std::fs::TryLockError::WouldBlock)));
         drop(store);
         other.try_lock_shared().unwrap();
+    }
+
+    /// A store on a file system where blocks are set aside, if one can be had here, and what its file takes of the disk.
+    fn honest() -> Option<(tempfile::TempDir, FileStore, impl Fn() -> u64)> {
+        use std::os::unix::fs::MetadataExt as _;
+        for place in [std::env::temp_dir(), std::env::current_dir().unwrap()] {
+            let dir = tempfile::tempdir_in(place).unwrap();
+            let path = dir.path().join("a.wav");
+            let store = FileStore::create(&path, &[7; 4_096]).unwrap();
+            if store.ahead.is_some() {
+                return Some((dir, store, move || std::fs::metadata(&path).unwrap().blocks() * 512));
+            }
+        }
+        eprintln!("SKIPPED: no ext4 or XFS here, on which blocks are set aside");
+        None
+    }
+
+    #[test]
+    fn room_is_set_aside_by_steps_the_length_stays_and_what_is_left_is_given_back() {
+        let Some((dir, mut store, takes)) = honest() else { return };
+        let path = dir.path().join("a.wav");
+        let least = |bytes: u64| bytes..bytes + 65_536;
+        store.set_aside(4_096);
+        assert!(least(1 << 20).contains(&takes()), "{}", takes());
+        assert_eq!(std::fs::read(&path).unwrap(), [7; 4_096]);
+        Store::write_at(&mut store, &[7; 300_000], 4_096).unwrap();
+        store.set_aside(304_096);
+        assert!(least(1 << 20).contains(&takes()), "half of it is left");
+        // Far on behind silence: the hole stays one.
+        store.set_len(64 << 20).unwrap();
+        store.set_aside(64 << 20);
+        assert!(least(17 << 20).contains(&takes()), "{}", takes());
+        drop(store);
+        assert!(takes() < (1 << 20) + 65_536, "what lies within long silence stays: {}", takes());
+        assert_eq!(std::fs::metadata(&path).unwrap().len(), 64 << 20);
+    }
+
+    #[test]
+    fn what_a_kill_leaves_set_aside_is_given_back_and_blocks_that_were_never_written_are_not_there() {
+        let Some((dir, mut store, takes)) = honest() else { return };
+        Store::write_at(&mut store, &[7; 4_096], 4_096).unwrap();
+        store.set_aside(8_192);
+        // The size came to the disk before the data.
+        store.set_len(16_384).unwrap();
+        std::mem::forget(store);
+        let path = dir.path().join("a.wav");
+        let file = File::options().read(true).write(true).open(&path).unwrap();
+        let at = rustix::fs::seek(&file, rustix::fs::SeekFrom::Hole(0)).unwrap();
+        assert_eq!(at, 8_192, "what was set aside counts as a hole");
+        release(&file).unwrap();
+        assert!(takes() <= 65_536, "{}", takes());
+        assert_eq!(file.metadata().unwrap().len(), 16_384);
     }
 
     #[test]

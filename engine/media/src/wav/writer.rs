@@ -202,7 +202,9 @@ impl<S: Store> WavWriter<S> {
         let whole = (header::LEN as u64 + self.end) / BLOCK * BLOCK;
         match whole.checked_sub(header::LEN as u64) {
             Some(to) if self.whole_frames(to) > self.counted => {
-                self.try_flush(to).map_err(|source| self.unwritten(source))
+                self.try_flush(to).map_err(|source| self.unwritten(source))?;
+                self.store.set_aside(self.reach);
+                Ok(())
             }
             _ => Ok(()),
         }
