@@ -59,6 +59,16 @@ impl OpenFiles {
         recordings.push(Arc::clone(recording));
     }
 
+    /// How many files are being written, and whether the disk refuses one of their recordings something.
+    pub(crate) fn writing(&self) -> (u64, bool) {
+        lock(&self.0).iter().fold((0, false), |(files, refused), recording| {
+            let recording = lock(recording);
+            // What a recording that has ended was refused is past.
+            let is_refused = recording.error.is_some() && (recording.active || !recording.open.is_empty());
+            (files + recording.open.len() as u64, refused || is_refused)
+        })
+    }
+
     /// Whether a path is being written.
     pub(crate) fn contains(&self, path: &Path) -> bool {
         lock(&self.0).iter().any(|recording| lock(recording).open.iter().any(|open| open == path))

@@ -5,6 +5,9 @@
 //! once what has gone is enough to be told from what recorders write meanwhile, half of it must have become free. Where it hasn't, also
 //! not once the volume has settled its accounts, deleting for the floor stops until the volume has more room again, or for an hour.
 //!
+//! On a volume that is full, or nearly, nothing is judged: what recorders hold in memory takes each byte as soon as it is free, and to
+//! stop deleting there would lose what they record.
+//!
 //! A recorder's own limits by days and bytes are not asked: they say what shall be kept, not how much room shall be.
 //!
 //! Rejected: *the mean over a day*: an archive is gone by then. *Every single deletion*: a file of ten seconds is less than what others
@@ -18,8 +21,51 @@ const LEAST: u64 = 1 << 20;
 /// So many seconds of what is being written are as uncertain: it comes in bursts.
 const BURSTS: u64 = 8;
 
+/// What a file that is being written may take at once when there is room again: what has waited for the disk in memory, and what is set
+/// aside ahead of it.
+const IN_MEMORY: u64 = 2 * (16 << 20);
+
+/// A volume with less free is as good as full, beside what is in memory.
+const NEARLY_FULL: u64 = 64 << 20;
+
 /// When it is tried again at the latest.
 const AGAIN: Nanos = Nanos::from_secs(3_600);
+
+/// So often a volume that is to settle its accounts is looked at before it is judged.
+const LOOKS: u32 = 100;
+
+/// Who writes to the volume.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Writers {
+    /// Bytes a second of all of them.
+    pub bytes_per_second: u64,
+    /// Files that are open.
+    pub files: u64,
+    /// The disk refuses one of them something, which takes what becomes free at once.
+    pub refused: bool,
+}
+
+impl Writers {
+    /// The most that may be in memory.
+    fn in_memory(self) -> u64 {
+        IN_MEMORY.saturating_mul(self.files)
+    }
+
+    /// Bytes that can be told from what is written meanwhile.
+    fn enough(self) -> u64 {
+        let bursts = self.bytes_per_second.saturating_mul(BURSTS);
+        LEAST.saturating_add(bursts).saturating_add(self.in_memory())
+    }
+
+    /// What is uncertain with either of both.
+    fn or(self, other: Self) -> Self {
+        Self {
+            bytes_per_second: self.bytes_per_second.max(other.bytes_per_second),
+            files: self.files.max(other.files),
+            refused: self.refused || other.refused,
+        }
+    }
+}
 
 /// What the volume says of itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,6 +74,15 @@ pub struct Sight {
     pub at: Timestamp<Mono>,
     /// Bytes that were free.
     pub free: u64,
+    /// Who wrote to it then.
+    pub writers: Writers,
+}
+
+impl Sight {
+    /// Whether what becomes free may be gone at once.
+    fn is_full(self) -> bool {
+        self.writers.refused || self.free < NEARLY_FULL.saturating_add(self.writers.in_memory())
+    }
 }
 
 /// Deleting for the floor has stopped.
@@ -52,11 +107,14 @@ pub struct Yields {
 }
 
 impl Yields {
-    /// Whether anything may be deleted for the floor now; `rate` is how many bytes a second are being written.
-    pub fn may_delete(&mut self, now: Sight, rate: u64) -> bool {
+    /// A turn begins: whether anything may be deleted for the floor in it. What was not judged in the last one is not any more: others have
+    /// written since.
+    pub fn may_delete(&mut self, now: Sight) -> bool {
+        self.open = None;
         let Some(fruitless) = &mut self.fruitless else { return true };
         fruitless.least = fruitless.least.min(now.free);
-        let is_roomier = now.free - fruitless.least >= enough(rate);
+        // Less comes and goes by itself, and is not what was to become free.
+        let is_roomier = now.free - fruitless.least >= now.writers.enough().max(fruitless.deleted);
         if is_roomier || now.at - fruitless.since >= AGAIN {
             self.fruitless = None;
         }
@@ -65,32 +123,46 @@ impl Yields {
 
     /// Something is about to be deleted for the floor.
     pub fn before(&mut self, now: Sight) {
-        let _ = self.open.get_or_insert((now, 0));
+        match self.open {
+            _ if now.is_full() => self.open = None,
+            Some((_, deleted)) if deleted > 0 => {}
+            // Or what was to be deleted then was not.
+            _ => self.open = Some((now, 0)),
+        }
     }
 
-    /// It has gone, and had so many bytes on the volume. Whether to go on: `look` asks the volume; with `true` it is to settle its accounts
-    /// before, which only a doubt is worth.
-    pub fn after(&mut self, bytes: u64, rate: u64, mut look: impl FnMut(bool) -> Sight) -> bool {
+    /// It has gone, and had so many bytes on the volume. Whether to go on: `look` asks the volume. It is told how often it was asked before:
+    /// from the second time on the volume is to settle its accounts before, and then to be given time for it, which only a doubt is worth.
+    pub fn after(&mut self, bytes: u64, mut look: impl FnMut(u32) -> Sight) -> bool {
         let Some((before, deleted)) = &mut self.open else { return true };
         *deleted = deleted.saturating_add(bytes);
         let (before, deleted) = (*before, *deleted);
-        if deleted < enough(rate) {
+        if deleted < before.writers.enough() {
             return true;
+        }
+        let mut seen = None;
+        for asked in 0..LOOKS {
+            let now = look(asked);
+            let writers = before.writers.or(now.writers);
+            if now.is_full() {
+                self.open = None;
+                return true;
+            }
+            if deleted < writers.enough() {
+                return true;
+            }
+            let seconds = (now.at - before.at).0.max(0).unsigned_abs() / 1_000_000_000;
+            let written = writers.bytes_per_second.saturating_mul(seconds);
+            let freed = now.free.saturating_add(written).saturating_sub(before.free);
+            if freed >= deleted / 2 {
+                self.open = None;
+                return true;
+            }
+            seen = Some((now, freed));
         }
         self.open = None;
-        let freed = |now: Sight| {
-            let seconds = (now.at - before.at).0.max(0).unsigned_abs() / 1_000_000_000;
-            let written = rate.saturating_mul(seconds);
-            now.free.saturating_add(written).saturating_sub(before.free)
-        };
-        if freed(look(false)) >= deleted / 2 {
-            return true;
-        }
-        let now = look(true);
-        let freed = freed(now);
-        if freed < deleted / 2 {
-            self.fruitless = Some(Fruitless { deleted, freed, since: now.at, least: now.free });
-        }
+        self.fruitless =
+            seen.map(|(now, freed)| Fruitless { deleted, freed, since: now.at, least: now.free });
         self.fruitless.is_none()
     }
 
@@ -101,11 +173,6 @@ impl Yields {
     }
 }
 
-/// Bytes that can be told from what is written meanwhile.
-fn enough(rate: u64) -> u64 {
-    LEAST.saturating_add(rate.saturating_mul(BURSTS))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -113,30 +180,36 @@ mod tests {
     const MB: u64 = 1_000_000;
 
     fn sight(seconds: i64, free: u64) -> Sight {
-        Sight { at: Timestamp::from_nanos(seconds * 1_000_000_000), free }
+        Sight { at: Timestamp::from_nanos(seconds * 1_000_000_000), free, writers: Writers::default() }
     }
 
-    /// A volume where `share` percent of what is deleted becomes free, at once or when it has settled, and `rate` bytes a second are
-    /// written. Each deletion takes a second.
+    /// A volume where `share` percent of what is deleted becomes free, at once or when it has been looked at `late` times, and `rate` bytes
+    /// a second are written. Each deletion takes a second.
     struct Volume {
         now: Sight,
         share: u64,
-        settles: bool,
+        late: u32,
         rate: u64,
         owed: u64,
+        /// What is in memory and takes room as soon as there is some.
+        waits: u64,
+        files: u64,
         asked_to_settle: u32,
     }
 
     impl Volume {
-        fn of(share: u64, settles: bool, rate: u64) -> Self {
-            Self { now: sight(0, 900 * MB), share, settles, rate, owed: 0, asked_to_settle: 0 }
+        fn of(share: u64, late: u32, rate: u64) -> Self {
+            let mut now = sight(0, 900 * MB);
+            now.writers.bytes_per_second = rate;
+            Self { now, share, late, rate, owed: 0, waits: 0, files: 0, asked_to_settle: 0 }
         }
 
         fn pass(&mut self, seconds: i64) {
-            self.now = sight(
-                self.now.at.as_nanos() / 1_000_000_000 + seconds,
-                self.now.free - self.rate * seconds.unsigned_abs(),
-            );
+            self.now = Sight {
+                at: Timestamp::from_nanos(self.now.at.as_nanos() + seconds * 1_000_000_000),
+                free: self.now.free.saturating_sub(self.rate * seconds.unsigned_abs()),
+                writers: Writers { files: self.files, ..self.now.writers },
+            };
         }
 
         /// How many of `files` of `bytes` go.
@@ -145,9 +218,15 @@ mod tests {
                 yields.before(self.now);
                 self.pass(1);
                 self.owed += bytes * self.share / 100;
-                let on = yields.after(bytes, self.rate, |settled| {
-                    self.asked_to_settle += u32::from(settled);
-                    if settled || !self.settles {
+                if self.late == 0 {
+                    self.now.free += std::mem::take(&mut self.owed);
+                }
+                let taken = self.waits.min(self.now.free);
+                (self.waits, self.now.free) = (self.waits - taken, self.now.free - taken);
+                self.now.writers.refused = self.waits > 0;
+                let on = yields.after(bytes, |asked| {
+                    self.asked_to_settle += u32::from(asked == 1);
+                    if asked >= self.late {
                         self.now.free += std::mem::take(&mut self.owed);
                     }
                     self.now
@@ -165,7 +244,7 @@ mod tests {
         for rate in [0, MB, 5 * MB] {
             for bytes in [MB / 10, MB, 100 * MB] {
                 for share in [100, 60] {
-                    let (mut yields, mut volume) = (Yields::default(), Volume::of(share, false, rate));
+                    let (mut yields, mut volume) = (Yields::default(), Volume::of(share, 0, rate));
                     assert_eq!(volume.delete(&mut yields, 100, bytes), 100, "{rate} {bytes} {share}");
                     assert_eq!((yields.fruitless(), volume.asked_to_settle), (None, 0));
                 }
@@ -175,9 +254,63 @@ mod tests {
 
     #[test]
     fn what_a_volume_frees_late_counts_once_it_has_settled() {
-        let (mut yields, mut volume) = (Yields::default(), Volume::of(100, true, 0));
-        assert_eq!(volume.delete(&mut yields, 10, 10 * MB), 10);
-        assert_eq!((yields.fruitless(), volume.asked_to_settle), (None, 10));
+        for (late, goes) in [(1, 10), (2, 10), (LOOKS - 1, 10), (LOOKS, 1)] {
+            let (mut yields, mut volume) = (Yields::default(), Volume::of(100, late, 0));
+            assert_eq!(volume.delete(&mut yields, 10, 10 * MB), goes, "{late}");
+            assert_eq!((yields.fruitless().is_none(), volume.asked_to_settle), (goes == 10, goes));
+        }
+    }
+
+    #[test]
+    fn a_full_volume_empties_itself_whatever_memory_takes_of_it() {
+        for (free, files, waits, rate, refused) in [
+            (0, 1, 16 * MB, MB, true),
+            (0, 1, 33 * MB, MB, false),
+            (0, 8, 8 * 33 * MB, 4 * MB, true),
+            (0, 64, 64 * 33 * MB, 16 * MB, true),
+            // It was owed for long.
+            (0, 1, 900 * MB, MB, true),
+            // It has room, but for what memory takes.
+            (60 * MB, 1, 33 * MB, MB, false),
+            (90 * MB, 1, 33 * MB, MB, false),
+            (500 * MB, 8, 8 * 33 * MB, MB, true),
+        ] {
+            let (mut yields, mut volume) = (Yields::default(), Volume::of(100, 0, rate));
+            (volume.now.free, volume.files, volume.waits) = (free, files, waits);
+            volume.now.writers = Writers { files, refused, ..volume.now.writers };
+            for _ in 0..40 {
+                assert!(yields.may_delete(volume.now));
+                assert_eq!(volume.delete(&mut yields, 5, 20 * MB), 5, "{free} {files} {waits}");
+            }
+            assert_eq!((yields.fruitless(), volume.asked_to_settle), (None, 0), "{free} {files} {waits}");
+        }
+    }
+
+    #[test]
+    fn what_open_files_hold_in_memory_tells_nothing() {
+        let (mut yields, mut volume) = (Yields::default(), Volume::of(0, 0, 0));
+        volume.files = 4;
+        volume.now.writers.files = 4;
+        assert_eq!(volume.delete(&mut yields, 50, 10 * MB), 14, "4 files may take 134 MB");
+        // A file more than when it began.
+        let (mut yields, mut volume) = (Yields::default(), Volume::of(0, 0, 0));
+        volume.files = 4;
+        assert_eq!(volume.delete(&mut yields, 50, 10 * MB), 14);
+    }
+
+    #[test]
+    fn an_account_is_of_one_turn_and_begins_with_what_is_deleted() {
+        let mut yields = Yields::default();
+        // What was to go stays, and much is written until the next one goes.
+        yields.before(sight(0, 900 * MB));
+        yields.before(sight(600, 500 * MB));
+        assert!(yields.after(10 * MB, |_| sight(601, 510 * MB)), "it made the room that it had");
+        // Too little to be judged, and the next turn comes hours later.
+        yields.before(sight(700, 500 * MB));
+        assert!(yields.after(MB / 2, |_| unreachable!()));
+        assert!(yields.may_delete(sight(9_000, 300 * MB)));
+        yields.before(sight(9_000, 300 * MB));
+        assert!(yields.after(10 * MB, |_| sight(9_001, 310 * MB)));
     }
 
     #[test]
@@ -189,17 +322,17 @@ mod tests {
             (0, MB, 3 * MB, 4), // 9 MB can be told from what is written
             (0, MB, 100 * MB, 1),
         ] {
-            let (mut yields, mut volume) = (Yields::default(), Volume::of(share, false, rate));
+            let (mut yields, mut volume) = (Yields::default(), Volume::of(share, 0, rate));
             assert_eq!(volume.delete(&mut yields, 100, bytes), goes, "{share} {rate} {bytes}");
             let told = yields.fruitless().unwrap();
             assert_eq!(
                 (told.deleted, told.freed),
                 (u64::from(goes) * bytes, u64::from(goes) * bytes * share / 100)
             );
-            assert!(!yields.may_delete(volume.now, rate));
+            assert!(!yields.may_delete(volume.now));
         }
         // A volume that frees at first, and then comes to what a snapshot holds.
-        let (mut yields, mut volume) = (Yields::default(), Volume::of(100, false, 0));
+        let (mut yields, mut volume) = (Yields::default(), Volume::of(100, 0, 0));
         assert_eq!(volume.delete(&mut yields, 50, 10 * MB), 50);
         volume.share = 0;
         assert_eq!(volume.delete(&mut yields, 50, 10 * MB), 1, "what was good before is no credit");
@@ -209,26 +342,28 @@ mod tests {
     fn it_is_tried_again_after_an_hour_or_once_there_is_more_room() {
         let rate = MB / 10;
         let stopped = || {
-            let (mut yields, mut volume) = (Yields::default(), Volume::of(0, false, rate));
+            let (mut yields, mut volume) = (Yields::default(), Volume::of(0, 0, rate));
             assert_eq!(volume.delete(&mut yields, 9, 100 * MB), 1);
             (yields, volume)
         };
         let (mut yields, mut volume) = stopped();
         for _ in 0..59 {
             volume.pass(60);
-            assert!(!yields.may_delete(volume.now, rate), "that less is free is no reason");
+            assert!(!yields.may_delete(volume.now), "that less is free is no reason");
         }
         volume.pass(60);
-        assert!(yields.may_delete(volume.now, rate));
+        assert!(yields.may_delete(volume.now));
         assert_eq!(volume.delete(&mut yields, 9, 100 * MB), 1, "it is as it was, and one more is lost");
 
         let (mut yields, mut volume) = stopped();
         volume.pass(600);
-        assert!(!yields.may_delete(volume.now, rate));
+        assert!(!yields.may_delete(volume.now));
+        for _ in 0..9 {
+            volume.now.free += 11 * MB;
+            assert!(!yields.may_delete(volume.now), "less than what was to become free comes and goes");
+        }
         volume.now.free += MB;
-        assert!(!yields.may_delete(volume.now, rate), "no more than what comes and goes");
-        volume.now.free += MB;
-        assert!(yields.may_delete(volume.now, rate), "more than at the worst, if not more than at first");
+        assert!(yields.may_delete(volume.now), "more than at the worst, if not more than at first");
         volume.share = 100;
         assert_eq!(volume.delete(&mut yields, 9, 100 * MB), 9);
     }
@@ -238,10 +373,13 @@ mod tests {
         for (free, later) in [(0, u64::MAX), (u64::MAX, 0)] {
             let mut yields = Yields::default();
             for seconds in [i64::MAX / 1_000_000_000, 0, i64::MIN / 1_000_000_000] {
-                yields.may_delete(sight(seconds, free), u64::MAX);
-                yields.before(sight(seconds, free));
-                yields.after(u64::MAX, u64::MAX, |_| sight(0, later));
-                yields.after(u64::MAX, 0, |_| sight(0, later));
+                for most in [0, u64::MAX] {
+                    let writers = Writers { bytes_per_second: most, files: most, refused: false };
+                    let sight = |seconds, free| Sight { writers, ..sight(seconds, free) };
+                    yields.may_delete(sight(seconds, free));
+                    yields.before(sight(seconds, free));
+                    yields.after(u64::MAX, |_| sight(0, later));
+                }
             }
         }
     }

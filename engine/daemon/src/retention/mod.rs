@@ -31,7 +31,7 @@ use std::time::Duration;
 
 use audyn_api::{DiskState, PendingLimits, RetentionPlan, VolumeConfig};
 use audyn_core::retention::{
-    ClockNote, ClockTrust, Fruitless, Going, Limits, Plan, Reason, Room, Sight, Yields, plan,
+    ClockNote, ClockTrust, Fruitless, Going, Limits, Plan, Reason, Room, Sight, Writers, Yields, plan,
 };
 use audyn_media::Beneath;
 use audyn_sys::{SysError, clock};
@@ -47,6 +47,9 @@ use scan::{Found, Scanner};
 
 /// Time between two turns.
 const PERIOD: Duration = Duration::from_secs(60);
+
+/// Between two looks at a volume that is to settle its accounts; all looks together are about ten seconds.
+const SETTLES: Duration = Duration::from_millis(100);
 
 /// What is believed of the clock is noted so often.
 const NOTE_AFTER: Nanos = Nanos::from_secs(600);
@@ -109,17 +112,23 @@ pub(crate) struct Archive {
 struct Asking {
     /// What room it has.
     state: fn(&Path) -> DiskState,
-    /// To settle its accounts: some count a block as free only once they have written that it is.
-    settle: fn(&Path),
+    /// To settle its accounts: some count a block as free only once they have written that it is, and some later. It is told how often it
+    /// was asked, from 1 on, and what says that nobody waits any more.
+    settle: fn(&Path, u32, &AtomicBool),
 }
 
 impl Asking {
     const KERNEL: Self = Self { state: volume::state_of, settle };
 }
 
-/// What cannot be settled is judged as it is.
-fn settle(root: &Path) {
-    if let Ok(root) = std::fs::File::open(root) {
+/// What cannot be settled is judged as it is. XFS and servers free blocks behind the deletion, in their own time: so it is waited for a
+/// while, in short steps.
+fn settle(root: &Path, asked: u32, stop: &AtomicBool) {
+    if asked > 1 {
+        if !stop.load(Acquire) {
+            std::thread::sleep(SETTLES);
+        }
+    } else if let Ok(root) = std::fs::File::open(root) {
         let _ = nix::unistd::syncfs(&root);
     }
 }
@@ -300,11 +309,13 @@ impl Shared {
         }
         let began = clock::mono_now();
         let sight = || {
+            // Before the volume: what they are refused now may have been written by then.
+            let (files, refused) = self.archive.open.writing();
+            let writers = Writers { bytes_per_second: self.writing.load(Relaxed), files, refused };
             let free = (self.volume.state)(&self.archive.root).free_bytes;
-            Sight { at: at + (clock::mono_now() - began), free }
+            Sight { at: at + (clock::mono_now() - began), free, writers }
         };
-        let rate = self.writing.load(Relaxed);
-        let for_floor = lock(&self.yields).may_delete(sight(), rate);
+        let for_floor = lock(&self.yields).may_delete(sight());
         let Judged { mut found, plan, failed } = self.judge(&rules, now, for_floor);
         told.failed = failed;
         told.lacking = plan.lacking;
@@ -322,13 +333,13 @@ impl Shared {
             lock(&self.yields).before(sight());
             let Some(on_volume) = self.delete(&rules, &found, *going, changes, &mut told) else { continue };
             gone[going.segment] = true;
-            let look = |settled: bool| {
-                if settled {
-                    (self.volume.settle)(&self.archive.root);
+            let look = |asked: u32| {
+                if asked > 0 {
+                    (self.volume.settle)(&self.archive.root, asked, &self.stop);
                 }
                 sight()
             };
-            if !lock(&self.yields).after(on_volume, rate, look) {
+            if !lock(&self.yields).after(on_volume, look) {
                 break;
             }
         }

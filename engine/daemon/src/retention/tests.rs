@@ -238,7 +238,7 @@ fn that_the_clock_is_believed_since_the_boot_is_noted_before_anything_goes() {
     of.turn_at(0, ClockQuality::None);
     let note: ClockNote = serde_json::from_slice(&std::fs::read(of.dir.path().join(NOTE)).unwrap()).unwrap();
     assert!(!note.boot.unwrap().confirmed);
-    of.shared.volume = Asking { state: is_noted, settle: |_| {} };
+    of.shared.volume = Asking { state: is_noted, settle: |_, _, _| {} };
     assert_eq!(of.turn().deleted, 1);
 }
 
@@ -350,7 +350,7 @@ fn the_floor_takes_from_those_who_make_room_and_tells_what_lacks() {
     assert_eq!(of.left(), ["b/b.wav"]);
 }
 
-/// A volume of 4 MB that holds the archive and what lies beside it, each file once however often it is linked.
+/// A volume of 200 MB, of which 104 MB are for the archive and what lies beside it, each file once however often it is linked.
 fn small_volume(root: &Path) -> DiskState {
     fn sum(directory: &Path, seen: &mut std::collections::HashMap<u64, u64>) {
         for entry in std::fs::read_dir(directory).unwrap() {
@@ -369,14 +369,14 @@ fn small_volume(root: &Path) -> DiskState {
     let mut seen = std::collections::HashMap::new();
     sum(root.parent().unwrap(), &mut seen);
     let used: u64 = seen.values().sum();
-    DiskState { total_bytes: 4_000_000, free_bytes: 4_000_000_u64.saturating_sub(used) }
+    DiskState { total_bytes: 200_000_000, free_bytes: 104_000_000_u64.saturating_sub(used) }
 }
 
 #[test]
 fn deleting_for_the_floor_ends_where_it_frees_nothing_and_goes_on_where_it_does() {
     let room = Limits { make_room: true, ..Limits::default() };
     let mut of = Rack::new(&rules(&[("a", room), ("b", days(30))]));
-    of.shared.volume = Asking { state: small_volume, settle: |_| {} };
+    of.shared.volume = Asking { state: small_volume, settle: |_, _, _| {} };
     let links = of.dir.path().join("links");
     std::fs::create_dir(&links).unwrap();
     for n in 0..30 {
@@ -385,8 +385,8 @@ fn deleting_for_the_floor_ends_where_it_frees_nothing_and_goes_on_where_it_does(
         std::fs::hard_link(of.path("a").join(&name), links.join(&name)).unwrap();
     }
     of.record("b", "old.wav", 31);
-    // Nine tenths of it: what is recorded does not fit beside that.
-    of.floor(u64::MAX);
+    // What is recorded does not fit beside that.
+    of.floor(103_600_000);
     let told = of.turn();
     // The first megabyte tells that nothing becomes free; without a look all would have gone.
     assert_eq!(told.deleted, 11 + 1, "the other's by its age");
@@ -411,6 +411,34 @@ fn deleting_for_the_floor_ends_where_it_frees_nothing_and_goes_on_where_it_does(
     assert_eq!((told.fruitless, told.failed), (None, None));
     assert!(told.lacking == 0 && of.left().len() < 8, "{:?}", of.left());
     assert_eq!(of.turn().deleted, told.deleted, "no more than the floor needs");
+}
+
+#[test]
+fn on_a_full_volume_all_that_may_go_goes_whatever_it_frees() {
+    fn full(_: &Path) -> DiskState {
+        DiskState { total_bytes: 200_000_000, free_bytes: 0 }
+    }
+    fn has_room(_: &Path) -> DiskState {
+        DiskState { total_bytes: 200_000_000, free_bytes: 90_000_000 }
+    }
+    let room = Limits { make_room: true, ..Limits::default() };
+    for (state, refused, goes) in
+        [(full as fn(&Path) -> _, false, 15), (has_room, true, 15), (has_room, false, 11)]
+    {
+        let mut of = Rack::new(&rules(&[("a", room)]));
+        of.shared.volume = Asking { state, settle: |_, _, _| {} };
+        for n in 0..15 {
+            of.record("a", &format!("{n:02}.wav"), 40 - n);
+        }
+        let recording = crate::shared::SharedRecording::default();
+        lock(&recording).active = refused;
+        // That of one that has ended is past.
+        lock(&recording).error = Some("no room is left on the disk".to_owned());
+        of.shared.archive.open.add(&recording);
+        of.floor(180_000_000);
+        let told = of.turn();
+        assert_eq!((told.deleted, told.fruitless.is_none()), (goes, goes == 15), "{refused}");
+    }
 }
 
 #[test]
