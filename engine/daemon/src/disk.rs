@@ -35,8 +35,9 @@ use crate::chains::Chains;
 use crate::feed::DISK_BUFFER;
 use crate::recording::Recording;
 use crate::shared::Notice;
-use crate::syncer::{MakeSafe, Syncer, Told};
+use crate::syncer::{MakeSafe, State, Syncer, Told};
 use crate::unfinished::Listing;
+use crate::volume::is_not_ours;
 
 /// Time between two turns.
 const PERIOD: Nanos = Nanos::from_millis(40);
@@ -97,17 +98,12 @@ impl Disk {
                 let now = clock::mono_now();
                 for recording in &mut open {
                     recording.finish(now, &notices);
-                    for due in recording.due_to_sync(now, SYNC_AFTER) {
-                        match &syncer {
-                            Some(syncer) => syncer.sync_before_end(due),
-                            None => recording.told(&Told { due, result: Ok(()) }, now),
-                        }
-                    }
+                    make_safe(recording, now, syncer.as_ref());
                 }
                 let waited = syncer.is_some();
                 // Waits until the disk has it all, or has said that it has not.
                 for told in syncer.map(Syncer::end).unwrap_or_default() {
-                    open.iter_mut().for_each(|recording| recording.told(&told, now));
+                    tell(&mut open, &told, now);
                 }
                 if let Some(mut list) = list {
                     let cut: Vec<_> = open.iter_mut().flat_map(Recording::take_cut).collect();
@@ -173,7 +169,7 @@ fn turn(
 ) {
     open.extend(inbox.try_iter());
     for told in syncer.iter().flat_map(|syncer| syncer.told()) {
-        open.iter_mut().for_each(|recording| recording.told(&told, clock::mono_now()));
+        tell(open, &told, clock::mono_now());
     }
     for path in list.iter().flat_map(|list| list.gone()) {
         open.iter_mut().for_each(|recording| recording.gone(&path, clock::mono_now(), notices));
@@ -186,25 +182,53 @@ fn turn(
     for recording in open.iter_mut() {
         recording.work(clock::mono_now(), began + SILENCE, notices);
     }
-    let listed = list.as_mut().is_none_or(|list| {
-        let cut = open.iter_mut().flat_map(Recording::take_cut).collect();
-        list.tell(open.iter().flat_map(Recording::files).collect(), cut)
-    });
+    let cut: Vec<_> = open.iter_mut().flat_map(Recording::take_cut).collect();
+    let listed =
+        list.as_mut().is_none_or(|list| list.tell(open.iter().flat_map(Recording::files).collect(), cut));
     for recording in open.iter_mut() {
         let now = clock::mono_now();
         if listed {
             recording.listed();
         }
         recording.flush(now, FLUSH_AFTER, notices);
-        for due in recording.due_to_sync(now, SYNC_AFTER) {
-            match syncer.map(|syncer| syncer.sync(due.clone())) {
-                Some(Ok(())) => {}
-                Some(Err(due)) => recording.sync_later(due),
-                None => recording.told(&Told { due, result: Ok(()) }, now),
+        make_safe(recording, now, syncer);
+    }
+    open.retain(|recording| !recording.is_finished());
+}
+
+/// Has the syncer make safe what is due of a recording. Where there is none, what is closed counts as confirmed, and nothing that is open.
+fn make_safe(recording: &mut Recording, now: Timestamp<Mono>, syncer: Option<&Syncer>) {
+    for due in recording.due_to_sync(now, SYNC_AFTER) {
+        match syncer {
+            Some(syncer) => syncer.sync(due),
+            None if due.state == State::Closed => drop(recording.told(&Told { due, result: Ok(()) }, now)),
+            None => {}
+        }
+    }
+}
+
+/// Tells the recordings what the disk said; an error that is of none of their files is told in the log.
+fn tell(open: &mut [Recording], told: &Told, now: Timestamp<Mono>) {
+    let mut is_somebodys = false;
+    for recording in open {
+        is_somebodys |= recording.told(told, now);
+    }
+    if let Err(error) = &told.result
+        && !is_somebodys
+        && !is_not_ours(error)
+    {
+        let path = told.due.path.display();
+        match told.due.state {
+            State::Directory => tracing::error!(
+                %path, %error,
+                "the disk does not confirm the names in a directory; after a power cut recordings may be missing there: check the disk \
+                 and its cable"
+            ),
+            _ => {
+                tracing::error!(%path, %error, "the disk does not confirm what was let go of; it is mended by what was confirmed");
             }
         }
     }
-    open.retain(|recording| !recording.is_finished());
 }
 
 /// When a clock has not been used yet.
@@ -227,7 +251,7 @@ mod tests {
     use crate::ledger;
     use crate::naming::Naming;
     use crate::recording::RecordingPlan;
-    use crate::syncer::{Due, State};
+    use crate::syncer::Due;
 
     /// Only there for what will never come.
     const NEVER_COMES: std::time::Duration = std::time::Duration::from_secs(20);
@@ -420,7 +444,7 @@ mod tests {
         // Goes before the syncer does, which waits for its thread.
         let go = go;
         let another = || Due { path: PathBuf::from("another"), state: State::Closed };
-        while syncer.sync(another()).is_ok() {}
+        (0..100).for_each(|_| syncer.sync(another()));
 
         let (recordings, inbox) = channel();
         let (notices, _news) = sync_channel(64);

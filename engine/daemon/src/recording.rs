@@ -101,8 +101,9 @@ pub(crate) struct Recording {
     unconfirmed: Vec<doubt::Unconfirmed>,
     /// How much of the open files the disk has confirmed.
     confirmed: Vec<(PathBuf, FrameCount)>,
-    /// The disk has failed to confirm something of an open file: whatever it takes from now on, that stays so.
-    doubted: bool,
+    /// Files that are being written and of which the disk has failed to confirm something: whatever it takes from now on, that stays so,
+    /// also when they are closed.
+    doubted: Vec<PathBuf>,
     /// Ledgers of closed files that the disk has not taken whole yet: such a file is neither sealed nor deleted.
     late: Vec<(OpenFile, Ledger)>,
     finished: bool,
@@ -160,7 +161,7 @@ impl Recording {
             to_sync: Vec::new(),
             unconfirmed: Vec::new(),
             confirmed: Vec::new(),
-            doubted: false,
+            doubted: Vec::new(),
             late: Vec::new(),
             finished: false,
             shared,
@@ -179,7 +180,8 @@ impl Recording {
 
     /// Whether it has ended and nothing of it is left to do.
     pub(crate) fn is_finished(&self) -> bool {
-        self.finished && self.to_sync.is_empty() && self.late.is_empty() && self.unconfirmed.is_empty()
+        let has_told = self.cut.is_empty() && self.to_sync.is_empty();
+        self.finished && has_told && self.late.is_empty() && self.unconfirmed.is_empty()
     }
 
     /// Does what the feed asks. Long silence is written until `until` and goes on with the next turn, a second of it at least; what
@@ -242,7 +244,7 @@ impl Recording {
 
     #[cfg(test)]
     pub(crate) fn is_in_doubt(&self) -> bool {
-        self.doubted
+        !self.doubted.is_empty()
     }
 
     #[cfg(test)]
@@ -274,13 +276,13 @@ impl Recording {
         if since == NEVER {
             self.failing = Some(now);
         } else if now - since >= LET_GO {
-            let (files, doubted) = (self.files().collect::<Vec<_>>(), self.doubted);
             self.begin_anew(notices);
-            // Their last lines would wait for the same disk, and keep it; what it confirms of them says nothing any more.
+            // Their last lines would wait for the same disk, and keep it; what it confirms of them says nothing any more. A write that it
+            // refused may have been one of memory's, of which it tells nobody later on: no more counts than was confirmed.
+            let files: Vec<OpenFile> = self.files().collect();
             self.late.clear();
             self.unconfirmed.clear();
-            let cut: Vec<Cut> = files.into_iter().map(|file| self.cut_of(file, doubted)).collect();
-            self.cut.extend(cut);
+            files.into_iter().for_each(|file| self.cut_off(file, true));
             self.tell_open();
         }
     }
@@ -315,7 +317,7 @@ impl Recording {
         let lost = self.close_segments(notices, |_| true);
         self.failing = None;
         self.stuck_at = None;
-        self.doubted = false;
+        self.doubted.clear();
         self.last_try = NEVER;
         self.place = None;
         if self.wants_files.is_some() {
@@ -368,11 +370,6 @@ impl Recording {
             }
         }
         due
-    }
-
-    /// Keeps what could not be made safe yet, for the next turn.
-    pub(crate) fn sync_later(&mut self, due: Due) {
-        self.to_sync.push(due);
     }
 
     /// Ends without the feed's word: the engine ends. What is in the rings is written first.
@@ -505,6 +502,9 @@ impl Recording {
                 self.opened = now;
                 self.failing = None;
                 self.stuck_at = None;
+                // What is in doubt still is in an encoder, if anywhere, and takes its doubt along.
+                let files: Vec<PathBuf> = self.files().map(|file| file.path).collect();
+                self.doubted.retain(|doubted| files.contains(doubted));
                 {
                     let mut status = self.status();
                     status.file = Some(path.clone());
@@ -692,12 +692,19 @@ impl Recording {
         }
         self.result(result);
         let file = self.file_of(&self.tracks[at], &path);
-        if let Some(ledger) = ledger {
-            self.late.push((file.clone(), ledger));
-        }
         let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).map(PathBuf::from);
-        self.to_sync.extend(parent.map(|path| Due { path, state: State::Closed }));
-        self.want_confirmed(file, vec![ledger::path_of(&path), path]);
+        let parent = parent.map(|path| Due { path, state: State::Directory });
+        self.to_sync.extend(parent.filter(|due| !self.to_sync.contains(due)));
+        if self.doubted.contains(&path) {
+            // Whatever the disk says of it from now on is worth nothing.
+            self.cut_off(file, true);
+            if self.doubted.is_empty() && self.stuck_at.is_none() {
+                self.failing = None;
+            }
+        } else {
+            self.late.extend(ledger.map(|ledger| (file.clone(), ledger)));
+            self.want_confirmed(file, vec![ledger::path_of(&path), path]);
+        }
         self.tell_open();
     }
 
@@ -775,7 +782,11 @@ impl Recording {
     fn result(&mut self, result: Result<(), MediaError>) {
         let bytes: u64 = self.segments().map(|segment| segment.bytes()).sum();
         match result {
-            Ok(()) if self.is_open() && !self.doubted && self.stuck_at.is_none_or(|stuck| bytes > stuck) => {
+            Ok(())
+                if self.is_open()
+                    && !self.doubts_open()
+                    && self.stuck_at.is_none_or(|stuck| bytes > stuck) =>
+            {
                 self.failing = None;
                 self.stuck_at = None;
                 self.status().error = None;

@@ -10,15 +10,26 @@ use std::fs::File;
 use std::io;
 
 use rustix::fs::{Advice, fadvise};
+use rustix::io::Errno;
 
 /// Returns when the disk has confirmed a file's bytes; whoever reads it then reads what the disk has. `file` is to be opened for this: an
 /// error that another descriptor was told of is told to it no more.
 ///
 /// # Errors
-/// What the disk says. What was written to the file last need not be there, also if the same succeeds afterwards: judge it anew.
+/// What the disk says; not where it cannot be asked. What was written to the file last need not be there, also if the same succeeds afterwards: judge it anew.
 pub fn confirm(file: &File) -> io::Result<()> {
-    file.sync_data()?;
+    match file.sync_data() {
+        Err(error) if is_unsupported(&error) => {}
+        done => done?,
+    }
     forget(file)
+}
+
+/// Whether an error says that a file system cannot be asked to confirm anything, which is no word of what it has.
+#[must_use]
+pub fn is_unsupported(error: &io::Error) -> bool {
+    let errno = error.raw_os_error().map(Errno::from_raw_os_error);
+    matches!(errno, Some(Errno::INVAL | Errno::OPNOTSUPP | Errno::NOSYS))
 }
 
 /// Has memory forget what the disk is said to have of a file.
@@ -26,14 +37,17 @@ pub fn confirm(file: &File) -> io::Result<()> {
 /// # Errors
 /// What the system says.
 pub fn forget(file: &File) -> io::Result<()> {
-    Ok(fadvise(file, 0, None, Advice::DontNeed)?)
+    match fadvise(file, 0, None, Advice::DontNeed) {
+        Err(Errno::INVAL | Errno::OPNOTSUPP | Errno::NOSYS) => Ok(()), // a hint that this one does not know
+        done => Ok(done?),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use std::io::{IoSliceMut, Write as _};
 
-    use rustix::io::{Errno, ReadWriteFlags, preadv2};
+    use rustix::io::{ReadWriteFlags, preadv2};
 
     use super::*;
 

@@ -31,7 +31,7 @@ pub mod volume;
 pub mod wav;
 
 pub use beneath::Beneath;
-pub use confirm::{confirm, forget};
+pub use confirm::{confirm, forget, is_unsupported};
 pub use error::MediaError;
 pub use facts::Facts;
 pub use file::{AudioFile, Finished};

@@ -2,7 +2,7 @@
 //!
 //! A closed file counts as open, and is not sealed, until the disk has confirmed it and its ledger. What it once fails to confirm is in
 //! doubt, whatever it says later: an open file is let go of with all others of the recording, as where a disk refuses a write; a closed
-//! one alone. Whoever lists them looks at what the disk has, and mends them (`unfinished`): of a WAV no more is counted than was confirmed
+//! one alone, and one that is closed before its time has come takes its doubt along. Whoever lists them looks at what the disk has, and mends them (`unfinished`): of a WAV no more is counted than was confirmed
 //! before, since a block that the disk has lost looks like any other. Where the whole volume has gone, nobody can say what it has: a closed file is
 //! looked at as after a power cut once it is back.
 
@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use audyn_units::{FrameCount, Mono, Timestamp};
 
 use super::{Recording, TOLD};
-use crate::ledger;
+use crate::ledger::{self, Ledger};
 use crate::syncer::{Due, State, Told};
 use crate::unfinished::{Cut, OpenFile};
 use crate::volume::is_not_ours;
@@ -31,33 +31,50 @@ impl Recording {
         self.unconfirmed.push(Unconfirmed { file, left });
     }
 
-    /// Takes note of what the disk said; of what is none of this recording's nothing.
-    pub(crate) fn told(&mut self, told: &Told, now: Timestamp<Mono>) {
+    /// Takes note of what the disk said; of what is none of this recording's nothing. Says whether an error is one of its files'.
+    pub(crate) fn told(&mut self, told: &Told, now: Timestamp<Mono>) -> bool {
         let Told { due: Due { path, state }, result } = told;
         match (result, *state) {
             (Ok(()), State::Closed) => self.whole(path),
             (Ok(()), State::Open(Some(frames))) => self.confirmed(path, frames),
-            (Ok(()), State::Open(None)) => {}
-            (Err(error), _) => self.in_doubt(path, error, now),
+            (Ok(()), State::Open(None) | State::Directory) => {}
+            (Err(error), State::Open(_) | State::Closed) => return self.in_doubt(path, error, now),
+            (Err(_), State::Directory) => return false,
         }
+        true
+    }
+
+    /// Whether the disk has failed to confirm something of a file that is being written.
+    pub(super) fn doubts_open(&self) -> bool {
+        let mut open = self.tracks.iter().filter_map(|track| track.segment.as_ref());
+        open.any(|segment| self.doubted.iter().any(|doubted| doubted == segment.path()))
     }
 
     /// So many frames of an open file are safe.
     fn confirmed(&mut self, path: &Path, frames: FrameCount) {
-        if self.doubted || !self.files().any(|file| file.path == path) {
+        if self.doubted.iter().any(|doubted| doubted == path) || !self.files().any(|file| file.path == path) {
             return; // what an fsync says after one that failed is worth nothing
         }
+        self.ours.note_confirmed();
         match self.confirmed.iter_mut().find(|(of, _)| of == path) {
             Some((_, confirmed)) => *confirmed = frames,
             None => self.confirmed.push((path.to_owned(), frames)),
         }
     }
 
-    /// What is to be told of a file that is let go of.
-    pub(super) fn cut_of(&mut self, file: OpenFile, doubted: bool) -> Cut {
+    /// Lets go of a closed file, once: whoever lists it mends it. If what was confirmed is to count, and never was anything on its volume,
+    /// then nothing is known of what this disk confirms, and what it has counts.
+    pub(super) fn cut_off(&mut self, file: OpenFile, doubted: bool) {
+        let ledger = ledger::path_of(&file.path);
+        self.doubted.retain(|path| *path != file.path);
+        self.to_sync.retain(|due| due.path != file.path && due.path != ledger);
         let confirmed =
             self.confirmed.extract_if(.., |(of, _)| *of == file.path).map(|(_, frames)| frames).next();
-        Cut { file, confirmed: doubted.then(|| confirmed.unwrap_or_default()) }
+        let none = || self.ours.has_confirmed().then_some(FrameCount::ZERO);
+        let confirmed = if doubted { confirmed.or_else(none) } else { None };
+        if !self.cut.iter().any(|cut| cut.file == file) {
+            self.cut.push(Cut { file, confirmed });
+        }
     }
 
     /// A closed file, or its ledger, is safe.
@@ -77,7 +94,8 @@ impl Recording {
         }
     }
 
-    fn in_doubt(&mut self, path: &Path, error: &io::Error, now: Timestamp<Mono>) {
+    /// The disk has not confirmed this. Says whether it is one of the files.
+    fn in_doubt(&mut self, path: &Path, error: &io::Error, now: Timestamp<Mono>) -> bool {
         let is_of = |audio: &Path| audio == path || ledger::path_of(audio) == path;
         let sentence = || {
             format!(
@@ -87,33 +105,38 @@ impl Recording {
             )
         };
         let elsewhere = is_not_ours(error);
-        let closed: Vec<OpenFile> = self
-            .unconfirmed
-            .extract_if(.., |unconfirmed| is_of(&unconfirmed.file.path))
-            .map(|unconfirmed| unconfirmed.file)
-            .collect();
+        let is_unconfirmed = |unconfirmed: &mut Unconfirmed| is_of(&unconfirmed.file.path);
+        let is_late = |(file, _): &mut (OpenFile, Ledger)| is_of(&file.path);
+        let unconfirmed = self.unconfirmed.extract_if(.., is_unconfirmed).map(|unconfirmed| unconfirmed.file);
+        let closed: Vec<OpenFile> =
+            unconfirmed.chain(self.late.extract_if(.., is_late).map(|(file, _)| file)).collect();
+        let open = self.files().find(|file| is_of(&file.path));
         if !closed.is_empty() {
-            self.late.retain(|(file, _)| !is_of(&file.path));
-            let cut: Vec<Cut> = closed.into_iter().map(|file| self.cut_of(file, !elsewhere)).collect();
-            self.cut.extend(cut);
+            closed.into_iter().for_each(|file| self.cut_off(file, !elsewhere));
             self.tell_open();
         } else if elsewhere {
             // What is open is closed as soon as it is seen to have gone.
-        } else if self.files().any(|file| is_of(&file.path)) {
-            self.doubted = true;
-            // What follows in it is lost with it, so it goes at once; but not again and again where a disk never confirms anything.
-            self.failing = Some(self.opened);
-            self.status().error = Some(sentence());
+        } else if let Some(OpenFile { path, .. }) = open {
+            if !self.doubted.contains(&path) {
+                self.doubted.push(path);
+            }
+            // What follows in it is lost with it, so it goes at once; but not again and again where a disk never confirms anything. One
+            // that has ended, and is in the encoder yet, goes by itself.
+            if self.doubts_open() {
+                self.failing = Some(self.opened);
+                self.status().error = Some(sentence());
+            }
         } else {
-            return; // let go of already, or a directory of several
+            return false; // let go of already
         }
         if elsewhere {
-            return; // who asks for the next file is told
+            return true; // who asks for the next file is told
         }
         let sentence = sentence();
         tracing::error!(recorder = self.about.recorder, "{sentence}");
         // It is told for a while, also where the next file is open by then.
         self.status().warning = Some(sentence);
         self.told_until = Some(now + TOLD);
+        true
     }
 }

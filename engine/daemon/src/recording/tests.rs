@@ -457,6 +457,7 @@ fn an_open_file_that_the_disk_does_not_confirm_once_is_let_go_of_whatever_the_di
     let second = |n: i64| Timestamp::from_nanos(n * 1_000_000_000);
     for doubted in [path.clone(), ledger::path_of(&path)] {
         let (mut feed, mut recording, status) = mono(&path, &[audyn_api::FormatConfig::Wav24]);
+        recording.ours.note_confirmed(); // of another recording on its volume
         let (notices, _news) = std::sync::mpsc::sync_channel(64);
         let placed = placed(1_783_000_000 * 48_000, 0, Placement::MediaClock, Why::First);
         feed.placed(&placed);
@@ -587,4 +588,120 @@ fn a_closed_file_whose_volume_has_gone_is_looked_at_as_after_a_power_cut() {
     assert_eq!((cut.file.path, cut.confirmed), (path.clone(), None));
     assert_eq!(recording.files().count(), 0);
     assert_eq!(status.lock().unwrap().warning, None);
+}
+
+/// What the disk confirms of a WAV of one second that was flushed once: all of it but its last block.
+const FLUSHED: FrameCount = FrameCount(48_000 * 3 / 4_096 * 4_096 / 3);
+
+/// A recording of one second to `path` of which the disk has confirmed what was flushed, if it `confirms` anything.
+fn flushed(path: &Path, confirms: bool) -> (crate::feed::Feed, Recording, SharedRecording, Placed) {
+    let (mut feed, mut recording, status) = mono(path, &[audyn_api::FormatConfig::Wav24]);
+    let (notices, _news) = std::sync::mpsc::sync_channel(64);
+    let second = |n: i64| Timestamp::from_nanos(n * 1_000_000_000);
+    let placed = placed(1_783_000_000 * 48_000, 0, Placement::MediaClock, Why::First);
+    feed.placed(&placed);
+    feed.audio(placed.position, &[1 << 20; 48_000], &placed.anchor);
+    feed.turn(placed.position + FrameCount(48_000), None);
+    recording.work(second(1), Timestamp::ZERO, &notices);
+    recording.listed();
+    recording.flush(second(2), Nanos(0), &notices);
+    if confirms {
+        confirm_all(&mut recording, second(2));
+    }
+    (feed, recording, status, placed)
+}
+
+#[test]
+fn a_file_that_is_closed_while_it_is_in_doubt_takes_its_doubt_along_and_leaves_none_behind() {
+    let second = |n: i64| Timestamp::from_nanos(n * 1_000_000_000);
+    for how in ["the next file", "the end", "the engine's end", "it has gone"] {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.wav");
+        let (mut feed, mut recording, status, placed) = flushed(&path, true);
+        let (notices, _news) = std::sync::mpsc::sync_channel(64);
+        refuse(&mut recording, &path, State::Open(None), second(2));
+        let next = placed.position + FrameCount(48_000);
+        let audio = |feed: &mut crate::feed::Feed, at: FrameIndex| {
+            feed.audio(at, &[1 << 20; 48_000], &placed.anchor);
+            feed.turn(at + FrameCount(48_000), None);
+        };
+        match how {
+            "the next file" => {
+                feed.cut_here();
+                audio(&mut feed, next);
+                recording.work(second(2), Timestamp::ZERO, &notices);
+            }
+            "the end" => {
+                feed.end(None);
+                feed.turn(next, None);
+                recording.work(second(2), Timestamp::ZERO, &notices);
+            }
+            "the engine's end" => recording.finish(second(2), &notices),
+            _ => {
+                recording.gone(&path, second(2), &notices);
+                audio(&mut feed, next);
+                recording.work(second(2), Timestamp::ZERO, &notices);
+            }
+        }
+        assert!(!recording.is_finished(), "{how}: it is to be mended, and nobody knows yet");
+        // Linux has told of it once, so all is well from now on.
+        let asked = confirm_all(&mut recording, second(2));
+        assert!(!asked.contains(&path) && !asked.contains(&ledger::path_of(&path)), "{how}: {asked:?}");
+        let cut: Vec<_> =
+            recording.take_cut().into_iter().map(|cut| (cut.file.path, cut.confirmed)).collect();
+        assert_eq!(cut, [(path.clone(), Some(FLUSHED))], "{how}");
+        assert!(recording.files().all(|file| file.path != path), "{how}: it is sealed as it is");
+        assert_eq!((recording.failing, recording.is_in_doubt()), (None, false), "{how}");
+        let is_open = ["the next file", "it has gone"].contains(&how);
+        assert_eq!((recording.is_open(), recording.is_finished()), (is_open, !is_open), "{how}");
+        if !is_open {
+            continue;
+        }
+        // The next file is a good one: what is confirmed of it counts, and an error of it goes again.
+        assert_eq!(status.lock().unwrap().error, None, "{how}");
+        recording.listed();
+        recording.flush(second(60), Nanos(0), &notices);
+        confirm_all(&mut recording, second(60));
+        assert_eq!(recording.take_cut(), [], "{how}");
+        let write =
+            MediaError::Write { path, valid: FrameCount(0), source: std::io::ErrorKind::TimedOut.into() };
+        recording.result(Err(write));
+        audio(&mut feed, next + FrameCount(48_000));
+        recording.work(second(61), Timestamp::ZERO, &notices);
+        recording.flush(second(61), Nanos(0), &notices);
+        assert_eq!((recording.failing, status.lock().unwrap().error.clone()), (None, None), "{how}");
+        refuse(&mut recording, &dir.path().join("a_002.wav"), State::Open(None), second(62));
+        recording.flush(second(70), Nanos(0), &notices);
+        let cut: Vec<_> = recording.take_cut().into_iter().map(|cut| cut.confirmed).collect();
+        assert_eq!(cut, [Some(FLUSHED)], "{how}: all that was confirmed of it");
+    }
+}
+
+#[test]
+fn of_what_a_refused_write_let_go_of_no_more_counts_than_was_confirmed_and_all_where_nothing_ever_is() {
+    let second = |n: i64| Timestamp::from_nanos(n * 1_000_000_000);
+    for (confirms, doubts, counts) in
+        [(true, false, Some(FLUSHED)), (false, false, None), (false, true, None), (true, true, Some(FLUSHED))]
+    {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.wav");
+        let (_feed, mut recording, _status, _) = flushed(&path, confirms);
+        let (notices, _news) = std::sync::mpsc::sync_channel(64);
+        if doubts {
+            refuse(&mut recording, &path, State::Open(None), second(2));
+        } else {
+            let source = std::io::ErrorKind::ReadOnlyFilesystem.into();
+            recording.result(Err(MediaError::Write { path: path.clone(), valid: FrameCount(0), source }));
+            recording.failing = Some(second(2));
+        }
+        recording.flush(second(4), Nanos(0), &notices);
+        // What memory could not write is told only now.
+        let due = Due { path: path.clone(), state: State::Closed };
+        let result = Err(std::io::Error::from_raw_os_error(nix::libc::EIO));
+        assert!(!recording.told(&Told { due, result }, second(4)), "it is none of its files any more");
+        let cut: Vec<_> =
+            recording.take_cut().into_iter().map(|cut| (cut.file.path, cut.confirmed)).collect();
+        assert_eq!(cut, [(path, counts)], "{confirms} {doubts}");
+        assert!(confirm_all(&mut recording, second(4)).iter().all(|due| due == dir.path()));
+    }
 }

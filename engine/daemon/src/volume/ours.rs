@@ -19,6 +19,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 
 use audyn_media::Beneath;
@@ -89,6 +90,8 @@ struct Inner {
     memory: Mutex<Memory>,
     /// Why no identity can be made was told.
     told: Mutex<bool>,
+    /// Its disk has confirmed something that was being written.
+    confirmed: AtomicBool,
 }
 
 /// What the machine has chosen.
@@ -111,7 +114,8 @@ impl Ours {
     /// That of a root. What is remembered is read from the directory `state` now.
     pub(crate) fn of(root: PathBuf, state: Option<PathBuf>, chosen: Option<PathBuf>) -> Self {
         let memory = Mutex::new(state.as_deref().map_or_else(Memory::none, Memory::read));
-        Self(Arc::new(Inner { root, state, chosen, memory, told: Mutex::default() }))
+        let (told, confirmed) = (Mutex::default(), AtomicBool::default());
+        Self(Arc::new(Inner { root, state, chosen, memory, told, confirmed }))
     }
 
     /// Every volume is as good.
@@ -153,6 +157,16 @@ impl Ours {
     pub(crate) fn check(&self, path: &Path) -> io::Result<()> {
         let refused = path.starts_with(&self.0.root).then(|| self.open().err()).flatten();
         refused.filter(is_not_ours).map_or(Ok(()), Err)
+    }
+
+    /// Its disk has confirmed something that was being written.
+    pub(crate) fn note_confirmed(&self) {
+        self.0.confirmed.store(true, Relaxed);
+    }
+
+    /// Whether its disk ever has, since the engine began.
+    pub(crate) fn has_confirmed(&self) -> bool {
+        self.0.confirmed.load(Relaxed)
     }
 
     /// How it stands now. What is new gets its identity, if its root is there.
