@@ -95,6 +95,15 @@ impl Beneath {
         Ok(rustix::fs::fstat(&self.dir)?.st_dev)
     }
 
+    /// Device and inode: what is mounted in its place has others.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn place(&self) -> io::Result<(u64, u64)> {
+        let found = rustix::fs::fstat(&self.dir)?;
+        Ok((found.st_dev, found.st_ino))
+    }
+
     /// Its own name in messages.
     pub fn path(&self) -> &Path {
         &self.path

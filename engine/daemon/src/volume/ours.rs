@@ -13,6 +13,9 @@
 //! Where nothing is remembered and no identity can be made (a full or read-only disk), it is used as it is, since nothing speaks against it,
 //! and retention may have to make room first; it is tried again.
 //!
+//! An identity that cannot be read for a moment (a read error, too many open files) is the one that was read last in the same directory of the
+//! same file system. What is written already is confirmed unless the root surely lies on another volume: nothing is written by that.
+//!
 //! A machine that chooses between disks for one root tells which one it chose (`--volume-chosen`), and the engine remembers a volume for
 //! each: a box that records to its own disk while the second is missing meets a volume that it knows, and an empty mount point is told
 //! from both.
@@ -92,6 +95,8 @@ struct Inner {
     told: Mutex<bool>,
     /// Its disk has confirmed something that was being written.
     confirmed: AtomicBool,
+    /// Device and inode of the root that bore an identity last, and which.
+    last: Mutex<Option<((u64, u64), Identity)>>,
 }
 
 /// What the machine has chosen.
@@ -115,7 +120,7 @@ impl Ours {
     pub(crate) fn of(root: PathBuf, state: Option<PathBuf>, chosen: Option<PathBuf>) -> Self {
         let memory = Mutex::new(state.as_deref().map_or_else(Memory::none, Memory::read));
         let (told, confirmed) = (Mutex::default(), AtomicBool::default());
-        Self(Arc::new(Inner { root, state, chosen, memory, told, confirmed }))
+        Self(Arc::new(Inner { root, state, chosen, memory, told, confirmed, last: Mutex::default() }))
     }
 
     /// Every volume is as good.
@@ -153,10 +158,20 @@ impl Ours {
         }
     }
 
-    /// Refuses a path below the root while that lies on another volume.
+    /// Refuses a path below the root while that lies on another volume. Where nobody can tell, it may be the same.
     pub(crate) fn check(&self, path: &Path) -> io::Result<()> {
-        let refused = path.starts_with(&self.0.root).then(|| self.open().err()).flatten();
-        refused.filter(is_not_ours).map_or(Ok(()), Err)
+        if !path.starts_with(&self.0.root) {
+            return Ok(());
+        }
+        match self.judge(false) {
+            Ok((
+                _,
+                Seen {
+                    standing: Standing::Another | Standing::Unmarked | Standing::Missing, sentence, ..
+                },
+            )) => Err(io::Error::other(NotOurs(sentence.unwrap_or_default()))),
+            _ => Ok(()),
+        }
     }
 
     /// Its disk has confirmed something that was being written.
@@ -245,6 +260,9 @@ impl Ours {
             Ok(Some(identity)) => Found::Is(identity),
             Err(error) => Found::Unreadable(error),
         });
+        if let (Some(opened), Some(seen)) = (&opened, found.take()) {
+            found = Some(self.as_before(opened.place().ok(), seen));
+        }
         if expected.is_none()
             && let Some(opened) = &opened
             && let Some(identity) = self.settle(opened, chosen)
@@ -263,6 +281,23 @@ impl Ours {
             _ => None,
         };
         Ok((opened, Seen { standing, expected, found, sentence }))
+    }
+
+    /// What was found in the root at this place. An identity that cannot be read just now is the one that was read there last: a disk that
+    /// errs, and a process with too much open, have not become another volume.
+    fn as_before(&self, place: Option<(u64, u64)>, found: Found) -> Found {
+        let mut last = lock(&self.0.last);
+        match (found, place) {
+            (Found::Is(identity), Some(place)) => {
+                *last = Some((place, identity.clone()));
+                Found::Is(identity)
+            }
+            (Found::Unreadable(error), Some(place)) if is_passing(&error) => match &*last {
+                Some((at, identity)) if *at == place => Found::Is(identity.clone()),
+                _ => Found::Unreadable(error),
+            },
+            (found, _) => found,
+        }
     }
 
     /// Gives what is new an identity and remembers it; gives none if that is not possible now.
@@ -349,7 +384,39 @@ fn made(root: &Beneath) -> io::Result<Identity> {
     volume::make(root, format!("{now:.0}"), host)
 }
 
+/// Whether an error says nothing of what stands there.
+fn is_passing(error: &io::Error) -> bool {
+    use nix::libc::{EINTR, EIO, EMFILE, ENFILE, ENOMEM};
+    matches!(error.raw_os_error(), Some(EINTR | EIO | EMFILE | ENFILE | ENOMEM))
+}
+
 /// Whether there is no directory of that name.
 fn is_away(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_identity_that_cannot_be_read_just_now_is_the_one_that_was_read_there_last() {
+        let dir = tempfile::tempdir().unwrap();
+        let identity = volume::make(&Beneath::root(dir.path()).unwrap(), "2026".to_owned(), None).unwrap();
+        let ours = Ours::any(dir.path().to_owned());
+        let unreadable = |errno| Found::Unreadable(io::Error::from_raw_os_error(errno));
+        let (here, there) = (Some((1, 2)), Some((1, 3)));
+        let is = |found: &Found| matches!(found, Found::Is(found) if identity.is(found));
+        assert!(!is(&ours.as_before(here, unreadable(nix::libc::EIO))), "none was read yet");
+        assert!(is(&ours.as_before(here, Found::Is(identity.clone()))));
+        for errno in
+            [nix::libc::EINTR, nix::libc::EIO, nix::libc::EMFILE, nix::libc::ENFILE, nix::libc::ENOMEM]
+        {
+            assert!(is(&ours.as_before(here, unreadable(errno))), "{errno}");
+        }
+        assert!(!is(&ours.as_before(there, unreadable(nix::libc::EIO))), "something else is mounted");
+        assert!(!is(&ours.as_before(None, unreadable(nix::libc::EIO))));
+        assert!(!is(&ours.as_before(here, unreadable(nix::libc::EACCES))), "that stays so");
+        assert!(!is(&ours.as_before(here, Found::Nothing)));
+    }
 }
