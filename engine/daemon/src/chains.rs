@@ -17,11 +17,14 @@ use std::time::Duration;
 
 use audyn_media::chain::{Chain, Hashes, account};
 use audyn_media::{Beneath, MediaError};
+use audyn_sys::clock;
+use audyn_units::{Mono, Timestamp};
 
+use crate::again::{Again, passes};
 use crate::engine::lock;
 use crate::volume::{Ours, is_not_ours};
 
-/// Time between two tries to seal what could not be.
+/// Time between two looks for what is to be tried again.
 const RETRY: Duration = Duration::from_secs(2);
 
 /// The chains below an archive's root. Clones are the same.
@@ -211,16 +214,31 @@ impl Sealer {
     }
 }
 
+/// Jobs that are to be tried again.
+#[derive(Debug, Default)]
+struct Refused(VecDeque<(Job, Option<Hashes>, Again)>);
+
+impl Refused {
+    /// The next one that is due, or any if it is tried for the `last` time.
+    fn next(&mut self, now: Timestamp<Mono>, last: bool) -> Option<(Job, Option<Hashes>, Again)> {
+        let due = self.0.iter().position(|(.., again)| last || again.is_due(now))?;
+        self.0.remove(due)
+    }
+}
+
 fn work(chains: &Chains, inbox: &Receiver<Job>, tell: &Sender<(Job, Outcome)>, stop: &AtomicBool) {
-    let mut again: VecDeque<(Job, Option<Hashes>)> = VecDeque::new();
+    let mut refused = Refused::default();
     loop {
-        let ((job, mut kept), last) = match inbox.recv_timeout(RETRY) {
-            Ok(job) => ((job, None), false),
-            Err(error) => match again.pop_front() {
-                Some(job) => (job, error == RecvTimeoutError::Disconnected),
-                None if error == RecvTimeoutError::Disconnected => return,
-                None => continue,
-            },
+        let (job, mut kept, before, last) = match inbox.recv_timeout(RETRY) {
+            Ok(job) => (job, None, None, false),
+            Err(error) => {
+                let last = error == RecvTimeoutError::Disconnected;
+                match refused.next(clock::mono_now(), last) {
+                    Some((job, kept, before)) => (job, kept, Some(before), last),
+                    None if last => return,
+                    None => continue,
+                }
+            }
         };
         if stop.load(Acquire) {
             return;
@@ -252,7 +270,10 @@ fn work(chains: &Chains, inbox: &Receiver<Job>, tell: &Sender<(Job, Outcome)>, s
             Err(error) => {
                 tracing::warn!(%path, %error, "a recording is not sealed yet");
                 if !last {
-                    again.push_back((job, kept));
+                    // Each try may read hours of audio from a disk with a bad sector in them.
+                    let now = clock::mono_now();
+                    let again = if passes(&error) { Again::soon(now) } else { Again::later(before, now) };
+                    refused.0.push_back((job, kept, again));
                 }
                 continue;
             }
@@ -273,6 +294,23 @@ mod tests {
     use audyn_units::{ChannelCount, SampleRate};
 
     use super::*;
+
+    #[test]
+    fn what_a_broken_disk_refuses_keeps_nobody_from_its_turn() {
+        let at = |seconds: i64| Timestamp::from_nanos(seconds * 1_000_000_000);
+        let job = |path: &str| Job { recorder: PathBuf::from("/r"), path: PathBuf::from(path) };
+        let next = |refused: &mut Refused, seconds, last| {
+            refused.next(at(seconds), last).map(|(job, ..)| job.path.display().to_string())
+        };
+        let twice = Again::later(Some(Again::later(None, at(0))), at(0));
+        let mut refused = Refused::default();
+        refused.0.push_back((job("broken"), None, twice));
+        refused.0.push_back((job("away"), None, Again::soon(at(0))));
+        assert_eq!(next(&mut refused, 1, false), None);
+        assert_eq!(next(&mut refused, 2, false).as_deref(), Some("away"));
+        assert_eq!(next(&mut refused, 3, false), None);
+        assert_eq!(next(&mut refused, 3, true).as_deref(), Some("broken"));
+    }
 
     #[test]
     fn a_file_is_read_once_however_often_its_sidecar_is_refused_and_again_when_it_was_changed() {

@@ -8,6 +8,7 @@
 //! Owns: the threads between which samples move, the control over them, the configuration files, and the Unix socket.
 //! Never: an HTTP request, a person's account; those are the web daemon's.
 
+mod again;
 #[cfg(any(test, feature = "bench"))]
 pub mod bench;
 mod capture;

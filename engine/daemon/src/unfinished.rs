@@ -17,9 +17,12 @@
 //!
 //! What was closed, or killed, before it could be listed, `sweep` finds at the next start.
 //!
-//! A file whose directory isn't there may be on a volume that comes later: its line stays, and is tried again.
+//! A file whose directory isn't there may be on a volume that comes later: its line stays, and is tried again each 2 s. What a disk keeps from
+//! being mended for another reason is tried ever later (`again`), since each try may read all of it. If a disk fails to confirm a WAV that is
+//! to be mended, the last minute before its end may not be there whatever it says later: its line notes the frames that surely are.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::fs::File;
 use std::io::{self, BufReader};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -34,12 +37,13 @@ use std::time::Duration;
 
 use audyn_media::beneath::{self, OFlags};
 use audyn_media::ledger::LedgerFacts;
-use audyn_media::wav::FAR;
+use audyn_media::wav::{FAR, WavInfo};
 use audyn_media::{FileFormat, MediaError, chain, confirm, is_ours_to_change, release};
 use audyn_sys::clock;
 use audyn_units::{FrameCount, Mono, Nanos, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use crate::again::{Again, passes};
 use crate::chains::{Chains, Job, Outcome, Sealer};
 use crate::sweep::Sweep;
 use crate::{durable, ledger};
@@ -49,9 +53,6 @@ const NAME: &str = "unfinished.jsonl";
 
 /// A closed file stays listed for this long: twice what the kernel takes to write it by itself.
 const SETTLED: Nanos = Nanos::from_secs(60);
-
-/// Time between two tries to mend what was not there.
-const RETRY: Nanos = Nanos::from_secs(2);
 
 /// The thread looks again after this long, also when nothing was opened or closed.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
@@ -68,7 +69,7 @@ struct Line {
     /// The recorder's directory whose chain it joins once it is closed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     chain: Option<PathBuf>,
-    /// Frames that the disk has confirmed, if it has failed to confirm those behind them.
+    /// Frames that the disk has confirmed, if it has failed to confirm those behind them, or that it surely has.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     confirmed: Option<FrameCount>,
 }
@@ -105,6 +106,8 @@ struct Listed {
     seal: Seal,
     /// Device and inode that its name led to while it is open.
     place: Place,
+    /// When it was to be tried again before it was mended, if that failed.
+    again: Option<Again>,
 }
 
 /// Where an open file was seen.
@@ -130,7 +133,7 @@ enum Seal {
 impl Listed {
     fn new(line: Line, closed: Option<Timestamp<Mono>>) -> Self {
         let seal = if line.chain.is_some() { Seal::Wanted } else { Seal::Done };
-        Self { line, closed, seal, place: Place::Unknown }
+        Self { line, closed, seal, place: Place::Unknown, again: None }
     }
 
     /// Whether the open file has gone from its place since this was asked last. A disk that does not say so counts as one that has it.
@@ -247,8 +250,10 @@ struct Unfinished {
     directory: Option<PathBuf>,
     chains: Chains,
     sealer: Sealer,
-    /// What an earlier engine was writing, and is not mended yet; each with its last try. The next one to be tried is the first.
-    earlier: VecDeque<(Line, Option<Timestamp<Mono>>)>,
+    /// What an earlier engine was writing, and is not mended yet; each with when it is tried again.
+    earlier: VecDeque<(Line, Option<Again>)>,
+    /// Has the disk confirm a file: [`confirm`] but in tests.
+    confirm: fn(&File) -> io::Result<()>,
     listed: Vec<Listed>,
     /// The list on the disk is another.
     changed: bool,
@@ -272,6 +277,7 @@ impl Unfinished {
             chains,
             sealer,
             earlier,
+            confirm,
             listed: Vec::new(),
             changed,
             failing: false,
@@ -291,14 +297,19 @@ impl Unfinished {
     /// Mends one file of an earlier engine, if one is due, and says whether it did: then another may be. A FLAC of an hour takes seconds,
     /// so no more than one is mended between two listings. The list on the disk changes with the next turn.
     fn mend_one(&mut self, now: Timestamp<Mono>) -> bool {
-        let is_due = |last: Option<Timestamp<Mono>>| last.is_none_or(|last| now - last >= RETRY);
-        let Some((line, last)) = self.earlier.pop_front_if(|(_, last)| is_due(*last)) else { return false };
-        match is_done_with(&line, &self.chains, last.is_none()) {
-            false => self.earlier.push_back((line, Some(now))),
-            done => {
-                self.changed |= done;
+        let due = self.earlier.iter().position(|(_, again)| again.is_none_or(|again| again.is_due(now)));
+        let Some((mut line, before)) = due.and_then(|at| self.earlier.remove(at)) else { return false };
+        let confirmed = line.confirmed;
+        match mend(&mut line, &self.chains, before.is_none(), self.confirm) {
+            Mend::Soon => self.earlier.push_back((line, Some(Again::soon(now)))),
+            Mend::Later => {
+                self.changed |= line.confirmed != confirmed;
+                self.earlier.push_back((line, Some(Again::later(before, now))));
+            }
+            Mend::Done => {
+                self.changed = true;
                 if line.chain.is_some() {
-                    self.listed.push(Listed::new(line, Some(now)));
+                    self.listed.push(Listed { again: before, ..Listed::new(line, Some(now)) });
                 }
             }
         }
@@ -411,7 +422,8 @@ impl Unfinished {
                 // What the disk has of it is to be looked at anew.
                 Outcome::Unconfirmed => {
                     let again = self.listed.extract_if(.., |listed| is_it(listed));
-                    self.earlier.extend(again.map(|listed| (listed.line, Some(now))));
+                    let again = again.map(|listed| (listed.line, Some(Again::later(listed.again, now))));
+                    self.earlier.extend(again);
                     self.changed = true;
                 }
             }
@@ -468,8 +480,35 @@ fn list<'a>(directory: &Path, lines: impl Iterator<Item = &'a Line>) -> io::Resu
     durable::replace(directory, NAME, &text)
 }
 
-/// Mends a file of an earlier engine. False if it is to be tried again; why is said at the `first` try.
-fn is_done_with(line: &Line, chains: &Chains, first: bool) -> bool {
+/// What came of a try to mend a file.
+enum Mend {
+    /// It is mended, or never will be.
+    Done,
+    /// It is to be tried again: something is away, or somebody writes it.
+    Soon,
+    /// The same, and each try may read all of it.
+    Later,
+}
+
+impl Mend {
+    fn after(error: &(dyn std::error::Error + 'static)) -> Self {
+        if passes(error) { Self::Soon } else { Self::Later }
+    }
+}
+
+/// What was written before this the disk has, twice over: the kernel writes by itself after 30 s.
+const WRITTEN: Nanos = Nanos::from_secs(60);
+
+/// The frames of a file that the disk surely has, where it has failed to confirm it: those behind them it may have lost, and will not tell of
+/// it twice. Other formats than WAV tell by themselves what is whole.
+fn surely_there(file: &File, format: FileFormat) -> Option<FrameCount> {
+    let FileFormat::Wav(spec) = format else { return None };
+    let frames = WavInfo::read(&mut &*file).map_or(FrameCount::ZERO, |info| info.frames);
+    Some(frames.saturating_sub(spec.rate.frames_in(WRITTEN)))
+}
+
+/// Mends a file of an earlier engine; why it cannot be yet is said at the `first` try.
+fn mend(line: &mut Line, chains: &Chains, first: bool, confirm: fn(&File) -> io::Result<()>) -> Mend {
     let path = line.path.display();
     let name = line.path.file_name().unwrap_or_default();
     let opened = chains
@@ -479,34 +518,38 @@ fn is_done_with(line: &Line, chains: &Chains, first: bool) -> bool {
         Ok(opened) => opened,
         // Its volume is not there yet; or it was deleted.
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            return line.path.parent().is_some_and(Path::is_dir);
+            return if line.path.parent().is_some_and(Path::is_dir) { Mend::Done } else { Mend::Soon };
         }
         Err(error) if beneath::is_link(&error) => {
             tracing::warn!(%path, %error, "it was being written when the engine ended; it is left as it is");
-            return true;
+            return Mend::Done;
         }
         Err(error) => {
             if first {
                 tracing::warn!(%path, %error, "a recording that a crash has cut is not mended yet; it is tried again");
             }
-            return false;
+            return Mend::after(&error);
         }
     };
     // A later recording may have its name.
     if !is_ours_to_change(&file) {
-        return false;
+        return Mend::Soon;
     }
     // What is sealed is as it should be, and stays so.
     if !matches!(directory.kind_of(&chain::sidecar_of(name)), Ok(None)) {
-        return true;
+        return Mend::Done;
     }
     let ledger = directory.file(&chain::ledger_of(name), OFlags::RDONLY).ok();
     // It is mended by what the disk has.
-    if let Err(error) = std::iter::once(&file).chain(&ledger).try_for_each(confirm) {
+    let of_audio = confirm(&file);
+    if of_audio.is_err() && line.confirmed.is_none() {
+        line.confirmed = surely_there(&file, line.format);
+    }
+    if let Err(error) = of_audio.and_then(|()| ledger.as_ref().map_or(Ok(()), confirm)) {
         if first {
             tracing::warn!(%path, %error, "the disk does not confirm a recording that is to be mended; it is tried again");
         }
-        return false;
+        return Mend::after(&error);
     }
     let ledger = ledger.and_then(|ledger| LedgerFacts::read(BufReader::new(ledger), FAR).ok());
     match line.format.mend_file(&file, &line.path, ledger.as_ref(), line.confirmed) {
@@ -524,19 +567,19 @@ fn is_done_with(line: &Line, chains: &Chains, first: bool) -> bool {
                 tracing::warn!(%path, %error, "its ledger is not mended");
             }
             let _ = release(&file); // what takes room and holds nothing stops nobody
-            true
+            Mend::Done
         }
         Err(
             error @ (MediaError::NotWav { .. } | MediaError::NotFlac { .. } | MediaError::NotOpus { .. }),
         ) => {
             tracing::warn!(%error, "it was being written when the engine ended; it is left as it is");
-            true
+            Mend::Done
         }
         Err(error) => {
             if first {
                 tracing::warn!(%error, "a recording that a crash has cut is not mended yet; it is tried again");
             }
-            false
+            Mend::after(&error)
         }
     }
 }
@@ -718,6 +761,29 @@ mod tests {
     }
 
     #[test]
+    fn what_the_disk_fails_to_confirm_while_it_is_mended_is_not_counted_then_and_each_try_comes_later() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.wav");
+        let mut writer = WavWriter::create(&path, SPEC, &Facts::default()).unwrap();
+        let second = 48_000;
+        (0..61).for_each(|_| writer.append(&vec![256; second]).unwrap());
+        writer.close().unwrap();
+        let refuses = |_: &File| Err(io::Error::from_raw_os_error(nix::libc::EIO));
+        list_of(dir.path(), dir.path()).turn(at(0), &[file(&path)]);
+        let mut list = Unfinished { confirm: refuses, ..list_of(dir.path(), dir.path()) };
+        let tried: Vec<i64> = (0..100).filter(|&seconds| list.mend_one(at(seconds))).collect();
+        assert_eq!(tried, [0, 2, 6, 14, 30, 62]);
+        let declared = || WavReader::open(&path).unwrap().info().declared;
+        assert_eq!(declared(), FrameCount(61 * second as u64), "nobody knows what there is");
+        list.turn(at(100), &[]);
+        // Linux has told of it, and the next engine, or the next try, hears nothing any more.
+        for mut list in [list_of(dir.path(), dir.path()), Unfinished { confirm, ..list }] {
+            assert!(list.mend_one(at(1_000)));
+            assert_eq!(declared(), FrameCount(second as u64), "the last minute may not be there");
+        }
+    }
+
+    #[test]
     fn the_thread_says_when_the_disk_knows() {
         let state = tempfile::tempdir().unwrap();
         let path = Path::new("/r/a.wav");
@@ -838,7 +904,7 @@ mod tests {
         assert_eq!((jobs.try_iter().count(), declared()), (0, FrameCount(100)));
         std::fs::remove_file(&ledger).unwrap();
         std::fs::write(&ledger, text).unwrap();
-        go(&mut list, at(6), &[]);
+        go(&mut list, at(8), &[]);
         assert_eq!(jobs.try_iter().count(), 1, "sealed anew");
         assert_eq!(declared(), FrameCount(60));
     }
