@@ -237,7 +237,7 @@ fn describe(plan: &RetentionPlan) -> String {
 pub(crate) fn acts_in(pending: &PendingLimits) -> String {
     let minutes = counted(pending.acts_in_seconds.div_ceil(60), "minute");
     match &pending.recorder {
-        Some(recorder) => format!("recorder {recorder} is to keep less than before: this acts in {minutes}"),
+        Some(recorder) => format!("recorder {recorder}'s limits do not all act yet: in {minutes}"),
         None => format!("the volume is to have more room than before: this acts in {minutes}"),
     }
 }
@@ -273,7 +273,7 @@ mod tests {
         assert_eq!(
             describe(&plan),
             "a/one.wav  1.5 MB: it is older than 90 days\nand 1 file more\n2 files with 3.0 GB would go now; 1 segment protected; \
-             the volume would still lack 7.0 kB to its floor\nrecorder a is to keep less than before: this acts in 42 minutes\nthe volume is to have \
+             the volume would still lack 7.0 kB to its floor\nrecorder a's limits do not all act yet: in 42 minutes\nthe volume is to have \
              more room than before: this acts in 1 minute\nnote: the clock\n"
         );
     }

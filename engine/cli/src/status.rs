@@ -352,7 +352,7 @@ mod tests {
         );
         let pending = audyn_api::PendingLimits { recorder: Some("a".to_owned()), acts_in_seconds: 3_541 };
         let waits = RetentionSnapshot { pending: vec![pending], ..RetentionSnapshot::default() };
-        assert!(told(waits).contains("recorder a is to keep less than before: this acts in 60 minutes\n"));
+        assert!(told(waits).contains("recorder a's limits do not all act yet: in 60 minutes\n"));
     }
 
     #[test]

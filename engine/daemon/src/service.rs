@@ -136,6 +136,7 @@ impl Service {
             writing: &self.engine.writing(),
             told: &self.retention.told(),
             pending: self.retention.pending(),
+            makes_room_in: self.retention.makes_room_in(),
         };
         snapshot.retention = self.room.tell(&room);
         snapshot.warnings.extend(snapshot.retention.alarms.iter().map(|alarm| alarm.text.clone()));

@@ -2,7 +2,7 @@
 //!
 //! What is deleted does not come back, and a limit may have been typed wrongly, for the wrong recorder, or by somebody who shouldn't have.
 //! So what makes a limit tighter acts after an hour, in which people are told of it and can take it back. What makes it looser acts at
-//! once. The hour is counted by the steady clock from the last change that left the limit tighter than what is in force.
+//! once. The hour is counted by the steady clock from the last change that left the limit tighter than what is in force, while an engine runs.
 //!
 //! Rejected: *an hour for each number of a limit*: two hours that run beside each other for one recorder are nothing that can be told in
 //! a sentence. *The hour by the clock of the day*: it would be over when that is set.
@@ -80,6 +80,16 @@ impl<T: Tightness> Delayed<T> {
         self.in_force
     }
 
+    /// How long what is wanted has waited; none if it is in force.
+    pub fn waited(&self, at: Timestamp<Mono>) -> Option<Nanos> {
+        self.since.map(|since| Nanos(at.as_nanos().saturating_sub(since.as_nanos())))
+    }
+
+    /// It waits since so long ago, if it waits: an engine before this one has seen that.
+    pub fn has_waited(&mut self, waited: Nanos, at: Timestamp<Mono>) {
+        self.since = self.since.map(|_| Timestamp::from_nanos(at.as_nanos().saturating_sub(waited.0)));
+    }
+
     /// What is wanted.
     pub fn wanted(&self) -> T {
         self.wanted
@@ -87,8 +97,7 @@ impl<T: Tightness> Delayed<T> {
 
     /// When what is wanted is in force; none if it is.
     pub fn acts_in(&self, at: Timestamp<Mono>) -> Option<Nanos> {
-        let passed = |since: Timestamp<Mono>| at.as_nanos().saturating_sub(since.as_nanos());
-        self.since.map(|since| Nanos(TIGHTER_AFTER.0.saturating_sub(passed(since))))
+        self.waited(at).map(|waited| Nanos(TIGHTER_AFTER.0.saturating_sub(waited.0)))
     }
 }
 
@@ -167,6 +176,7 @@ mod tests {
         for (since, now) in [(i64::MIN, i64::MAX), (i64::MAX, i64::MIN)] {
             let mut limit = Delayed::new(Floor::default());
             limit.want(Floor { bytes: 1, percent: 0 }, Timestamp::from_nanos(since));
+            limit.has_waited(Nanos(since), Timestamp::from_nanos(now));
             limit.in_force(Timestamp::from_nanos(now));
         }
     }

@@ -2,7 +2,9 @@
 //!
 //! Owns: `retention-limits.json` in the state directory, the limits that were in force last. What the configuration says more tightly than
 //! that acts only after an hour, also after a start: so neither a restart of the engine nor a configuration file that was changed while it
-//! was off shortens the hour. A note that is missing or cannot be read says that nothing was limited.
+//! was off shortens the hour. Only the time that an engine runs counts, and how much of it a limit has waited is noted too, in steps of ten
+//! minutes: so a box that never runs for an hour gets its limits all the same. A note that cannot be read says that nothing was limited, and
+//! so does one that is missing, but where an engine of before there were such notes has run: what is wanted then was in force under it.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -10,22 +12,38 @@ use std::path::Path;
 use std::sync::Mutex;
 
 use audyn_api::{PendingLimits, VolumeConfig};
-use audyn_core::retention::{Delayed, Floor, Limits};
-use audyn_units::{Mono, Timestamp};
+use audyn_core::retention::{Delayed, Floor, Limits, Tightness};
+use audyn_units::{Mono, Nanos, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::Rules;
+use super::{NOTE as CLOCK_NOTE, Rules};
 use crate::durable;
 use crate::engine::lock;
 
 /// The note's name.
 const NOTE: &str = "retention-limits.json";
 
+/// How much of the hour has passed is noted in steps of so many seconds.
+const STEP: u64 = 600;
+
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Note {
     recorders: BTreeMap<String, NotedLimits>,
     floor: NotedFloor,
+    /// What is wanted and not in force yet.
+    #[serde(default)]
+    waiting: BTreeMap<String, NotedWait<NotedLimits>>,
+    #[serde(default)]
+    floor_waiting: Option<NotedWait<NotedFloor>>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NotedWait<T> {
+    wanted: T,
+    /// So long, while an engine ran.
+    seconds: u64,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,6 +61,49 @@ struct NotedFloor {
     percent: u8,
 }
 
+impl From<Limits> for NotedLimits {
+    fn from(Limits { days, bytes, make_room }: Limits) -> Self {
+        Self { days, bytes, make_room }
+    }
+}
+
+impl From<NotedLimits> for Limits {
+    fn from(NotedLimits { days, bytes, make_room }: NotedLimits) -> Self {
+        Self { days, bytes, make_room }
+    }
+}
+
+impl From<Floor> for NotedFloor {
+    fn from(Floor { bytes, percent }: Floor) -> Self {
+        Self { bytes, percent }
+    }
+}
+
+impl From<NotedFloor> for Floor {
+    fn from(NotedFloor { bytes, percent }: NotedFloor) -> Self {
+        Self { bytes, percent }
+    }
+}
+
+/// Whole seconds that are left.
+fn seconds(rest: Nanos) -> u64 {
+    rest.0.max(0).unsigned_abs().div_ceil(1_000_000_000)
+}
+
+/// What a limit waits for, if it waits.
+fn waits<T: Tightness, N: From<T>>(limit: &Delayed<T>, at: Timestamp<Mono>) -> Option<NotedWait<N>> {
+    let waited = limit.waited(at)?.0.max(0).unsigned_abs() / 1_000_000_000;
+    Some(NotedWait { wanted: limit.wanted().into(), seconds: waited / STEP * STEP })
+}
+
+/// Goes on waiting where an earlier engine was, if it waited for the same.
+fn goes_on<T: Tightness, N: Into<T>>(limit: &mut Delayed<T>, noted: NotedWait<N>, at: Timestamp<Mono>) {
+    let seconds = i64::try_from(noted.seconds).unwrap_or(0).min(3_600);
+    if limit.wanted() == noted.wanted.into() {
+        limit.has_waited(Nanos::from_secs(seconds), at);
+    }
+}
+
 /// What is wanted and what is in force.
 #[derive(Debug)]
 pub(super) struct Delays {
@@ -54,27 +115,46 @@ pub(super) struct Delays {
     noted: Option<Note>,
 }
 
+impl Note {
+    /// These are in force.
+    fn of(rules: &Rules) -> Self {
+        let Rules { recorders, volume } = rules;
+        let recorders = recorders.iter().map(|(recorder, limits)| (recorder.clone(), (*limits).into()));
+        let floor = NotedFloor { bytes: volume.floor_bytes, percent: volume.floor_percent };
+        Self { recorders: recorders.collect(), floor, ..Self::default() }
+    }
+}
+
 impl Delays {
     /// Goes on from what an earlier engine noted.
     pub(super) fn open(state: &Path, rules: &Rules, at: Timestamp<Mono>) -> Self {
-        let text = std::fs::read(state.join(NOTE)).ok();
-        let note: Note = text.and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default();
-        let limits = |noted: NotedLimits| {
-            let NotedLimits { days, bytes, make_room } = noted;
-            Delayed::new(Limits { days, bytes, make_room })
+        let note = match std::fs::read(state.join(NOTE)) {
+            Ok(text) => serde_json::from_slice(&text).unwrap_or_default(),
+            // An engine that knew of no such note obeyed what was configured.
+            Err(error) if error.kind() == io::ErrorKind::NotFound && state.join(CLOCK_NOTE).exists() => {
+                Note::of(rules)
+            }
+            Err(_) => Note::default(),
         };
-        let NotedFloor { bytes, percent } = note.floor;
         let mut delays = Self {
             wanted: Rules::default(),
             recorders: note
                 .recorders
                 .into_iter()
-                .map(|(recorder, noted)| (recorder, limits(noted)))
+                .map(|(recorder, noted)| (recorder, Delayed::new(noted.into())))
                 .collect(),
-            floor: Delayed::new(Floor { bytes, percent }),
+            floor: Delayed::new(note.floor.into()),
             noted: None,
         };
         delays.want(rules, at);
+        for (recorder, noted) in note.waiting {
+            if let Some(limit) = delays.recorders.get_mut(&recorder) {
+                goes_on(limit, noted, at);
+            }
+        }
+        if let Some(noted) = note.floor_waiting {
+            goes_on(&mut delays.floor, noted, at);
+        }
         delays
     }
 
@@ -109,7 +189,6 @@ impl Delays {
 
     /// What waits.
     pub(super) fn pending(&self, at: Timestamp<Mono>) -> Vec<PendingLimits> {
-        let seconds = |rest: audyn_units::Nanos| rest.0.max(0).unsigned_abs().div_ceil(1_000_000_000);
         let recorders = self.recorders.iter().filter_map(|(recorder, limit)| {
             let acts_in_seconds = seconds(limit.acts_in(at)?);
             Some(PendingLimits { recorder: Some(recorder.clone()), acts_in_seconds })
@@ -121,14 +200,21 @@ impl Delays {
         recorders.chain(floor).collect()
     }
 
+    /// Seconds until the first recorder makes room that is to and does not yet.
+    pub(super) fn makes_room_in(&mut self, at: Timestamp<Mono>) -> Option<u64> {
+        let of = |limit: &mut Delayed<Limits>| {
+            let makes_none = limit.wanted().make_room && !limit.in_force(at).make_room;
+            limit.acts_in(at).filter(|_| makes_none).map(seconds)
+        };
+        self.recorders.values_mut().filter_map(of).min()
+    }
+
     /// What is to be noted; none if it is.
     pub(super) fn unnoted(&mut self, at: Timestamp<Mono>) -> Option<Note> {
-        let Rules { recorders, volume } = self.in_force(at);
-        let of = |(recorder, Limits { days, bytes, make_room })| {
-            (recorder, NotedLimits { days, bytes, make_room })
-        };
-        let floor = NotedFloor { bytes: volume.floor_bytes, percent: volume.floor_percent };
-        let note = Note { recorders: recorders.into_iter().map(of).collect(), floor };
+        let note = Note::of(&self.in_force(at));
+        let of = |(recorder, limit): (&String, _)| Some((recorder.clone(), waits(limit, at)?));
+        let waiting = self.recorders.iter().filter_map(of).collect();
+        let note = Note { waiting, floor_waiting: waits(&self.floor, at), ..note };
         (self.noted.as_ref() != Some(&note)).then_some(note)
     }
 
@@ -177,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn a_restart_begins_the_hour_anew_and_what_was_in_force_stays_so() {
+    fn the_hour_goes_on_after_a_restart_and_what_was_in_force_stays_so() {
         let state = tempfile::tempdir().unwrap();
         let open = |rules: &Rules, minute| Delays::open(state.path(), rules, at(minute));
         let wanted = rules(&[("a", 30), ("b", 9)], 5);
@@ -185,15 +271,15 @@ mod tests {
         assert_eq!(first.in_force(at(59)), rules(&[], 0));
         let waits = |recorder: Option<&str>, minutes| (recorder.map(str::to_owned), minutes);
         assert_eq!(pending(&first, 18), [waits(Some("a"), 42), waits(Some("b"), 42), waits(None, 42)]);
+        assert_eq!(first.makes_room_in(at(18)), Some(42 * 60));
         noted(&mut first, state.path(), 59);
-        let mut second = open(&wanted, 59);
-        assert_eq!(
-            second.in_force(at(118)),
-            rules(&[], 0),
-            "an engine that starts each hour deletes nothing"
-        );
-        assert_eq!(second.in_force(at(119)), wanted);
-        noted(&mut second, state.path(), 119);
+        // What is noted is up to ten minutes old, and the clock is another one after a boot.
+        let mut second = open(&wanted, 7);
+        assert_eq!(pending(&second, 7), [waits(Some("a"), 10), waits(Some("b"), 10), waits(None, 10)]);
+        assert_eq!(second.in_force(at(16)), rules(&[], 0));
+        assert_eq!(second.in_force(at(17)), wanted);
+        assert_eq!(second.makes_room_in(at(17)), None);
+        noted(&mut second, state.path(), 17);
         let mut third = open(&wanted, 0);
         assert_eq!((third.in_force(at(0)), pending(&third, 0)), (wanted.clone(), vec![]));
         // The file was changed while no engine ran.
@@ -201,6 +287,55 @@ mod tests {
         let mut fourth = open(&tighter, 0);
         assert_eq!(fourth.in_force(at(59)), rules(&[("a", 30), ("b", 90)], 5));
         assert_eq!(fourth.in_force(at(60)), tighter);
+    }
+
+    #[test]
+    fn a_box_that_never_runs_for_an_hour_gets_its_limits() {
+        let state = tempfile::tempdir().unwrap();
+        let wanted = rules(&[("a", 30)], 5);
+        let mut runs = 0;
+        loop {
+            let delays = Mutex::new(Delays::open(state.path(), &wanted, at(0)));
+            // It is off after 25 minutes.
+            for minute in 0..25 {
+                note(&delays, state.path(), at(minute)).unwrap();
+            }
+            runs += 1;
+            if lock(&delays).in_force(at(24)) == wanted {
+                break;
+            }
+            assert!(runs < 9);
+        }
+        assert_eq!(runs, 3, "of each run 20 minutes are noted");
+    }
+
+    #[test]
+    fn who_waits_for_something_else_waits_from_the_start() {
+        let state = tempfile::tempdir().unwrap();
+        let mut first = Delays::open(state.path(), &rules(&[("a", 30), ("b", 9)], 5), at(0));
+        noted(&mut first, state.path(), 40);
+        let second = Delays::open(state.path(), &rules(&[("a", 29), ("b", 9)], 6), at(0));
+        let waits = |recorder: Option<&str>, minutes| (recorder.map(str::to_owned), minutes);
+        assert_eq!(pending(&second, 0), [waits(Some("a"), 60), waits(Some("b"), 20), waits(None, 60)]);
+    }
+
+    #[test]
+    fn where_an_engine_without_such_a_note_ran_what_is_wanted_is_in_force_once() {
+        let wanted = rules(&[("a", 30)], 5);
+        let state = tempfile::tempdir().unwrap();
+        let mut new = Delays::open(state.path(), &wanted, at(0));
+        assert_eq!(new.in_force(at(0)), rules(&[], 0), "nothing ran here");
+        std::fs::write(state.path().join(CLOCK_NOTE), "{}").unwrap();
+        let mut old = Delays::open(state.path(), &wanted, at(0));
+        assert_eq!((old.in_force(at(0)), pending(&old, 0)), (wanted.clone(), vec![]));
+        noted(&mut old, state.path(), 0);
+        let tighter = rules(&[("a", 3)], 5);
+        let mut next = Delays::open(state.path(), &tighter, at(0));
+        assert_eq!(next.in_force(at(59)), wanted, "from then on there is one");
+        // One that is there and cannot be read is no missing one.
+        std::fs::remove_file(state.path().join(NOTE)).unwrap();
+        std::fs::create_dir(state.path().join(NOTE)).unwrap();
+        assert_eq!(Delays::open(state.path(), &wanted, at(0)).in_force(at(59)), rules(&[], 0));
     }
 
     #[test]

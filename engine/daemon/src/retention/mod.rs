@@ -7,7 +7,7 @@
 //! # Procedure
 //!
 //! *Turn*: 1. look at the clock, and note what is believed of it in `retention.json`, now and then and when it is believed first
-//! in a boot, and which limits are in force in `retention-limits.json`, as they change; 2. list what each recorder with a limit has,
+//! in a boot, and which limits are in force or wait in `retention-limits.json`, as they change, that first; 2. list what each recorder with a limit has,
 //! from the sidecars; 3. plan; 4. for each segment that goes: lock its files, look whether it is still the one that was judged, bury each file
 //! (the chain's procedure), and behind each that goes for the floor look whether the volume has become roomier; 5. remove directories that are empty then.
 //! A crash between any of these leaves a chain that verifies: a file is buried whole or not, and what is left of a segment of several
@@ -215,6 +215,11 @@ impl Retention {
         lock(&self.shared.limits).pending(clock::mono_now())
     }
 
+    /// Seconds until the first recorder makes room that is to and does not yet.
+    pub(crate) fn makes_room_in(&self) -> Option<u64> {
+        lock(&self.shared.limits).makes_room_in(clock::mono_now())
+    }
+
     /// Says how many bytes a second are being written: that much less is free without anybody's fault.
     pub(crate) fn writes(&self, bytes_per_second: u64) {
         self.shared.writing.store(bytes_per_second, Relaxed);
@@ -290,14 +295,15 @@ impl Shared {
             let mut trust = lock(&self.trust);
             (trust.look(at, shows, disciplined), trust.still())
         };
-        // Before anything goes by it: deleting may take long, and be cut short.
-        self.note_clock(at);
         let changes = self.changes.load(Acquire);
         let rules = lock(&self.limits).in_force(at);
-        // Before anything goes: a limit is noted once it acts, and not while one that acted is noted still.
+        // Before anything goes: a limit is noted once it acts, and not while one that acted is noted still. And before the clock is: where
+        // that alone is noted, an engine of before there were limits' notes has run.
         if let Err(error) = limits::note(&self.limits, &self.state, at) {
             tracing::warn!(%error, "the limits in force are not noted; after a restart they act an hour later again");
         }
+        // Before anything goes by it: deleting may take long, and be cut short.
+        self.note_clock(at);
         let mut told = Told { believed: now.is_some(), ..Told::default() };
         {
             let before = lock(&self.told);

@@ -22,6 +22,8 @@ pub(crate) struct Known<'a> {
     pub(crate) writing: &'a [(String, u64)],
     pub(crate) told: &'a Told,
     pub(crate) pending: Vec<PendingLimits>,
+    /// Seconds until the first limit acts by which a recorder's oldest recordings make room.
+    pub(crate) makes_room_in: Option<u64>,
 }
 
 /// The alarms that stand.
@@ -88,15 +90,26 @@ impl Known<'_> {
         [by_bytes, by_days, by_room].into_iter().flatten().min()
     }
 
+    /// When the first limit that waits acts.
+    fn acts_in(&self) -> Option<u64> {
+        self.pending.iter().map(|pending| pending.acts_in_seconds).min()
+    }
+
     fn complaints(&self, seconds_left: Option<u64>) -> Vec<(RoomAlarmKind, String)> {
         let mut complaints = Vec::new();
         let hours = self.volume.alarm_hours;
         if let Some(left) = seconds_left
             && left < u64::from(hours) * 3_600
         {
+            let what_to_do = match self.acts_in() {
+                Some(acts_in) if left < acts_in => format!(
+                    "a limit that would help acts only in {}, so make room before, or what is recorded then is lost",
+                    span(acts_in)
+                ),
+                _ => "make room, or limit what recorders keep (retention)".to_owned(),
+            };
             let text = format!(
-                "the archive's volume will be full in {} at the present {} a second; make room, or limit what recorders keep \
-                 (retention)",
+                "the archive's volume will be full in {} at the present {} a second; {what_to_do}",
                 span(left),
                 ByteSize(self.rate())
             );
@@ -108,11 +121,18 @@ impl Known<'_> {
         let makes_room = self.told.recorders.iter().any(|kept| kept.limits.make_room);
         // Where deleting frees nothing, that is the alarm.
         if below && self.told.fruitless.is_none() && (!makes_room || self.told.lacking > 0) {
+            let why = match (self.makes_room_in, makes_room) {
+                (Some(acts_in), _) => format!("a limit that makes room acts in {}", span(acts_in)),
+                (None, true) => "nothing more may be deleted".to_owned(),
+                (None, false) => "nothing may be deleted for it".to_owned(),
+            };
+            let what_to_do = match self.makes_room_in {
+                Some(_) => "make room if that is too late",
+                None => "make room, or let a recorder's oldest recordings make it (retention: make_room)",
+            };
+            let floor = ByteSize(floor);
             let text = format!(
-                "the archive's volume has less than its floor of {} free, and {}; make room, or let a recorder's oldest recordings \
-                 make it (retention: make_room)",
-                ByteSize(floor),
-                if makes_room { "nothing more may be deleted" } else { "nothing may be deleted for it" }
+                "the archive's volume has less than its floor of {floor} free, and {why}; {what_to_do}"
             );
             complaints.push((RoomAlarmKind::BelowFloor, text));
         }
@@ -159,7 +179,48 @@ mod tests {
             writing: &[("a".to_owned(), 1_000_000), ("b".to_owned(), 1_000_000)],
             told,
             pending: Vec::new(),
+            makes_room_in: None,
         })
+    }
+
+    #[test]
+    fn a_disk_that_is_full_before_a_limit_acts_says_so() {
+        let tell = |recorder: Option<&str>, acts_in_seconds| {
+            let pending = PendingLimits { recorder: recorder.map(str::to_owned), acts_in_seconds };
+            let snapshot = RoomAlarms::default().tell(&Known {
+                now: Timestamp::ZERO,
+                disk: DiskState { total_bytes: 1_000 * GB, free_bytes: 60 * GB },
+                volume: &VolumeConfig::default(),
+                writing: &[("a".to_owned(), 50_000_000)],
+                told: &Told::default(),
+                pending: vec![pending],
+                makes_room_in: None,
+            });
+            snapshot.alarms[0].text.clone()
+        };
+        let text = tell(Some("a"), 42 * 60);
+        assert!(text.contains("full in 20 min") && text.contains("acts only in 42 min"), "{text}");
+        assert!(tell(None, 1_201).contains("acts only in 20 min"));
+        let in_time = tell(Some("a"), 1_200);
+        assert!(in_time.contains("or limit what recorders keep"), "{in_time}");
+    }
+
+    #[test]
+    fn below_the_floor_a_limit_that_is_to_make_room_is_told() {
+        let snapshot = RoomAlarms::default().tell(&Known {
+            now: Timestamp::ZERO,
+            disk: DiskState { total_bytes: 1_000 * GB, free_bytes: 49 * GB },
+            volume: &VolumeConfig::default(),
+            writing: &[],
+            told: &Told::default(),
+            pending: Vec::new(),
+            makes_room_in: Some(42 * 60),
+        });
+        let text = &snapshot.alarms[0].text;
+        assert!(
+            text.contains("a limit that makes room acts in 42 min; make room if that is too late"),
+            "{text}"
+        );
     }
 
     fn kinds(snapshot: &RetentionSnapshot) -> Vec<RoomAlarmKind> {
@@ -250,6 +311,7 @@ mod tests {
             writing: &[("a".to_owned(), 1)],
             told: &Told::default(),
             pending: Vec::new(),
+            makes_room_in: None,
         });
         assert_eq!((snapshot.seconds_left, snapshot.alarms), (None, vec![]));
     }
