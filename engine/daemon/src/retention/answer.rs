@@ -2,6 +2,8 @@
 //!
 //! Owns: nothing; the plan is the one that a turn would make. Never: waits for a deletion or keeps one waiting, nor changes anything.
 
+use std::collections::HashSet;
+
 use audyn_api::{RetentionEntry, RetentionPlan, RetentionReason};
 use audyn_core::retention::{Hold, Reason};
 use audyn_sys::clock;
@@ -30,7 +32,7 @@ impl Shared {
         }
         let told = self.told();
         let Judged { found, plan, failed } =
-            self.judge(&rules, told.believed.then(clock::utc_now), told.fruitless.is_none());
+            self.judge(&rules, told.believed.then(clock::utc_now), told.fruitless.is_none(), &HashSet::new());
         let mut answer = RetentionPlan { lacking_bytes: plan.lacking, pending, ..RetentionPlan::default() };
         answer.protected =
             found.iter().filter(|found| found.segment.hold == Some(Hold::Protected)).count() as u64;

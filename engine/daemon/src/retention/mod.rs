@@ -21,6 +21,7 @@ mod scan;
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicBool, AtomicU64};
@@ -50,6 +51,9 @@ const PERIOD: Duration = Duration::from_secs(60);
 
 /// Between two looks at a volume that is to settle its accounts; all looks together are about ten seconds.
 const SETTLES: Duration = Duration::from_millis(100);
+
+/// So often a turn plans anew when something could not be deleted.
+const ROUNDS: u32 = 4;
 
 /// What is believed of the clock is noted so often.
 const NOTE_AFTER: Nanos = Nanos::from_secs(600);
@@ -144,6 +148,8 @@ struct Shared {
     told: Mutex<Told>,
     scanner: Scanner,
     trying: remove::Trying,
+    /// Segments that could not be deleted, each by its first file: they have their tombstones already.
+    undeletable: Mutex<HashSet<PathBuf>>,
     trust: Mutex<ClockTrust>,
     /// When that was noted, and whether the clock was believed since the boot.
     noted: Mutex<Option<(Timestamp<Mono>, Option<bool>)>>,
@@ -184,6 +190,7 @@ impl Retention {
             told: Mutex::default(),
             scanner: Scanner::new(Arc::clone(&stop)),
             trying: Mutex::default(),
+            undeletable: Mutex::default(),
             trust: Mutex::new(ClockTrust::from_note(note, boot())),
             noted: Mutex::default(),
             yields: Mutex::default(),
@@ -321,23 +328,58 @@ impl Shared {
             let free = (self.volume.state)(&self.archive.root).free_bytes;
             Sight { at: at + (clock::mono_now() - began), free, writers }
         };
-        let for_floor = lock(&self.yields).may_delete(sight());
-        let Judged { mut found, plan, failed } = self.judge(&rules, now, for_floor);
-        told.failed = failed;
-        told.lacking = plan.lacking;
-        if now.is_none() {
-            told.doubt = self.doubt(&rules, &found, shows, still);
+        let mut for_floor = lock(&self.yields).may_delete(sight());
+        // What could not be deleted makes no room: then others go for it.
+        let mut skip = HashSet::new();
+        for _ in 0..ROUNDS {
+            let Judged { mut found, plan, failed } = self.judge(&rules, now, for_floor, &skip);
+            told.failed = told.failed.take().or(failed);
+            told.lacking = plan.lacking;
+            if now.is_none() {
+                told.doubt = self.doubt(&rules, &found, shows, still);
+            }
+            let mut gone = vec![false; found.len()];
+            let skipped = skip.len();
+            for_floor &= self.delete_all(
+                &rules,
+                &found,
+                &plan,
+                changes,
+                &sight,
+                (&mut gone[..], &mut skip, &mut told),
+            );
+            let mut gone = gone.into_iter();
+            found.retain(|_| gone.next() != Some(true));
+            told.recorders = kept(&rules, &found);
+            if skip.len() == skipped {
+                break;
+            }
         }
-        let mut gone = vec![false; found.len()];
+        if rules.recorders.iter().any(|(_, limits)| limits.make_room) {
+            told.fruitless = lock(&self.yields).fruitless().as_ref().map(fruitless);
+        }
+        *lock(&self.told) = told;
+    }
+
+    /// Deletes what is planned. Whether more may go for the floor.
+    fn delete_all(
+        &self,
+        rules: &Rules,
+        found: &[Found],
+        plan: &Plan,
+        changes: u64,
+        sight: &impl Fn() -> Sight,
+        (gone, skip, told): (&mut [bool], &mut HashSet<PathBuf>, &mut Told),
+    ) -> bool {
         // For the floor last: then nothing else is counted into what that frees.
         let is_for_floor = |going: &&Going| matches!(going.reason, Reason::Floor(_));
         let (floor, limits): (Vec<&Going>, Vec<&Going>) = plan.going.iter().partition(is_for_floor);
         for going in limits {
-            gone[going.segment] = self.delete(&rules, &found, *going, changes, &mut told).is_some();
+            gone[going.segment] = self.delete(rules, found, *going, changes, skip, told).is_some();
         }
         for going in floor {
             lock(&self.yields).before(sight());
-            let Some(on_volume) = self.delete(&rules, &found, *going, changes, &mut told) else { continue };
+            let Some(on_volume) = self.delete(rules, found, *going, changes, skip, told) else { continue };
             gone[going.segment] = true;
             let look = |asked: u32| {
                 if asked > 0 {
@@ -346,16 +388,10 @@ impl Shared {
                 sight()
             };
             if !lock(&self.yields).after(on_volume, look) {
-                break;
+                return false;
             }
         }
-        if rules.recorders.iter().any(|(_, limits)| limits.make_room) {
-            told.fruitless = lock(&self.yields).fruitless().as_ref().map(fruitless);
-        }
-        let mut gone = gone.into_iter();
-        found.retain(|_| gone.next() != Some(true));
-        told.recorders = kept(&rules, &found);
-        *lock(&self.told) = told;
+        true
     }
 
     /// Deletes what is to go, and gives the bytes that it had on the volume; none if it stays.
@@ -365,6 +401,7 @@ impl Shared {
         found: &[Found],
         going: Going,
         changes: u64,
+        skip: &mut HashSet<PathBuf>,
         told: &mut Told,
     ) -> Option<u64> {
         // What was loosened meanwhile is loosened at once: the next turn goes by it.
@@ -376,8 +413,12 @@ impl Shared {
         let why = why(recorder, going.reason);
         let directory = self.archive.root.join(recorder);
         let is_open = |path: &Path| self.archive.open.contains(path);
-        match remove::segment(&self.archive.chains, &directory, segment, &why, &self.trying, &is_open) {
+        let key = key(&directory, segment);
+        let again = lock(&self.undeletable).contains(&key);
+        match remove::segment(&self.archive.chains, &directory, segment, &why, again, &self.trying, &is_open)
+        {
             Ok(Some(gone)) => {
+                lock(&self.undeletable).remove(&key);
                 told.deleted += segment.files.len() as u64;
                 told.deleted_bytes += gone.bytes;
                 return Some(gone.on_volume);
@@ -385,6 +426,8 @@ impl Shared {
             // Somebody has it just now, or its name is another's since.
             Ok(None) => self.scanner.forget(&directory, segment),
             Err(error) => {
+                lock(&self.undeletable).insert(key.clone());
+                skip.insert(key);
                 let _ = told
                     .failed
                     .get_or_insert_with(|| format!("a recording that is to go cannot be deleted: {error}"));
@@ -393,8 +436,14 @@ impl Shared {
         None
     }
 
-    /// Looks at the archive, and plans; `for_floor` says whether anything may go for the floor.
-    fn judge(&self, rules: &Rules, now: Option<Timestamp<Utc>>, for_floor: bool) -> Judged {
+    /// Looks at the archive, and plans; `for_floor` says whether anything may go for the floor, and what is to be skipped stays.
+    fn judge(
+        &self,
+        rules: &Rules,
+        now: Option<Timestamp<Utc>>,
+        for_floor: bool,
+        skip: &HashSet<PathBuf>,
+    ) -> Judged {
         let (mut found, mut failed, mut directories) = (Vec::new(), None, Vec::new());
         for (place, (recorder, _)) in rules.recorders.iter().enumerate() {
             let path = self.archive.root.join(recorder);
@@ -442,7 +491,10 @@ impl Shared {
         let plan = plan(&segments, &limits, self.room(rules), now, |at| {
             let found: &Found = &found[at];
             let directory = directories[found.segment.recorder].as_ref();
-            directory.is_none_or(|directory| remove::is_busy(directory, found, &self.trying, &is_open))
+            directory.is_none_or(|directory| {
+                skip.contains(&key(directory.path(), found))
+                    || remove::is_busy(directory, found, &self.trying, &is_open)
+            })
         });
         Judged { found, plan, failed }
     }
@@ -489,6 +541,11 @@ impl Shared {
     fn told(&self) -> Told {
         lock(&self.told).clone()
     }
+}
+
+/// What a segment is known by from one look to the next.
+fn key(recorder: &Path, found: &Found) -> PathBuf {
+    recorder.join(found.files.first().map_or("", |(file, _)| file))
 }
 
 /// The boot of the machine, as the kernel names it.

@@ -68,12 +68,13 @@ pub(super) struct Gone {
     pub(super) on_volume: u64,
 }
 
-/// Deletes a segment's files, each with a tombstone, and gives what went; none if it stays since somebody has one of them.
+/// Deletes a segment's files, each with a tombstone (but for one that it may have if it is tried `again`), and gives what went; none if it stays since somebody has one of them.
 pub(super) fn segment(
     chains: &Chains,
     recorder: &Path,
     found: &Found,
     why: &str,
+    again: bool,
     trying: &Trying,
     is_open: &impl Fn(&Path) -> bool,
 ) -> Result<Option<Gone>, MediaError> {
@@ -97,7 +98,10 @@ pub(super) fn segment(
     let of = |file: &File| file.metadata().map_or(0, |file| file.blocks() * 512);
     let (mut bytes, on_volume) = (0, locks.iter().map(of).sum());
     for (file, brief) in &found.files {
-        chains.with(recorder, |chain| chain.bury(file, WHO, &when, why))?;
+        chains.with(recorder, |chain| match again {
+            true => chain.bury_again(file, WHO, &when, why),
+            false => chain.bury(file, WHO, &when, why),
+        })?;
         bytes += brief.bytes;
         tracing::info!(path = %recorder.join(file).display(), why, "recording deleted");
     }

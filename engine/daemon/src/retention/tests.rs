@@ -35,6 +35,7 @@ impl Rack {
             told: Mutex::default(),
             scanner: Scanner::new(Arc::clone(&stop)),
             trying: Mutex::default(),
+            undeletable: Mutex::default(),
             trust: Mutex::new(ClockTrust::from_note(believed, Some("boot".to_owned()))),
             noted: Mutex::default(),
             yields: Mutex::default(),
@@ -284,7 +285,7 @@ fn who_plans_and_who_deletes_do_not_take_each_other_for_a_reader() {
     let of = Rack::new(&rules(&[("a", days(1))]));
     of.record("a", "a.wav", 9);
     let rules = lock(&of.shared.limits).wanted().clone();
-    let judged = of.shared.judge(&rules, Some(utc(NOW)), true);
+    let judged = of.shared.judge(&rules, Some(utc(NOW)), true, &HashSet::new());
     let (found, trying) = (&judged.found[0], &of.shared.trying);
     let directory = of.shared.archive.chains.directory(&of.path("a")).unwrap();
     // Asked before a file is locked.
@@ -296,7 +297,7 @@ fn who_plans_and_who_deletes_do_not_take_each_other_for_a_reader() {
     };
     assert!(!remove::is_busy(&directory, found, trying, &is_open));
     assert!(trying.try_lock().is_ok());
-    let gone = remove::segment(&of.shared.archive.chains, &of.path("a"), found, "", trying, &is_open);
+    let gone = remove::segment(&of.shared.archive.chains, &of.path("a"), found, "", false, trying, &is_open);
     assert_eq!((gone.unwrap().is_some(), tried.get()), (true, 2));
 }
 
@@ -442,17 +443,61 @@ fn on_a_full_volume_all_that_may_go_goes_whatever_it_frees() {
 }
 
 #[test]
+fn what_cannot_be_removed_gets_one_tombstone_and_makes_no_room() {
+    /// Each sidecar that is there stands for 100 kB.
+    fn volume(root: &Path) -> DiskState {
+        let files = std::fs::read_dir(root.join("a")).unwrap();
+        let sealed = files.filter(|file| file.as_ref().unwrap().path().extension() == Some("json".as_ref()));
+        DiskState { total_bytes: 200_000_000, free_bytes: 104_000_000 - 100_000 * sealed.count() as u64 }
+    }
+    let room = Limits { make_room: true, ..Limits::default() };
+    let mut of = Rack::new(&rules(&[("a", room)]));
+    of.shared.volume = Asking { state: volume, settle: |_, _, _| {} };
+    for n in 0..9 {
+        of.record("a", &format!("{n}.wav"), 40 - n);
+    }
+    // Two that cannot go whole: a directory is no file that can be removed.
+    for stuck in ["0.wav.peaks", "1.wav.peaks"] {
+        std::fs::create_dir_all(of.path("a").join(stuck)).unwrap();
+    }
+    let free = volume(&of.path("")).free_bytes;
+    of.floor(free + 250_000);
+    let told = of.turn();
+    let text = told.failed.unwrap();
+    assert!(text.contains("cannot be deleted") && text.contains("0.wav"), "{text}");
+    let count = |of: &Rack, file: &str| tombstones(of, "a").iter().filter(|line| line.contains(file)).count();
+    assert_eq!((count(&of, "\"0.wav\""), count(&of, "\"1.wav\""), told.lacking), (1, 1, 0));
+    assert_eq!(told.deleted, 3, "others go for them");
+    let all = tombstones(&of, "a").len();
+    for _ in 0..3 {
+        of.floor(free + 450_000);
+        of.turn();
+    }
+    assert!(tombstones(&of, "a").len() > all, "more is to go");
+    assert_eq!((count(&of, "\"0.wav\""), count(&of, "\"1.wav\"")), (1, 1));
+    std::fs::remove_dir(of.path("a/0.wav.peaks")).unwrap();
+    std::fs::remove_dir(of.path("a/1.wav.peaks")).unwrap();
+    of.floor(180_000_000);
+    assert_eq!(of.turn().failed, None);
+    assert_eq!((of.left().len(), count(&of, "\"0.wav\""), of.path("a/0.wav.json").exists()), (0, 1, false));
+}
+
+#[test]
 fn a_recording_whose_name_was_taken_by_another_since_it_was_judged_stays() {
     let mut of = Rack::new(&rules(&[("a", days(1))]));
     of.record("a", "a.wav", 9);
     let rules = lock(&of.shared.limits).wanted().clone();
-    let judged = of.shared.judge(&rules, Some(utc(NOW)), true);
+    let judged = of.shared.judge(&rules, Some(utc(NOW)), true, &HashSet::new());
     assert_eq!(judged.plan.going.len(), 1);
     let chains = of.shared.archive.chains.clone();
     chains.with(&of.path("a"), |chain| chain.bury("a.wav", "anna", "now", "asked for")).unwrap();
     of.record("a", "a.wav", 0);
     assert_eq!((of.turn().deleted, of.left()), (0, vec!["a/a.wav".to_owned()]));
-    assert_eq!(of.shared.judge(&rules, Some(utc(NOW)), true).plan.going, [], "and is read anew");
+    assert_eq!(
+        of.shared.judge(&rules, Some(utc(NOW)), true, &HashSet::new()).plan.going,
+        [],
+        "and is read anew"
+    );
 }
 
 #[test]
@@ -501,9 +546,16 @@ fn a_turn_that_went_by_limits_of_before_deletes_nothing_more() {
     let of = Rack::new(&rules(&[("a", days(1))]));
     of.record("a", "a.wav", 9);
     let before = rules(&[("a", days(1))]);
-    let judged = of.shared.judge(&before, Some(utc(NOW)), true);
+    let judged = of.shared.judge(&before, Some(utc(NOW)), true, &HashSet::new());
     let delete = |changes| {
-        of.shared.delete(&before, &judged.found, judged.plan.going[0], changes, &mut Told::default())
+        of.shared.delete(
+            &before,
+            &judged.found,
+            judged.plan.going[0],
+            changes,
+            &mut HashSet::new(),
+            &mut Told::default(),
+        )
     };
     assert!(of.shared.want(&rules(&[("a", days(99))]), mono(0)));
     assert_eq!((delete(0), of.left().len()), (None, 1));

@@ -37,6 +37,7 @@
 //! under a temporary name, fsync, rename (fails if taken), fsync of the directory, 5 the index, fdatasync, 6 the head moves on.
 //! *Bury*: 1 the tombstone, appended by one write, fdatasync, 2 the index, 3 the head, 4 remove audio, peaks and ledger, 5 remove the
 //! sidecar, fsync of the directory. On a disk without room the reserve is given up before 1, and 3 comes last.
+//! What could not be removed and is buried again gets no second tombstone while its newest one tells of the same sidecar: 4 and 5 alone.
 //! *Open*: a torn last line of the tombstones is taken away; the sidecar that is `next`, or a tombstone, moves the head on if it is on
 //! the disk; what the last tombstone names and is still there is removed. A chain without a head is read whole. An index that does not
 //! hold the head is made anew.

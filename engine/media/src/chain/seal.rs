@@ -237,10 +237,20 @@ impl Chain {
     /// [`MediaError::Chain`]; what of the procedure's steps is not done then is done when the chain is opened the next time.
     pub fn bury(&mut self, file: &str, who: &str, when: &str, why: &str) -> Result<(), MediaError> {
         let path = self.recorder.path().join(file);
-        self.buried(file, who, when, why).map_err(|source| MediaError::Chain { path, source })
+        self.buried(file, who, when, why, false).map_err(|source| MediaError::Chain { path, source })
     }
 
-    fn buried(&mut self, file: &str, who: &str, when: &str, why: &str) -> io::Result<()> {
+    /// The same for a file that could not be removed before, and may have its tombstone already: then it gets no other one. Reads all
+    /// tombstones.
+    ///
+    /// # Errors
+    /// As of [`Self::bury`].
+    pub fn bury_again(&mut self, file: &str, who: &str, when: &str, why: &str) -> Result<(), MediaError> {
+        let path = self.recorder.path().join(file);
+        self.buried(file, who, when, why, true).map_err(|source| MediaError::Chain { path, source })
+    }
+
+    fn buried(&mut self, file: &str, who: &str, when: &str, why: &str, again: bool) -> io::Result<()> {
         let path = Path::new(file);
         let (directory, name) = self.place(path)?;
         if directory.kind_of(name)?.is_none() && directory.kind_of(&sidecar_of(name))?.is_none() {
@@ -252,6 +262,9 @@ impl Chain {
         let sidecar = self.sidecar(path)?.map(String::from_utf8).transpose();
         let sidecar =
             sidecar.map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "its sidecar is no text"))?;
+        if again && sidecar.is_some() && self.newest_tombstone_of(file)? == sidecar {
+            return self.remove(path);
+        }
         let tombstone = Tombstone {
             audyn_tombstone: 1,
             file: file.to_owned(),
@@ -281,6 +294,19 @@ impl Chain {
         }
         self.house.fill_reserve();
         Ok(())
+    }
+
+    /// What the sidecar was that the newest tombstone of a file tells of.
+    fn newest_tombstone_of(&self, file: &str) -> io::Result<Option<String>> {
+        let mut newest = None;
+        self.house.tombstones(|line| {
+            if let Ok(tombstone) = serde_json::from_slice::<Tombstone>(line)
+                && tombstone.file == file
+            {
+                newest = tombstone.sidecar;
+            }
+        })?;
+        Ok(newest)
     }
 
     /// Protects the segment that a file is of against every deletion, or lets it go again, and enters who said so and when.

@@ -213,6 +213,34 @@ fn whoever_may_delete_leaves_a_tombstone_and_no_fault() {
 }
 
 #[test]
+fn what_cannot_be_removed_leaves_one_tombstone_however_often_it_is_tried() {
+    let archive = Archive::of(&["a.wav", "b.wav"]);
+    let whole = std::fs::read(archive.path("a.wav")).unwrap();
+    // A directory is no file that can be removed.
+    std::fs::remove_file(archive.path("a.wav")).unwrap();
+    std::fs::create_dir(archive.path("a.wav")).unwrap();
+    assert!(archive.chain().bury("a.wav", "retention", "now", "too old").is_err());
+    archive.chain().bury("b.wav", "anna", "now", "asked for").unwrap();
+    let text = || std::fs::read_to_string(archive.path(".audyn/tombstones.jsonl")).unwrap();
+    let before = text();
+    assert_eq!(before.lines().count(), 2);
+    for _ in 0..3 {
+        assert!(archive.chain().bury_again("a.wav", "retention", "later", "too old").is_err());
+    }
+    assert_eq!(text(), before);
+    std::fs::remove_dir(archive.path("a.wav")).unwrap();
+    std::fs::write(archive.path("a.wav"), whole).unwrap();
+    archive.chain().bury_again("a.wav", "retention", "later", "too old").unwrap();
+    assert!(!archive.path("a.wav").exists() && !archive.path("a.wav.json").exists());
+    assert_eq!((text(), archive.faults()), (before, vec![]));
+    // A later one of its name has a sidecar of its own, and gets a tombstone.
+    archive.record("a.wav");
+    archive.seal("a.wav").unwrap();
+    archive.chain().bury_again("a.wav", "retention", "later", "too old").unwrap();
+    assert_eq!(text().lines().count(), 3);
+}
+
+#[test]
 fn what_was_not_sealed_yet_leaves_a_tombstone_too() {
     let archive = Archive::of(&["a.wav"]);
     archive.record("b.wav");
