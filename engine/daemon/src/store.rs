@@ -206,7 +206,7 @@ pub(crate) fn rules(document: &ConfigDocument) -> Rules {
         (limits != Limits::default()).then(|| (recorder.id.to_string(), limits))
     };
     let recorders = document.recorders.iter().filter_map(of).collect();
-    Rules { recorders, volume: document.global.volume }
+    Rules { recorders, volume: document.global.volume, ..Rules::default() }
 }
 
 /// All formats of a recorder, the main one first.

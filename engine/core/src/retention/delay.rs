@@ -4,6 +4,9 @@
 //! So what makes a limit tighter acts after an hour, in which people are told of it and can take it back. What makes it looser acts at
 //! once. The hour is counted by the steady clock from the last change that left the limit tighter than what is in force, while an engine runs.
 //!
+//! Who exchanges one kind of limit for another, days for bytes, or a floor in percent for one in bytes, has both in that hour: only what
+//! both would delete goes.
+//!
 //! Rejected: *an hour for each number of a limit*: two hours that run beside each other for one recorder are nothing that can be told in
 //! a sentence. *The hour by the clock of the day*: it would be over when that is set.
 
@@ -19,6 +22,10 @@ pub trait Tightness: Copy + PartialEq {
     /// What takes nothing that either of both would keep.
     #[must_use]
     fn loosest(self, other: Self) -> Self;
+
+    /// What is in force of this one while `wanted` waits, together with that.
+    #[must_use]
+    fn meanwhile(self, wanted: Self) -> Self;
 }
 
 impl Tightness for Limits {
@@ -27,6 +34,20 @@ impl Tightness for Limits {
             days: self.days.zip(other.days).map(|(one, other)| one.max(other)),
             bytes: self.bytes.zip(other.bytes).map(|(one, other)| one.max(other)),
             make_room: self.make_room && other.make_room,
+        }
+    }
+
+    fn meanwhile(self, wanted: Self) -> Self {
+        let is_exchange = (wanted.days.is_some() && self.days.is_none())
+            || (wanted.bytes.is_some() && self.bytes.is_none())
+            || (wanted.make_room && !self.make_room);
+        if !is_exchange {
+            return self.loosest(wanted);
+        }
+        Self {
+            days: self.days.map(|days| wanted.days.map_or(days, |wanted| days.max(wanted))),
+            bytes: self.bytes.map(|bytes| wanted.bytes.map_or(bytes, |wanted| bytes.max(wanted))),
+            make_room: self.make_room,
         }
     }
 }
@@ -43,6 +64,11 @@ pub struct Floor {
 impl Tightness for Floor {
     fn loosest(self, other: Self) -> Self {
         Self { bytes: self.bytes.min(other.bytes), percent: self.percent.min(other.percent) }
+    }
+
+    /// Which of the two is less depends on the volume.
+    fn meanwhile(self, _wanted: Self) -> Self {
+        self
     }
 }
 
@@ -63,13 +89,23 @@ impl<T: Tightness> Delayed<T> {
 
     /// Sets what is wanted from now on.
     pub fn want(&mut self, wanted: T, at: Timestamp<Mono>) {
-        self.in_force = self.in_force(at).loosest(wanted);
+        let before = self.in_force(at);
+        self.in_force = match before.loosest(wanted) {
+            loosest if loosest == wanted => wanted,
+            _ => before.meanwhile(wanted),
+        };
         if self.in_force == wanted {
             self.since = None;
         } else if self.wanted != wanted || self.since.is_none() {
             self.since = Some(at);
         }
         self.wanted = wanted;
+    }
+
+    /// What holds beside what is in force: nothing goes that this would keep.
+    pub fn also(&mut self, at: Timestamp<Mono>) -> Option<T> {
+        let in_force = self.in_force(at);
+        (in_force != self.wanted && in_force.loosest(self.wanted) != in_force).then_some(self.wanted)
     }
 
     /// What is in force now.
@@ -125,7 +161,10 @@ mod tests {
             (limits(90, 7, true), limits(90, 5, true), limits(90, 7, true)),
             // One is tighter, the other one looser: that acts at once.
             (limits(90, 5, true), limits(30, 7, true), limits(90, 7, true)),
-            (limits(90, 0, true), limits(0, 5, true), limits(0, 0, true)),
+            // One kind for another.
+            (limits(90, 0, true), limits(0, 5, true), limits(90, 0, true)),
+            (limits(0, 0, true), limits(30, 5, false), limits(0, 0, true)),
+            (limits(90, 5, false), limits(30, 0, true), limits(90, 5, false)),
         ] {
             let mut limit = Delayed::new(before);
             limit.want(wanted, at(10));
@@ -147,6 +186,18 @@ mod tests {
     }
 
     #[test]
+    fn who_exchanges_one_kind_for_another_has_both_and_can_take_it_back() {
+        let (before, wanted) = (limits(90, 0, false), limits(0, 5, false));
+        let mut limit = Delayed::new(before);
+        limit.want(wanted, at(0));
+        assert_eq!((limit.in_force(at(59)), limit.also(at(59))), (before, Some(wanted)));
+        limit.want(before, at(59));
+        assert_eq!((limit.in_force(at(59)), limit.also(at(59)), limit.acts_in(at(59))), (before, None, None));
+        limit.want(wanted, at(60));
+        assert_eq!((limit.in_force(at(120)), limit.also(at(120))), (wanted, None));
+    }
+
+    #[test]
     fn another_change_begins_the_hour_anew_and_one_that_takes_it_back_ends_it() {
         let of = |days| limits(days, 0, false);
         let mut limit = Delayed::new(of(90));
@@ -164,11 +215,15 @@ mod tests {
     }
 
     #[test]
-    fn a_floor_is_as_loose_as_the_less_of_each() {
+    fn of_two_floors_neither_of_which_is_the_less_both_hold() {
         let floor = |bytes, percent| Floor { bytes, percent };
         let mut limit = Delayed::new(floor(10, 5));
         limit.want(floor(20, 0), at(0));
-        assert_eq!((limit.in_force(at(1)), limit.in_force(at(60))), (floor(10, 0), floor(20, 0)));
+        assert_eq!((limit.in_force(at(1)), limit.also(at(1))), (floor(10, 5), Some(floor(20, 0))));
+        assert_eq!((limit.in_force(at(60)), limit.also(at(60))), (floor(20, 0), None));
+        limit.want(floor(9, 0), at(61));
+        limit.want(floor(20, 0), at(62));
+        assert_eq!((limit.in_force(at(63)), limit.also(at(63))), (floor(9, 0), None));
     }
 
     #[test]

@@ -26,5 +26,5 @@ mod yields;
 pub use clock::{BootNote, ClockNote, ClockTrust};
 pub use delay::{Delayed, Floor, TIGHTER_AFTER, Tightness};
 pub use foresee::{Growth, seconds_left};
-pub use plan::{Going, Hold, Limits, Plan, Reason, Room, Segment, plan};
+pub use plan::{Going, Hold, Kept, Limits, Plan, Reason, Room, Segment, plan};
 pub use yields::{Fruitless, Sight, Writers, Yields};

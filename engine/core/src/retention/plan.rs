@@ -44,6 +44,28 @@ pub struct Limits {
     pub make_room: bool,
 }
 
+/// What a recorder keeps while one kind of limit is exchanged for another.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Kept {
+    /// What is in force.
+    pub limits: Limits,
+    /// What keeps too: nothing goes that this would keep.
+    pub also: Option<Limits>,
+}
+
+impl From<Limits> for Kept {
+    fn from(limits: Limits) -> Self {
+        Self { limits, also: None }
+    }
+}
+
+/// What limits say of a segment.
+enum Verdict {
+    Stays,
+    ForRoom,
+    Goes(Reason),
+}
+
 /// The volume.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Room {
@@ -84,9 +106,9 @@ pub struct Plan {
 
 /// Decides. `now` is none while the clock cannot be believed: then nothing goes by its age. `is_busy` is asked of a segment, by its
 /// place, only when it would go: whether one of its files is being recorded or read.
-pub fn plan(
+pub fn plan<L: Copy + Into<Kept>>(
     segments: &[Segment],
-    limits: &[Limits],
+    limits: &[L],
     room: Room,
     now: Option<Timestamp<Utc>>,
     mut is_busy: impl FnMut(usize) -> bool,
@@ -107,31 +129,31 @@ pub fn plan(
     // Age and size first: what goes by these makes room as well.
     for at in order {
         let segment = &segments[at];
-        let Some(limit) = limits.get(segment.recorder) else { continue };
+        let Some(&kept) = limits.get(segment.recorder) else { continue };
         if segment.hold.is_some() {
             continue;
         }
-        let by_days = limit.days.filter(|&days| now.is_some_and(|now| is_older(segment, now, days)));
-        let by_bytes = limit.bytes.filter(|&most| held[segment.recorder] > most);
-        let reason = by_days.map(Reason::Days).or(by_bytes.map(Reason::Bytes));
-        match reason {
-            Some(reason) if !is_busy(at) => {
+        match verdict(segment, kept.into(), held[segment.recorder], now) {
+            Verdict::Goes(reason) if !is_busy(at) => {
                 plan.going.push(Going { segment: at, reason });
                 held[segment.recorder] = held[segment.recorder].saturating_sub(segment.bytes);
                 free = free.saturating_add(segment.bytes);
             }
-            Some(_) => {}
-            None if limit.make_room => left.push(at),
-            None => {}
+            Verdict::ForRoom => left.push((at, kept.into())),
+            Verdict::Goes(_) | Verdict::Stays => {}
         }
     }
-    for at in left {
+    for (at, kept) in left {
         if free >= room.floor {
             break;
         }
-        if !is_busy(at) {
+        let segment = &segments[at];
+        // What has gone since may have been enough for a limit that holds beside this one.
+        let stays = matches!(verdict(segment, kept, held[segment.recorder], now), Verdict::Stays);
+        if !stays && !is_busy(at) {
             plan.going.push(Going { segment: at, reason: Reason::Floor(room.floor) });
-            free = free.saturating_add(segments[at].bytes);
+            held[segment.recorder] = held[segment.recorder].saturating_sub(segment.bytes);
+            free = free.saturating_add(segment.bytes);
         }
     }
     plan.going.sort_by_key(|going| {
@@ -140,6 +162,24 @@ pub fn plan(
     });
     plan.lacking = room.floor.saturating_sub(free);
     plan
+}
+
+/// What a segment's limits say of it, its recorder having so many bytes.
+fn verdict(segment: &Segment, kept: Kept, held: u64, now: Option<Timestamp<Utc>>) -> Verdict {
+    let of = |limits: Limits| {
+        let by_days = limits.days.filter(|&days| now.is_some_and(|now| is_older(segment, now, days)));
+        let by_bytes = limits.bytes.filter(|&most| held > most);
+        match by_days.map(Reason::Days).or(by_bytes.map(Reason::Bytes)) {
+            Some(reason) => Verdict::Goes(reason),
+            None if limits.make_room => Verdict::ForRoom,
+            None => Verdict::Stays,
+        }
+    };
+    match (of(kept.limits), kept.also.map(of)) {
+        (Verdict::Stays, _) | (_, Some(Verdict::Stays)) => Verdict::Stays,
+        (Verdict::ForRoom, _) | (_, Some(Verdict::ForRoom)) => Verdict::ForRoom,
+        (goes, _) => goes,
+    }
 }
 
 /// When each began, as far as that decides who is older: one without a date is as young as the latest before it in its recorder's chain,
@@ -272,6 +312,29 @@ mod tests {
             .map(|going| going.reason)
             .collect();
         assert_eq!(reasons, [Reason::Days(2), Reason::Bytes(20 * GB), Reason::Floor(30 * GB)]);
+    }
+
+    #[test]
+    fn while_one_kind_is_exchanged_for_another_only_what_both_delete_goes() {
+        let segments: Vec<Segment> = (0..5).map(|n| of(0, n)).collect();
+        let low = Room { free: 0, floor: 15 * GB };
+        let room_and_days = Limits { make_room: true, ..days(1) };
+        for (limits, also, room, gone) in [
+            (days(3), bytes(50 * GB), NO_FLOOR, vec![]), // one is too old, none too much
+            (days(3), bytes(20 * GB), NO_FLOOR, vec![0]),
+            (days(1), bytes(30 * GB), NO_FLOOR, vec![0, 1]),
+            (bytes(30 * GB), days(1), NO_FLOOR, vec![0, 1]),
+            (days(3), MAKES_ROOM, NO_FLOOR, vec![]),
+            (days(3), MAKES_ROOM, low, vec![0]),
+            (days(1), MAKES_ROOM, low, vec![0, 1]), // the third is old too, and there is room
+            (MAKES_ROOM, bytes(40 * GB), low, vec![0]),
+            (room_and_days, MAKES_ROOM, low, vec![0, 1]),
+            (Limits::default(), days(0), low, vec![]),
+        ] {
+            let kept = Kept { limits, also: Some(also) };
+            let made = plan(&segments, &[kept], room, Some(day(5)), |_| false);
+            assert_eq!(going(&made), gone, "{limits:?} {also:?}");
+        }
     }
 
     #[test]

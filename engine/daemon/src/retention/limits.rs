@@ -16,7 +16,7 @@ use audyn_core::retention::{Delayed, Floor, Limits, Tightness};
 use audyn_units::{Mono, Nanos, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::{NOTE as CLOCK_NOTE, Rules};
+use super::{Also, NOTE as CLOCK_NOTE, Rules};
 use crate::durable;
 use crate::engine::lock;
 
@@ -118,7 +118,7 @@ pub(super) struct Delays {
 impl Note {
     /// These are in force.
     fn of(rules: &Rules) -> Self {
-        let Rules { recorders, volume } = rules;
+        let Rules { recorders, volume, .. } = rules;
         let recorders = recorders.iter().map(|(recorder, limits)| (recorder.clone(), (*limits).into()));
         let floor = NotedFloor { bytes: volume.floor_bytes, percent: volume.floor_percent };
         Self { recorders: recorders.collect(), floor, ..Self::default() }
@@ -183,8 +183,18 @@ impl Delays {
             (limits != Limits::default()).then(|| (recorder.clone(), limits))
         };
         let recorders = self.wanted.recorders.iter().filter_map(of).collect();
-        let Floor { bytes: floor_bytes, percent: floor_percent } = self.floor.in_force(at);
-        Rules { recorders, volume: VolumeConfig { floor_bytes, floor_percent, ..self.wanted.volume } }
+        let also =
+            |(recorder, limit): (&String, &mut Delayed<Limits>)| Some((recorder.clone(), limit.also(at)?));
+        let volume = |Floor { bytes: floor_bytes, percent: floor_percent }| VolumeConfig {
+            floor_bytes,
+            floor_percent,
+            ..self.wanted.volume
+        };
+        let also = Also {
+            recorders: self.recorders.iter_mut().filter_map(also).collect(),
+            floor: self.floor.also(at).map(volume),
+        };
+        Rules { recorders, volume: volume(self.floor.in_force(at)), also }
     }
 
     /// What waits.
@@ -254,7 +264,7 @@ mod tests {
             (recorder.to_owned(), Limits { days: Some(days), bytes: None, make_room: true })
         };
         let volume = VolumeConfig { floor_percent, ..VolumeConfig::default() };
-        Rules { recorders: recorders.iter().map(of).collect(), volume }
+        Rules { recorders: recorders.iter().map(of).collect(), volume, also: Also::default() }
     }
 
     fn pending(delays: &Delays, minute: i64) -> Vec<(Option<String>, u64)> {

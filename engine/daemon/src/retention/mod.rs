@@ -32,7 +32,8 @@ use std::time::Duration;
 
 use audyn_api::{DiskState, PendingLimits, RetentionPlan, VolumeConfig};
 use audyn_core::retention::{
-    ClockNote, ClockTrust, Fruitless, Going, Limits, Plan, Reason, Room, Sight, Writers, Yields, plan,
+    ClockNote, ClockTrust, Fruitless, Going, Limits, Plan, Reason, Room, Sight, Tightness as _, Writers,
+    Yields, plan,
 };
 use audyn_media::Beneath;
 use audyn_sys::{SysError, clock};
@@ -68,6 +69,30 @@ pub(crate) struct Rules {
     pub(crate) recorders: Vec<(String, Limits)>,
     /// The floor.
     pub(crate) volume: VolumeConfig,
+    /// What keeps too, while one kind of limit is exchanged for another.
+    pub(crate) also: Also,
+}
+
+/// Limits beside those that are in force: nothing goes that these would keep.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Also {
+    recorders: Vec<(String, Limits)>,
+    floor: Option<VolumeConfig>,
+}
+
+impl Rules {
+    /// What a recorder keeps, by its place.
+    fn kept(&self, place: usize) -> audyn_core::retention::Kept {
+        let (recorder, limits) = &self.recorders[place];
+        let also = self.also.recorders.iter().find(|(other, _)| other == recorder).map(|(_, also)| *also);
+        audyn_core::retention::Kept { limits: *limits, also }
+    }
+
+    /// The bytes that a volume of `total` shall have free.
+    fn floor(&self, total: u64) -> u64 {
+        let floor = self.volume.floor(total);
+        self.also.floor.map_or(floor, |also| floor.min(also.floor(total)))
+    }
 }
 
 /// What the last turn saw.
@@ -470,14 +495,16 @@ impl Shared {
             }
         }
         let segments: Vec<_> = found.iter().map(|found: &Found| found.segment.clone()).collect();
-        let mut limits: Vec<Limits> = rules.recorders.iter().map(|(_, limits)| *limits).collect();
-        limits.iter_mut().for_each(|limits| limits.make_room &= for_floor);
+        let mut limits: Vec<_> = (0..rules.recorders.len()).map(|place| rules.kept(place)).collect();
+        limits.iter_mut().filter(|_| !for_floor).for_each(makes_no_room);
         // What lies on another volume makes no room on this one.
         let home = Beneath::root(&self.archive.root).and_then(|root| root.device()).ok();
         for (place, directory) in directories.iter().enumerate() {
             let device = directory.as_ref().and_then(|directory| directory.device().ok());
-            if limits[place].make_room && directory.is_some() && device != home {
-                limits[place].make_room = false;
+            let wants_room =
+                limits[place].limits.make_room || limits[place].also.is_some_and(|also| also.make_room);
+            if wants_room && directory.is_some() && device != home {
+                makes_no_room(&mut limits[place]);
                 failed.get_or_insert_with(|| {
                     format!(
                         "recorder {} is to make room, and its recordings lie on another volume than the archive's root; nothing of it goes \
@@ -505,7 +532,7 @@ impl Shared {
         if state.total_bytes == 0 {
             return Room::default();
         }
-        Room { free: state.free_bytes, floor: rules.volume.floor(state.total_bytes) }
+        Room { free: state.free_bytes, floor: rules.floor(state.total_bytes) }
     }
 
     /// Why nothing goes by its age, if something were to by what the clock shows.
@@ -559,6 +586,14 @@ fn is_disciplined(quality: ClockQuality) -> bool {
     matches!(quality, ClockQuality::PtpLocked | ClockQuality::Ntp)
 }
 
+/// Nothing of this recorder goes for the floor.
+fn makes_no_room(kept: &mut audyn_core::retention::Kept) {
+    kept.limits.make_room = false;
+    if let Some(also) = &mut kept.also {
+        also.make_room = false;
+    }
+}
+
 /// What each recorder has.
 fn kept(rules: &Rules, found: &[Found]) -> Vec<Kept> {
     let of = |(place, (recorder, limits)): (usize, &(String, Limits))| {
@@ -566,7 +601,8 @@ fn kept(rules: &Rules, found: &[Found]) -> Vec<Kept> {
         let loose = || all().filter(|segment| segment.hold.is_none());
         Kept {
             recorder: recorder.clone(),
-            limits: *limits,
+            // What both would delete is no less.
+            limits: rules.kept(place).also.map_or(*limits, |also| also.loosest(*limits)),
             bytes: all().map(|segment| segment.bytes).sum(),
             free_to_go: loose().map(|segment| segment.bytes).sum(),
             oldest: loose().map(|segment| segment.end).min(),

@@ -142,6 +142,7 @@ fn rules(recorders: &[(&str, Limits)]) -> Rules {
     Rules {
         recorders: recorders.iter().map(|(id, limits)| ((*id).to_owned(), *limits)).collect(),
         volume: VolumeConfig { floor_percent: 0, ..VolumeConfig::default() },
+        also: Also::default(),
     }
 }
 
@@ -524,6 +525,37 @@ fn a_tighter_limit_can_be_seen_and_taken_back_for_an_hour() {
     assert_eq!(of.left(), ["a/young.wav"]);
     let noted = std::fs::read_to_string(of.dir.path().join("retention-limits.json")).unwrap();
     assert!(noted.contains(r#""a":{"days":10,"#), "{noted}");
+}
+
+#[test]
+fn who_exchanges_days_for_bytes_or_percent_for_bytes_keeps_both_for_an_hour() {
+    let bytes = Limits { bytes: Some(150_000), ..Limits::default() };
+    let mut of = Rack::new(&rules(&[("a", days(30))]));
+    for (file, age) in [("old.wav", 29), ("middle.wav", 20), ("young.wav", 5)] {
+        of.record("a", file, age);
+    }
+    assert_eq!(of.turn().deleted, 0);
+    assert!(of.shared.want(&rules(&[("a", bytes)]), mono(of.mono)));
+    assert_eq!(of.turn().deleted, 0, "it is too much, and none is too old");
+    assert_eq!(of.turn().recorders[0].limits, Limits::default(), "that ends no growth yet");
+    of.record("a", "older.wav", 31);
+    assert_eq!(of.turn().deleted, 1, "it is both");
+    of.mono += 3_600;
+    assert_eq!((of.turn().deleted, of.left()), (3, vec!["a/young.wav".to_owned()]));
+
+    of.shared.volume = Asking { state: small_volume, settle: |_, _, _| {} };
+    let with = |floor_bytes, floor_percent| {
+        let volume = VolumeConfig { floor_bytes, floor_percent, ..VolumeConfig::default() };
+        Rules { volume, ..rules(&[("a", bytes)]) }
+    };
+    of.set(&with(0, 20));
+    let floor = |of: &Rack| of.shared.room(&lock(&of.shared.limits).in_force(mono(of.mono))).floor;
+    for (wanted, meanwhile) in [(with(30_000_000, 0), 30_000_000), (with(50_000_000, 0), 40_000_000)] {
+        of.shared.want(&wanted, mono(of.mono));
+        assert_eq!(floor(&of), meanwhile);
+    }
+    of.mono += 3_600;
+    assert_eq!(floor(&of), 50_000_000);
 }
 
 #[test]
