@@ -107,6 +107,14 @@ impl LegScenario {
         Self { base, legs: Protection { class, faults, delay, second_ssrc } }
     }
 
+    /// Also: the sender's SSRC changes, once, on both legs, and nothing else.
+    pub fn with_ssrc_change(mut self, at: Nanos) -> Self {
+        let at = FrameIndex(self.base.config.format.rate.frames_in(at).0);
+        let fault = Fault::SsrcChange { to: None };
+        self.base.config.impairments.events.push(Event { at, fault });
+        self
+    }
+
     /// Also: the sender begins anew, once, with other timestamps and another SSRC, on both legs.
     pub fn with_restart(mut self) -> (Self, FrameIndex) {
         let format = self.base.config.format;

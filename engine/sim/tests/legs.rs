@@ -265,6 +265,30 @@ fn a_sender_that_begins_anew_does_so_on_both_legs() {
     }
 }
 
+/// Whatever one leg lags behind the other, and although each brings what the other loses.
+#[test]
+fn an_ssrc_that_changes_costs_nothing() {
+    for (class, delay) in
+        [(SkewClass::A, 0), (SkewClass::A, 8), (SkewClass::B, 20), (SkewClass::B, 45), (SkewClass::C, 400)]
+    {
+        for later in [0, 1] {
+            for loss in [0, 200] {
+                let mut legs = Protection::whole(class);
+                legs.delay[later] = Nanos::from_millis(delay);
+                legs.faults.iter_mut().for_each(|leg| leg.loss = loss);
+                let scenario = LegScenario::plain(10, legs).with_ssrc_change(Nanos::from_secs(5));
+                let out = end(scenario.world());
+                let what =
+                    format!("{class} {delay} {later} {loss}: {:?} {:?}", out.counters, out.tape.gaps());
+                assert_eq!(out.tape.gaps(), [], "{what}");
+                assert_eq!(out.counters.ssrc_changes, 1, "{what}");
+                assert_eq!(out.tape.offsets().len(), 1, "{what}");
+                assert_eq!(out.tape.written().0, 10 * 48_000 - first(&scenario, &out).0, "{what}");
+            }
+        }
+    }
+}
+
 /// A pause of the sender with a clock that runs on is exact on two legs, too.
 #[test]
 fn a_pause_of_the_sender_is_exact_whatever_its_counters_do() {

@@ -159,7 +159,7 @@ pub(super) struct Reference {
 
 impl Reference {
     /// Where a packet stands whose two counters tell the same distance from here, and the distance in packets.
-    fn place(&self, header: &Header) -> Option<(FrameIndex, i16)> {
+    pub(super) fn place(&self, header: &Header) -> Option<(FrameIndex, i16)> {
         let steps = header.sequence.distance_from(self.seq);
         let ticks = i64::from(header.timestamp.distance_from(self.timestamp));
         (ticks == i64::from(steps) * i64::from(self.frames))
@@ -179,6 +179,8 @@ pub(super) struct Flow {
     pub(super) latest: FrameIndex,
     /// The packet counts as before the last break.
     pub(super) former: bool,
+    /// It goes on from packets of its SSRC that wait.
+    pub(super) awaited: bool,
 }
 
 /// What a packet of one of two legs is.
@@ -188,6 +190,9 @@ pub(super) enum Sorted {
     Plain,
     /// The flow's, at this place, by its own leg's counters.
     At(FrameIndex),
+    /// The flow's, which has another SSRC from the packets on that wait: on this leg nothing comes of the former one any more, and the
+    /// counters go on.
+    Follows,
     /// Of before the last break: too late.
     Former,
     /// The timeline broke on this leg, and the other goes on: it waits.
@@ -361,8 +366,11 @@ impl Legs {
             .and_then(|newest| newest.place(header))
             .filter(|&(at, steps)| behind && at < flow.newest.at && steps.unsigned_abs() <= misorder as u16);
         if (by_flow.is_some() || by_own.is_some()) && (known || free) {
+            let follows = !known && flow.awaited && by_flow.is_some() && !flow.former;
             book.ssrc = Some(header.ssrc);
-            header.ssrc = flow.ssrc;
+            if !follows {
+                header.ssrc = flow.ssrc;
+            }
             if book.standing == Standing::Other {
                 book.counters.foreign += 1;
                 if seen.has(header.sequence) {
@@ -374,6 +382,7 @@ impl Legs {
             book.in_step = Some(arrival);
             book.out_since = None;
             return match (by_flow, by_own) {
+                _ if follows => Sorted::Follows,
                 (None, Some((at, _))) if !flow.former => Sorted::At(at),
                 _ => Sorted::Plain,
             };

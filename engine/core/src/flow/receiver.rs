@@ -219,7 +219,7 @@ impl Receiver {
             return self.doubt(Doubt::First, leg, arrival, header, frames, payload, sink);
         }
         if self.legs.are_two() {
-            let flow = self.flow_at(arrival, &header);
+            let flow = self.flow_at(arrival, &header, frames);
             let Some(source) = &mut self.source else { return };
             let sorted = self.legs.sort(leg, arrival, &mut header, payload, &flow, &source.history);
             self.tell_news(sink);
@@ -228,6 +228,9 @@ impl Receiver {
                     return self.doubt(Doubt::Jump, leg, arrival, header, frames, payload, sink);
                 }
                 Sorted::Plain | Sorted::Alone => {}
+                Sorted::Follows => {
+                    self.follow(header.ssrc, &flow.newest, sink);
+                }
                 Sorted::At(at) => return self.place(leg, arrival, &header, at, frames, payload, sink),
                 Sorted::Former => return self.is_former(leg),
                 Sorted::Broken => {
@@ -296,7 +299,7 @@ impl Receiver {
     }
 
     /// The flow as a packet of one of two legs finds it.
-    fn flow_at(&self, arrival: Timestamp<Mono>, header: &Header) -> Flow {
+    fn flow_at(&self, arrival: Timestamp<Mono>, header: &Header, frames: u32) -> Flow {
         let source = self.source.as_ref().expect("packets of legs are sorted by the source");
         let quiet = arrival - source.arrival;
         let ahead = self.format.rate.frames_in(TOLERANCE_IN_SEQUENCE + drift(quiet));
@@ -311,7 +314,26 @@ impl Receiver {
             stale: quiet >= COUNTERS_LAST,
             latest: source.clock.position_at(arrival) + ahead,
             former: self.former.as_ref().is_some_and(counts),
+            awaited: self.candidate.agrees(Doubt::Foreign, header, frames),
         }
+    }
+
+    /// The flow goes on under another SSRC, whose first packets waited: they stand where their counters say.
+    fn follow(&mut self, to: Ssrc, newest: &Reference, sink: &mut impl FlowSink) {
+        let Some(source) = &mut self.source else { return };
+        let from = std::mem::replace(&mut source.ssrc, to);
+        self.counters.ssrc_changes += 1;
+        sink.event(FlowEvent::SsrcChanged { from, to });
+        // As in `anchor`: what is read from is cleared by `place`.
+        let mut store = std::mem::replace(&mut self.candidate, Candidate::unallocated());
+        for packet in store.packets() {
+            if let Some((at, _)) = newest.place(&packet.header) {
+                let payload = store.payload(packet);
+                self.place(packet.leg, packet.arrival, &packet.header, at, packet.frames, payload, sink);
+            }
+        }
+        store.clear();
+        self.candidate = store;
     }
 
     fn is_former(&mut self, leg: Leg) {
