@@ -22,7 +22,8 @@ Examples:
   audyn status --socket /tmp/engine.sock --json the whole snapshot as JSON
   audyn status --flow desk                      one flow: loss, jitter, TS-DF, DSCP, since the start and over the last minute
 
-Exit codes: 0 every enabled recorder is well, 1 one is not or the engine does not answer, 2 it was asked for wrongly.";
+Exit codes: 0 no recorder has an error (one whose sender is away has none), 1 one cannot record or the engine does not answer, 2 it was asked
+for wrongly.";
 
 /// Tell what a running engine does.
 #[derive(Debug, Args)]
@@ -240,7 +241,8 @@ fn recorder_line(recorder: &RecorderSnapshot) -> String {
         let rate = f64::from(recorder.rate.max(1));
         let seconds = (recorder.frames_written + recorder.frames_filled).0 as f64 / rate;
         let lost = match recorder.gaps {
-            0 => "nothing lost".to_owned(),
+            0 if recorder.frames_filled.0 == 0 => "nothing lost".to_owned(),
+            0 => format!("{:.3} s lost in a gap that goes on", recorder.frames_filled.0 as f64 / rate),
             gaps => {
                 format!("lost {:.3} s in {}", recorder.frames_filled.0 as f64 / rate, counted(gaps, "gap"))
             }
@@ -302,14 +304,15 @@ fn leg_line(leg: &LegSnapshot) -> String {
     let behind = leg.behind_nanos as f64 / 1e6;
     let why = leg.error.as_ref().map_or_else(String::new, |error| format!(": {error}"));
     format!(
-        "  leg    {state:<9} {}{on} received {} used {} lost {} late {} foreign {} dropped by the kernel {}, {behind:.1} ms \
-         behind{why}",
+        "  leg    {state:<9} {}{on} received {} used {} lost {} late {} foreign {} refused {} dropped by the kernel {}, \
+         {behind:.1} ms behind{why}",
         leg.address,
         c.received,
         c.used,
         c.lost,
         c.late,
         c.foreign + c.differing,
+        c.refused,
         c.kernel_dropped
     )
 }

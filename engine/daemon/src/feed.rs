@@ -270,6 +270,11 @@ impl Feed {
     /// The engine ends: what follows `position` is the next one's. Says so of a recording that runs and can be found again by its media
     /// clock. Nothing may follow.
     pub(crate) fn leave(&mut self, position: FrameIndex) {
+        if self.open && !self.has_ended() {
+            self.tell_pending();
+            self.tell_silence();
+            self.tell_ending();
+        }
         let position = match self.floor {
             // It has not come so far yet, and has no file.
             Some(floor) => floor,

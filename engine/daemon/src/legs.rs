@@ -11,7 +11,7 @@ use std::sync::atomic::Ordering::{Acquire, Relaxed};
 
 use audyn_api::{FlowSnapshot, FlowState, LegConfig, LegCounters, LegSnapshot, LegState, SourceConfig};
 use audyn_core::flow::{self, Leg, LegReport};
-use audyn_units::{Mono, Nanos, Timestamp};
+use audyn_units::{Mono, Nanos, SkewClass, Timestamp};
 
 use crate::capture::{Filled, WorkerPort};
 use crate::diagnosis::Trouble;
@@ -21,6 +21,9 @@ use crate::shared::{FlowShared, FlowStatus};
 
 /// A packet waits for the other ring's earlier ones for no longer than this: that ring may be choked by a flood.
 const PATIENCE: Nanos = Nanos::from_millis(20);
+
+/// A lag is measured to this.
+const MEASURED: Nanos = Nanos::from_millis(2);
 
 /// A leg, as control sees it.
 pub(crate) struct LegEntry {
@@ -208,14 +211,14 @@ pub(crate) fn snapshots(source: &SourceConfig, legs: &[LegEntry], status: &FlowS
         .collect()
 }
 
-/// What is wrong with the protection of a flow that is received, in a sentence.
-pub(crate) fn complaint(flow: &FlowSnapshot) -> Option<String> {
+/// What is wrong with the protection of a flow that is received, in a sentence. Its legs may lie as far apart as `skew` says.
+pub(crate) fn complaint(flow: &FlowSnapshot, skew: SkewClass) -> Option<String> {
     let [first, second] = flow.legs.as_slice() else { return None };
     if flow.state != FlowState::Receiving {
         return None;
     }
     [(first, second), (second, first)].into_iter().find_map(|(leg, other)| match leg.state {
-        LegState::Receiving => None,
+        LegState::Receiving => lags(leg, other, skew),
         LegState::Differs => Some(format!(
             "legs differ: {} carries another stream than {}, and nothing of it is recorded; check the addresses of both legs",
             leg.address, other.address
@@ -229,11 +232,36 @@ pub(crate) fn complaint(flow: &FlowSnapshot) -> Option<String> {
             other.address,
             leg.error.as_deref().unwrap_or_default()
         )),
+        LegState::Waiting | LegState::Silent if leg.counters.refused > 0 => Some(format!(
+            "what comes to {} is refused, and only {} protects the recording: it has another payload type, or does not hold whole frames of \
+             the flow; check that both legs are of one sender's stream",
+            leg.address, other.address
+        )),
         LegState::Waiting | LegState::Silent => Some(format!(
             "nothing comes from {}, only {} protects the recording; check that leg's network",
             leg.address, other.address
         )),
     })
+}
+
+/// What is to be said of a leg that lies further behind than its class allows: it looks as if it protected the other.
+fn lags(leg: &LegSnapshot, other: &LegSnapshot, skew: SkewClass) -> Option<String> {
+    let behind = Nanos(i64::try_from(leg.behind_nanos).unwrap_or(i64::MAX));
+    if behind <= skew.skew() + MEASURED {
+        return None;
+    }
+    let wider = SkewClass::ALL.into_iter().find(|class| behind <= class.skew());
+    let remedy = match wider {
+        Some(class) => format!("set the skew class {class}, or shorten its path"),
+        None => "no skew class bears that; shorten its path".to_owned(),
+    };
+    Some(format!(
+        "{} lies {:.1} ms behind {}, more than the {:.0} ms of skew class {skew}: what the other loses it may bring too late; {remedy}",
+        leg.address,
+        behind.as_secs_f64() * 1e3,
+        other.address,
+        skew.skew().as_secs_f64() * 1e3
+    ))
 }
 
 /// What the kernel said of a socket last.
@@ -456,7 +484,37 @@ mod tests {
             legs: vec![leg("239.1.0.1:5004", one), leg("239.2.0.1:5004", two)],
             ..FlowSnapshot::default()
         };
+        let complaint = |flow: &FlowSnapshot| super::complaint(flow, SkewClass::A);
         assert_eq!(complaint(&flow(LegState::Receiving, LegState::Receiving)), None);
+        for (millis, said) in [
+            (10, None),
+            (11, None),
+            (
+                30,
+                Some(
+                    "239.2.0.1:5004 lies 30.0 ms behind 239.1.0.1:5004, more than the 10 ms of skew class a: what the other loses it may \
+                       bring too late; set the skew class b, or shorten its path",
+                ),
+            ),
+            (
+                600,
+                Some(
+                    "239.2.0.1:5004 lies 600.0 ms behind 239.1.0.1:5004, more than the 10 ms of skew class a: what the other loses it may \
+                        bring too late; no skew class bears that; shorten its path",
+                ),
+            ),
+        ] {
+            let mut late = flow(LegState::Receiving, LegState::Receiving);
+            late.legs[1].behind_nanos = millis * 1_000_000;
+            assert_eq!(complaint(&late).as_deref(), said, "{millis} ms");
+        }
+        let mut refused = flow(LegState::Receiving, LegState::Waiting);
+        refused.legs[1].counters.refused = 9;
+        let said = complaint(&refused).unwrap();
+        assert!(
+            said.starts_with("what comes to 239.2.0.1:5004 is refused, and only 239.1.0.1:5004"),
+            "{said}"
+        );
         let said = complaint(&flow(LegState::Receiving, LegState::Differs)).unwrap();
         assert!(said.starts_with("legs differ: 239.2.0.1:5004"), "{said}");
         let said = complaint(&flow(LegState::Silent, LegState::Receiving)).unwrap();

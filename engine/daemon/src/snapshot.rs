@@ -80,7 +80,8 @@ impl Engine {
             && entry.spec.enabled
         {
             errors.extend(seen.diagnosis.iter().map(|diagnosis| diagnosis.sentence.clone()));
-            errors.extend(legs::complaint(seen));
+            let skew = flow.map(|flow| flow.source.skew).unwrap_or_default();
+            errors.extend(legs::complaint(seen, skew));
         }
         let broken = entry.error.is_some()
             || disk_error.is_some()

@@ -299,7 +299,7 @@ impl Receiver {
     }
 
     /// The flow as a packet of one of two legs finds it.
-    fn flow_at(&self, arrival: Timestamp<Mono>, header: &Header, frames: u32) -> Flow {
+    fn flow_at(&self, arrival: Timestamp<Mono>, header: &Header, length: u32) -> Flow {
         let source = self.source.as_ref().expect("packets of legs are sorted by the source");
         let quiet = arrival - source.arrival;
         let ahead = self.format.rate.frames_in(TOLERANCE_IN_SEQUENCE + drift(quiet));
@@ -314,7 +314,7 @@ impl Receiver {
             stale: quiet >= COUNTERS_LAST,
             latest: source.clock.position_at(arrival) + ahead,
             former: self.former.as_ref().is_some_and(counts),
-            awaited: self.candidate.agrees(Doubt::Foreign, header, frames),
+            awaited: self.candidate.agrees(Doubt::Foreign, header, length),
         }
     }
 
