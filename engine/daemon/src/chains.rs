@@ -228,7 +228,8 @@ impl Refused {
 
 fn work(chains: &Chains, inbox: &Receiver<Job>, tell: &Sender<(Job, Outcome)>, stop: &AtomicBool) {
     let mut refused = Refused::default();
-    loop {
+    // Whoever sweeps may still be able to ask.
+    while !stop.load(Acquire) {
         let (job, mut kept, before, last) = match inbox.recv_timeout(RETRY) {
             Ok(job) => (job, None, None, false),
             Err(error) => {

@@ -1,8 +1,8 @@
 //! Recordings that nobody has listed and nobody has sealed: a kill was faster than the list, or the disk comes from another box.
 //!
 //! Owns: one look through the archive after each start of the engine, in a thread of its own: what is found is mended and given to the
-//! sealer. Never: touches what somebody writes (whoever records has a file's lock before it has its name), what is listed, what has no ledger; looks twice;
-//! keeps anything waiting.
+//! sealer. Never: touches what somebody writes (whoever records has a file's lock before it has its name), what is listed, what was written
+//! since the engine's start and so is its own to list, what has no ledger; looks twice; keeps anything waiting, the engine's end included.
 
 use std::collections::HashSet;
 use std::ffi::OsStr;
@@ -11,10 +11,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::{Acquire, Release};
-use std::thread::JoinHandle;
-use std::time::Duration;
+use std::thread::Thread;
+use std::time::{Duration, SystemTime};
 
 use audyn_media::archive::Catalog;
+use audyn_media::beneath::OFlags;
 use audyn_media::repair::{Found, LedgerState, look};
 use audyn_media::{Beneath, MediaError, chain};
 
@@ -27,7 +28,7 @@ const RETRY: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub(crate) struct Sweep {
     stop: Arc<AtomicBool>,
-    thread: JoinHandle<()>,
+    thread: Thread,
 }
 
 impl Sweep {
@@ -35,57 +36,72 @@ impl Sweep {
     pub(crate) fn start(chains: Chains, listed: HashSet<PathBuf>, jobs: Jobs) -> io::Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
+        let started = SystemTime::now();
         let thread = std::thread::Builder::new().name("audyn-sweep".to_owned()).spawn(move || {
             while chains.ours().open().is_err() && !stopped.load(Acquire) {
                 std::thread::park_timeout(RETRY);
             }
-            match sweep(chains.archive(), &listed, &jobs, &|| !stopped.load(Acquire)) {
-                Err(error) if !stopped.load(Acquire) => {
-                    tracing::warn!(%error, "the archive is not looked through for recordings that were cut; audyn repair does it");
-                }
-                _ => {}
-            }
+            sweep(chains.archive(), started, &listed, &jobs, &|| !stopped.load(Acquire));
         })?;
-        Ok(Self { stop, thread })
+        Ok(Self { stop, thread: thread.thread().clone() })
     }
 
-    /// Ends it, whatever it has left.
+    /// Ends it after the file that it is at, which nobody waits for: it is as if it were killed there.
     pub(crate) fn end(self) {
         self.stop.store(true, Release);
-        self.thread.thread().unpark();
-        let _ = self.thread.join(); // one that has died has said why
+        self.thread.unpark();
     }
 }
 
-/// Looks through all recorders' directories.
+/// Looks through all recorders' directories, for files that were not written since `started`.
 fn sweep(
     archive: &Path,
+    started: SystemTime,
     listed: &HashSet<PathBuf>,
     jobs: &Jobs,
     go_on: &dyn Fn() -> bool,
-) -> Result<(), MediaError> {
-    for recorder in Catalog::open(archive)?.directories() {
-        let of = |source| MediaError::Chain { path: recorder.path().to_owned(), source };
-        for file in chain::unsealed(recorder, go_on).map_err(of)? {
+) {
+    let not_looked = |directory: &Path, error: &dyn std::fmt::Display| {
+        if go_on() {
+            let directory = directory.display();
+            tracing::warn!(%directory, %error, "it is not looked through for recordings that were cut; audyn repair does it");
+        }
+    };
+    let catalog = match Catalog::open(archive) {
+        Ok(catalog) => catalog,
+        Err(error) => return not_looked(archive, &error),
+    };
+    for recorder in catalog.directories() {
+        let found = match chain::unsealed(recorder, go_on) {
+            Ok(found) => found,
+            Err(error) => {
+                not_looked(recorder.path(), &error);
+                continue;
+            }
+        };
+        for file in found {
             let path = recorder.path().join(&file);
             if !go_on() {
-                return Ok(());
+                return;
             }
-            if !listed.contains(&path) && is_closed(recorder, Path::new(&file)) {
+            if !listed.contains(&path) && is_closed(recorder, Path::new(&file), started) {
                 jobs.seal(Job { recorder: recorder.path().to_owned(), path });
             }
         }
     }
-    Ok(())
 }
 
 /// Mends a file, a path below its recorder's directory, and says whether it can be sealed.
-fn is_closed(recorder: &Beneath, file: &Path) -> bool {
+fn is_closed(recorder: &Beneath, file: &Path, started: SystemTime) -> bool {
     let name = file.file_name().unwrap_or(OsStr::new(""));
     let directory = recorder.try_clone().and_then(|above| above.open(file.parent().unwrap_or(Path::new(""))));
     let path = recorder.path().join(file);
     let path = path.display();
     let Ok(directory) = directory else { return false }; // deleted meanwhile
+    let written = directory.file(name, OFlags::RDONLY).and_then(|file| file.metadata()?.modified());
+    if written.is_ok_and(|written| written >= started) {
+        return false; // this engine's, which lists it
+    }
     let case = match look(&directory, name) {
         Ok(Found::Closed(case)) if *case.ledger() == LedgerState::There => case,
         // Written by this engine or another program, sealed meanwhile, or none that an engine has recorded.
@@ -152,12 +168,15 @@ mod tests {
 
         let mut sealer = Sealer::start(Chains::below(root.to_owned())).unwrap();
         let known = HashSet::from([listed.clone()]);
-        sweep(root, &known, &sealer.jobs().unwrap(), &|| false).unwrap_err();
+        let (jobs, before_all) = (sealer.jobs().unwrap(), SystemTime::UNIX_EPOCH);
+        sweep(root, SystemTime::now(), &known, &jobs, &|| false);
+        sweep(root, before_all, &known, &jobs, &|| true);
         let same = |from: usize| {
             all.iter().zip(&before).skip(from).all(|(path, before)| read(path).unwrap() == *before)
         };
-        assert!(same(0), "it shall not go on");
-        sweep(root, &known, &sealer.jobs().unwrap(), &|| true).unwrap();
+        assert!(same(0), "it shall not go on, or all are of this engine");
+        sweep(root, SystemTime::now(), &known, &jobs, &|| true);
+        drop(jobs);
         sealer.end(true);
 
         assert_eq!(WavReader::open(&lost).unwrap().info().declared, FrameCount(100));
@@ -168,16 +187,40 @@ mod tests {
     }
 
     #[test]
+    fn a_directory_that_is_anothers_keeps_nothing_from_being_found() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let archive = tempfile::tempdir().unwrap();
+        let root = archive.path().to_owned();
+        young(&root.join("one/a.wav"));
+        for name in ["lost+found", "one/.audyn"] {
+            create_dir_all(root.join(name)).unwrap();
+        }
+        let allow = |path: &Path, mode| {
+            std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+        };
+        allow(&root, 0o777);
+        allow(&root.join("lost+found"), 0);
+        // As one whom that directory does not let in, which root is not: for this thread alone.
+        let found = std::thread::spawn(move || {
+            nix::unistd::setfsuid(nix::unistd::Uid::from_raw(65_534));
+            assert!(std::fs::read_dir(root.join("lost+found")).is_err());
+            Catalog::open(&root).unwrap().len()
+        });
+        assert_eq!(found.join().unwrap(), 1);
+        allow(&archive.path().join("lost+found"), 0o700);
+    }
+
+    #[test]
     fn it_waits_for_the_volume_and_ends_when_it_shall() {
         let archive = tempfile::tempdir().unwrap();
         let root = archive.path().join("volume");
         let mut sealer = Sealer::start(Chains::below(root.clone())).unwrap();
         Sweep::start(Chains::below(root.clone()), HashSet::new(), sealer.jobs().unwrap()).unwrap().end();
-        let sweep =
-            Sweep::start(Chains::below(root.clone()), HashSet::new(), sealer.jobs().unwrap()).unwrap();
         let elsewhere = archive.path().join("made");
         create_dir_all(elsewhere.join("one/.audyn")).unwrap();
         young(&elsewhere.join("one/a.wav"));
+        let sweep =
+            Sweep::start(Chains::below(root.clone()), HashSet::new(), sealer.jobs().unwrap()).unwrap();
         std::fs::rename(&elsewhere, &root).unwrap();
         let deadline = std::time::Instant::now() + Duration::from_secs(60); // only for what never comes
         while !root.join("one/a.wav.json").exists() {

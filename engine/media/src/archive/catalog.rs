@@ -122,9 +122,15 @@ impl Catalog {
             }
             for (name, kind) in root.entries()? {
                 if kind == FileType::Directory && !name.as_encoded_bytes().starts_with(b".") {
-                    let below = root.try_clone()?.open(Path::new(&name))?;
-                    if has_chain(&below)? {
-                        recorders.push(below);
+                    let below = || {
+                        let below = root.try_clone()?.open(Path::new(&name))?;
+                        Ok(has_chain(&below)?.then_some(below))
+                    };
+                    match below() {
+                        Ok(recorder) => recorders.extend(recorder),
+                        // Somebody else's (`lost+found` is root's), or it has gone meanwhile.
+                        Err(error) if is_elsewhere(&error) => {}
+                        Err(error) => return Err(error),
                     }
                 }
             }
@@ -188,6 +194,11 @@ impl Catalog {
 
 fn key(hit: &Hit) -> (i64, &str, super::Kind, &str) {
     (hit.segment.start_utc, &hit.segment.recorder, hit.segment.kind, &hit.segment.file)
+}
+
+/// Whether a directory is not to be entered, or is not there.
+fn is_elsewhere(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::NotFound)
 }
 
 fn has_chain(directory: &Beneath) -> io::Result<bool> {

@@ -390,7 +390,10 @@ pub(super) fn walk(
             let below = if path.is_empty() { name.to_owned() } else { format!("{path}/{name}") };
             match kind {
                 FileType::Directory if depth < DEEPEST => {
-                    let entered = directory.try_clone()?.open(Path::new(name))?;
+                    let entered = match directory.try_clone()?.open(Path::new(name)) {
+                        Err(error) if error.kind() == io::ErrorKind::NotFound => continue, // empty, and taken away
+                        entered => entered?,
+                    };
                     if entered.kind_of(OsStr::new(HOUSE))? != Some(FileType::Directory) {
                         directories.push((entered, below, depth + 1));
                     }
