@@ -708,9 +708,11 @@ impl Recording {
         self.tell_open();
     }
 
-    /// Publishes which files are open.
+    /// Publishes which files are being written: one that is closed may be deleted, whether or not the disk has confirmed it.
     fn tell_open(&self) {
-        let open = self.files().map(|file| file.path).collect();
+        let is_closed =
+            |file: &OpenFile| self.unconfirmed.iter().any(|unconfirmed| unconfirmed.file == *file);
+        let open = self.files().filter(|file| !is_closed(file)).map(|file| file.path).collect();
         self.status().open = open;
     }
 
