@@ -36,8 +36,9 @@ use crate::segment::{Account, Book, Closed, Segment};
 use crate::shared::{Notice, RecordingStatus, SharedRecording};
 use crate::syncer::{Due, State};
 use crate::unfinished::{Cut, OpenFile};
-use crate::volume::{Ours, is_not_ours};
+use crate::volume::Ours;
 
+mod anew;
 mod doubt;
 
 /// Time between two tries to open a file.
@@ -269,73 +270,6 @@ impl Recording {
             self.status().warning = None;
         }
         self.let_go_of_a_failing_disk(now, notices);
-    }
-
-    fn let_go_of_a_failing_disk(&mut self, now: Timestamp<Mono>, notices: &SyncSender<Notice>) {
-        let Some(since) = self.failing else { return };
-        if since == NEVER {
-            self.failing = Some(now);
-        } else if now - since >= LET_GO {
-            self.begin_anew(notices);
-            // Their last lines would wait for the same disk, and keep it; what it confirms of them says nothing any more. A write that it
-            // refused may have been one of memory's, of which it tells nobody later on: no more counts than was confirmed.
-            let files: Vec<OpenFile> = self.files().collect();
-            self.late.clear();
-            self.unconfirmed.clear();
-            files.into_iter().for_each(|file| self.cut_off(file, true));
-            self.tell_open();
-        }
-    }
-
-    /// A file that is written has gone from its place. The recording goes on in others.
-    pub(crate) fn gone(&mut self, path: &Path, now: Timestamp<Mono>, notices: &SyncSender<Notice>) {
-        let is_mine = self.segments().any(|segment| segment.path() == path);
-        // Where the whole volume has gone, the recording goes on nowhere, and the refusal of a new file says so.
-        if is_mine && self.begin_anew(notices) && !self.is_elsewhere() {
-            let sentence = format!(
-                "{} was removed, renamed or replaced while it was recorded; the recording goes on in a new file: leave open files in \
-                 their place",
-                path.display()
-            );
-            tracing::warn!(recorder = self.about.recorder, "{sentence}");
-            self.status().warning = Some(sentence);
-            self.told_until = Some(now + TOLD);
-        }
-    }
-
-    /// Whether the archive's root lies on another volume than its own.
-    fn is_elsewhere(&self) -> bool {
-        let is_ours = self.naming.root() == Some(self.ours.root());
-        is_ours && self.ours.open().is_err_and(|error| is_not_ours(&error))
-    }
-
-    /// Lets go of the files and wants others that begin with what comes next, or with what these have lost of the end. False if none was
-    /// open. Where others are wanted already, all of them are.
-    fn begin_anew(&mut self, notices: &SyncSender<Notice>) -> bool {
-        let head = self.segments().map(|segment| segment.head()).next();
-        // Nothing overlaps: of a format that has lost more than another, the rest is missing between its files.
-        let lost = self.close_segments(notices, |_| true);
-        self.failing = None;
-        self.stuck_at = None;
-        self.doubted.clear();
-        self.last_try = NEVER;
-        self.place = None;
-        if self.wants_files.is_some() {
-            self.tracks.iter_mut().for_each(|track| track.wants = true);
-        } else if let (Some(began), Some(head), false) = (self.began, head, self.finished) {
-            let position = head - lost;
-            if lost > FrameCount::ZERO {
-                self.silence.push_front((lost, GapCause::DiskStall));
-                tracing::warn!(
-                    recorder = self.about.recorder,
-                    "{lost} waited in memory for a disk that failed, and are lost"
-                );
-            }
-            let utc = began.utc + self.rate().duration(position.since(began.position));
-            self.tracks.iter_mut().for_each(|track| track.wants = true);
-            self.wants_files = Some(Opening { position, utc, ..began });
-        }
-        head.is_some()
     }
 
     /// The files that were let go of since this was asked last.
