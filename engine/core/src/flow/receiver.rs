@@ -1,6 +1,9 @@
 //! The receiver of one flow: judges each packet, places its frames, and gives a gapless timeline to its sink.
 //!
-//! The picture of its states, its invariants and what was rejected stand in the [module](super) docs.
+//! The picture of its states, its invariants and what was rejected stand in the [module](super) docs. How it gives what it has stands
+//! in `release`.
+
+mod release;
 
 use audyn_units::{ClockQuality, FrameCount, FrameIndex, Mono, Nanos, SkewClass, Ssrc, Timestamp};
 use audyn_wire::pcm;
@@ -9,7 +12,7 @@ use audyn_wire::rtp::{HEADER_BYTES, Header, Packet, RtpError};
 use crate::clock::TaiReading;
 use crate::segment::TimeAnchor;
 
-use super::anchor::{Anchor, Mark, Placement, Shift};
+use super::anchor::{Anchor, Mark, Placement};
 use super::arrival::ArrivalClock;
 use super::candidate::{Candidate, Doubt, Waiting};
 use super::drift::DriftMeter;
@@ -18,6 +21,7 @@ use super::legs::{Flow, Leg, LegReport, Legs, Reference, Sorted};
 use super::source::{Former, MAX_MISORDER, Source, drift, shifted, unwrapped};
 use super::window::Window;
 use super::{FlowCounters, FlowEvent, FlowFormat, FlowSink, Gap, GapCause, OUTAGE_MARGIN, TAKEOVER};
+use release::close;
 
 /// The longest payload that is taken, in bytes: what fits into an Ethernet frame. AES67 §7.1 allows 1,440.
 const MAX_PAYLOAD: usize = 1_500 - HEADER_BYTES;
@@ -691,100 +695,6 @@ impl Receiver {
         let packet = self.source.as_ref().map_or(0, |source| u64::from(source.frames));
         self.format.rate.frames_in(self.legs.window()).max(FrameCount(packet * REORDER_PACKETS))
     }
-
-    /// Gives what is in order, and gives up on what later frames have left behind by the reorder window: on that part of
-    /// a hole only, since a packet that is merely late may belong into the rest of it.
-    fn release(&mut self, sink: &mut impl FlowSink) {
-        let patience = self.reorder_frames();
-        loop {
-            self.give_run(sink);
-            match self.window.end() {
-                Some(end) if end.since(self.head) > patience => self.give_up_hole(end - patience, sink),
-                _ => return,
-            }
-        }
-    }
-
-    /// Gives everything before `until`, holes as silence.
-    fn release_before(&mut self, until: FrameIndex, sink: &mut impl FlowSink) {
-        loop {
-            self.give_run(sink);
-            if self.head >= until {
-                return;
-            }
-            if self.window.is_empty() {
-                return self.fill(until, GapCause::Loss, sink);
-            }
-            self.give_up_hole(until, sink);
-        }
-    }
-
-    /// Gives everything in the window, holes as silence.
-    fn release_all(&mut self, sink: &mut impl FlowSink) {
-        loop {
-            self.give_run(sink);
-            if self.window.is_empty() {
-                return;
-            }
-            self.give_up_hole(FrameIndex(u64::MAX), sink);
-        }
-    }
-
-    /// Fills the hole at the head, but not beyond `until`.
-    fn give_up_hole(&mut self, until: FrameIndex, sink: &mut impl FlowSink) {
-        let next = self
-            .window
-            .next_present(self.head)
-            .expect("frames are put at the head or after it, and not beyond the ring");
-        self.fill(next.min(until), GapCause::Loss, sink);
-    }
-
-    fn give_run(&mut self, sink: &mut impl FlowSink) {
-        loop {
-            let (head, shift) = (self.head, self.anchor.shift);
-            let (open, counters) = (&mut self.open, &mut self.counters);
-            let taken = self.window.take_run(head, |run| {
-                close(open, counters, shift, sink);
-                sink.audio(shift.of(head), run);
-            });
-            if taken == FrameCount::ZERO {
-                return;
-            }
-            self.head += taken;
-        }
-    }
-
-    /// Gives silence from the head to `until`, in the gap that is open or in a new one.
-    fn fill(&mut self, until: FrameIndex, cause: GapCause, sink: &mut impl FlowSink) {
-        let frames = until.since(self.head);
-        if frames == FrameCount::ZERO {
-            return;
-        }
-        match &mut self.open {
-            Some(gap) => gap.frames += frames,
-            None => {
-                let gap = Gap { position: self.head, frames, cause, estimated: false };
-                sink.gap_opened(told(gap, self.anchor.shift));
-                self.open = Some(gap);
-            }
-        }
-        self.counters.lost_frames += frames.0;
-        sink.silence(self.anchor.shift.of(self.head), frames);
-        self.head = until;
-    }
-}
-
-/// Closes the open gap: audio follows, or another stretch.
-fn close(open: &mut Option<Gap>, counters: &mut FlowCounters, shift: Shift, sink: &mut impl FlowSink) {
-    if let Some(gap) = open.take() {
-        counters.gaps += 1;
-        sink.gap_closed(told(gap, shift));
-    }
-}
-
-/// A gap as the sink is told of it.
-fn told(gap: Gap, shift: Shift) -> Gap {
-    Gap { position: shift.of(gap.position), ..gap }
 }
 
 /// What the reorder window must hold: the reorder time and some, and the reorder count in packets as long as they may be.
