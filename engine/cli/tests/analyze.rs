@@ -443,6 +443,19 @@ fn what_is_not_merged_is_said() {
     assert!(merged(&alone).is_empty() && remark.contains("give the SDP that joins them"), "{remark}");
     let told = report(&[file, "--sdp", &legs_sdp(directory.path(), &[3, 4], 1)]);
     assert_eq!((merged(&told).len(), told["remarks"].to_string()), (1, "[]".to_owned()));
+
+    // A description that contradicts itself joins nothing.
+    let sdp = legs_sdp(directory.path(), &[3, 4], 1);
+    let text = std::fs::read_to_string(&sdp).unwrap().replacen("97 L24/48000/1", "97 L24/48000/2", 1);
+    std::fs::write(&sdp, text).unwrap();
+    let contrary = report(&[file, "--sdp", &sdp, "--channels", "1"]);
+    let remark = contrary["remarks"][0].as_str().unwrap();
+    assert!(
+        merged(&contrary).is_empty()
+            && remark.starts_with("nothing is merged by the SDP \"Legs\": ")
+            && remark.contains("channels 2 by line 8 and 1 by line 12"),
+        "{remark}"
+    );
 }
 
 #[test]

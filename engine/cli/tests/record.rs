@@ -254,6 +254,52 @@ fn a_leg_whose_interface_is_not_there_is_told_and_the_other_is_recorded() {
     }
 }
 
+/// A description of two legs whose lines 7 and 12 disagree.
+fn legs_of_two_encodings(port: u16) -> String {
+    let leg = |encoding: &str, port: u16, mid: &str| {
+        format!(
+            "m=audio {port} RTP/AVP 96\r\nc=IN IP4 127.0.0.1\r\na=rtpmap:96 {encoding}/48000/2\r\na=ptime:1\r\na=mid:{mid}\r\n"
+        )
+    };
+    let head = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=Air\r\na=group:DUP a b\r\n";
+    format!("{head}{}{}", leg("L24", port, "a"), leg("L16", 5_004, "b"))
+}
+
+#[test]
+fn legs_that_contradict_each_other_are_refused_and_one_alone_is_recorded() {
+    let scratch = tempfile::tempdir().unwrap();
+    let (sdp, file) = (scratch.path().join("air.sdp"), scratch.path().join("air.wav"));
+    let mut stream = Stream::new();
+    std::fs::write(&sdp, legs_of_two_encodings(stream.port)).unwrap();
+    let command = |more: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_audyn"));
+        command.arg("record").arg(&sdp).arg("-o").arg(&file).args([
+            "--interface",
+            "lo",
+            "--duration",
+            "500ms",
+        ]);
+        command.args(more).stdin(Stdio::null());
+        command
+    };
+    let refused = command(&[]).output().unwrap();
+    let said = String::from_utf8(refused.stderr).unwrap();
+    let wanted = format!(
+        "audyn: {} cannot be used: the description contradicts itself about the legs of the stream: encoding L24 by line 7 and L16 by line \
+         12, and legs carry the same packets (ST 2022-7); ask the sender for its SDP again, or record its first stream alone by \
+         --second-leg none\n",
+        sdp.display()
+    );
+    assert_eq!((refused.status.code(), said), (Some(2), wanted));
+    assert_eq!(std::fs::read_dir(scratch.path()).unwrap().count(), 1, "nothing but the description");
+
+    let mut child = Guard(
+        command(&["--second-leg", "none"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap(),
+    );
+    assert!(child.ended(&mut stream).success());
+    assert_eq!(frames(&file), LIMIT);
+}
+
 #[test]
 fn a_clock_that_was_named_and_is_not_there_is_refused_before_anything_is_written() {
     let place = tempfile::tempdir().unwrap();

@@ -3,7 +3,7 @@
 //! Owns: the pairs, and a sentence for each that is none although it looks like one. Never: more than two legs together; the
 //! receiver, as the engine's, takes two.
 
-use audyn_wire::sdp::{Media, Session};
+use audyn_wire::sdp::{Media, SdpError, Session};
 
 use super::receive::Merger;
 use crate::capture::Survey;
@@ -27,7 +27,13 @@ pub(super) fn pairs(survey: &Survey, sessions: &[Session]) -> Pairs {
     let mut taken = vec![false; survey.flows.len()];
     for session in sessions {
         let mut legs = Vec::new();
-        for flow in session.legs().into_iter().flatten().filter_map(|media| flow_of(survey, media)) {
+        let told = session.legs();
+        if let Err(error @ SdpError::Legs { .. }) = &told {
+            let flows = session.media.iter().filter_map(|media| flow_of(survey, media)).collect();
+            let sentence = format!("nothing is merged by the SDP \"{}\": {error}", session.name);
+            pairs.remarks.push(Remark { flows, sentence });
+        }
+        for flow in told.into_iter().flatten().filter_map(|media| flow_of(survey, media)) {
             if !taken[flow] && !legs.contains(&flow) {
                 legs.push(flow);
             }

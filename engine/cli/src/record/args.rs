@@ -9,7 +9,7 @@ use audyn_api::{
 use audyn_core::archive::{ArchiveClock, ArchivePolicy, Layout};
 use audyn_daemon::{Naming, clock_is_there};
 use audyn_units::{ChannelCount, Encoding, FrameCount, Nanos, PayloadType, SampleRate, SkewClass};
-use audyn_wire::sdp::{Media, Session};
+use audyn_wire::sdp::{Media, SdpError, Session};
 use clap::Args;
 
 use super::RecordError;
@@ -238,7 +238,8 @@ impl RecordArgs {
         }
         let (formats, opus) = self.formats()?;
         let (mut source, oddities) = match &self.sdp {
-            Some(path) => from_sdp(path)?,
+            // Another leg or another stream than the description's: what it says of its legs concerns nobody.
+            Some(path) => from_sdp(path, self.address.is_none() && self.second_leg.is_none())?,
             None => (self.plain_source()?, Vec::new()),
         };
         self.overrule(&mut source);
@@ -425,12 +426,17 @@ fn source_id() -> SourceId {
     SourceId::new("stream").expect("the characters are those that an identifier takes")
 }
 
-fn from_sdp(path: &std::path::Path) -> Result<(SourceConfig, Vec<String>), RecordError> {
+/// What a description says of its first stream, `with_legs` if those that protect it are wanted; and what is odd about it.
+fn from_sdp(path: &std::path::Path, with_legs: bool) -> Result<(SourceConfig, Vec<String>), RecordError> {
     let text =
         std::fs::read(path).map_err(|source| RecordError::SdpFile { path: path.to_owned(), source })?;
-    let wrong = |source| RecordError::Sdp { path: path.to_owned(), source };
+    let wrong = |source| match source {
+        SdpError::Legs { .. } => RecordError::SdpLegs { path: path.to_owned(), source },
+        source => RecordError::Sdp { path: path.to_owned(), source },
+    };
     let session = Session::parse(text).map_err(wrong)?;
-    let legs = session.legs().map_err(wrong)?;
+    let legs = if with_legs { session.legs() } else { session.flow().map(|flow| vec![flow]) };
+    let legs = legs.map_err(wrong)?;
     let media = legs[0];
     let mut oddities = session.oddities.clone();
     if legs.len() > 2 {

@@ -68,6 +68,10 @@ pub(crate) enum RecordError {
     SdpFile { path: PathBuf, source: std::io::Error },
     #[error("{} cannot be used: {source}", .path.display())]
     Sdp { path: PathBuf, source: audyn_wire::sdp::SdpError },
+    #[error(
+        "{} cannot be used: {source}, or record its first stream alone by --second-leg none", .path.display()
+    )]
+    SdpLegs { path: PathBuf, source: audyn_wire::sdp::SdpError },
     #[error(transparent)]
     Archive(#[from] audyn_core::archive::ArchiveError),
     #[error(transparent)]

@@ -7,10 +7,11 @@
 //! said in [`Session::oddities`]. What could mean two things, or nothing, is an error that names the line.
 //!
 //! ```text
-//! bytes → clean (line ends, odd letters, lines that don't concern us) → sdp-types (structure) → read (meaning)
+//! bytes → clean (line ends, odd letters, lines that don't concern us) → sdp-types (structure) → read (meaning) → legs (groups)
 //! ```
 
 mod clean;
+mod legs;
 mod read;
 #[cfg(test)]
 mod tests;
@@ -22,6 +23,7 @@ use std::vec::Vec;
 
 use audyn_units::{ChannelCount, Encoding, PayloadType, SampleRate};
 
+pub use legs::Duplicates;
 pub use write::Description;
 
 /// The longest description that is read, in bytes. Real ones have 300 to 3,000; SAP's largest packet has 65,507.
@@ -58,6 +60,14 @@ pub enum SdpError {
         media: String,
         /// What stands against it, and what would help.
         reason: String,
+    },
+    /// Lines about the legs of one stream can't all be true (RFC 5888 §4, RFC 7104, ST 2022-7).
+    #[error(
+        "the description contradicts itself about the legs of the stream: {problem}; ask the sender for its SDP again"
+    )]
+    Legs {
+        /// Which lines, and what they say.
+        problem: String,
     },
 }
 
@@ -121,8 +131,8 @@ pub struct Session {
     pub media: Vec<Media>,
     /// The streams that can't, each with its reason.
     pub unusable: Vec<SdpError>,
-    /// Groups of sections that carry the same audio (`a=group:DUP`, RFC 7104), by their `a=mid`.
-    pub duplication: Vec<Vec<String>>,
+    /// Groups of sections that carry the same audio (`a=group:DUP`, RFC 7104).
+    pub duplication: Vec<Duplicates>,
     /// What was unusual in the text and how it was taken, in words for a person.
     pub oddities: Vec<String>,
 }
@@ -141,15 +151,19 @@ impl Session {
         self.media.first().ok_or_else(|| self.unusable.first().cloned().unwrap_or(SdpError::NoMedia))
     }
 
-    /// All legs of [`Session::flow`] that can be received, itself first: the streams that a `DUP` group joins with
-    /// it, or the several `c=` lines of its section (ST 2022-7, RFC 7104).
+    /// All legs of [`Session::flow`] that can be received, itself first: the streams that `DUP` groups join with it, or
+    /// the several `c=` lines of its section (ST 2022-7, RFC 7104). An error if the description contradicts itself
+    /// about them: then [`Session::flow`] can be received alone.
     pub fn legs(&self) -> Result<Vec<&Media>, SdpError> {
         let flow = self.flow()?;
-        let group =
-            flow.mid.as_ref().and_then(|mid| self.duplication.iter().find(|group| group.contains(mid)));
+        let named = |group: &&Duplicates| flow.mid.as_ref().is_some_and(|mid| group.mids.contains(mid));
+        let groups: Vec<&Duplicates> = self.duplication.iter().filter(named).collect();
+        if let Some(fault) = groups.iter().find_map(|group| group.fault.clone()) {
+            return Err(fault);
+        }
         let joined = |leg: &&Media| {
             leg.section == flow.section
-                || leg.mid.as_ref().zip(group).is_some_and(|(mid, group)| group.contains(mid))
+                || leg.mid.as_ref().is_some_and(|mid| groups.iter().any(|group| group.mids.contains(mid)))
         };
         Ok(core::iter::once(flow).chain(self.media[1..].iter().filter(joined)).collect())
     }

@@ -10,7 +10,7 @@ use audyn_units::{ChannelCount, Counted, Encoding, PayloadType, SampleRate};
 use sdp_types::{Attribute, Connection, ParserError};
 
 use super::clean::clean;
-use super::{MAX_BYTES, Media, Origin, SdpError, Session};
+use super::{MAX_BYTES, Media, Origin, SdpError, Session, legs};
 
 /// The largest payload of a packet (AES67-2018 §7.2), for a check of what ptime promises.
 const MAX_PAYLOAD: usize = 1440;
@@ -44,26 +44,18 @@ pub(super) fn session(bytes: &[u8]) -> Result<Session, SdpError> {
     if out.origin.is_none() && !out.oddities.iter().any(|oddity| oddity.contains("(o=)")) {
         out.oddities.push("There is no o= line; the sender doesn't name itself.".into());
     }
-    for value in whole.attributes.iter().filter(|a| a.attribute == "group").filter_map(|a| a.value.as_ref()) {
-        let mut words = value.split_ascii_whitespace();
-        if words.next().is_some_and(|semantics| semantics.eq_ignore_ascii_case("DUP")) {
-            out.duplication.push(words.map(String::from).collect());
-        }
-    }
+    let mut unusable = Vec::new();
     for (section, media) in whole.medias.iter().enumerate() {
         let mut scope = Scope { section, session: &whole, media, oddities: &mut out.oddities };
         match scope.legs() {
             Ok(legs) => out.media.extend(legs),
-            Err(reason) => out.unusable.push(SdpError::Media { media: scope.line(), reason }),
+            Err(reason) => {
+                unusable.push(legs::Unusable { section, reason: reason.clone(), off: media.port == 0 });
+                out.unusable.push(SdpError::Media { media: scope.line(), reason });
+            }
         }
     }
-    for tag in out.duplication.iter().flatten() {
-        if !out.media.iter().any(|media| media.mid.as_ref() == Some(tag)) {
-            out.oddities.push(format!(
-                "The group of duplicates names \"{tag}\", which is no stream that can be received."
-            ));
-        }
-    }
+    legs::join(&text, &unusable, &mut out);
     Ok(out)
 }
 
@@ -119,12 +111,13 @@ impl<'a> Scope<'a> {
 
     /// The values of an attribute: the section's, or the session's if the section has none.
     fn values(&self, name: &str) -> Vec<&'a str> {
-        let of = |attributes: &'a [Attribute]| -> Vec<&'a str> {
-            let named = attributes.iter().filter(|a| a.attribute.trim().eq_ignore_ascii_case(name));
-            named.map(|a| a.value.as_deref().unwrap_or("").trim()).collect()
-        };
-        let own = of(&self.media.attributes);
-        if own.is_empty() { of(&self.session.attributes) } else { own }
+        let own = self.own(name);
+        if own.is_empty() { values_of(&self.session.attributes, name) } else { own }
+    }
+
+    /// The values of an attribute that belongs to the section alone.
+    fn own(&self, name: &str) -> Vec<&'a str> {
+        values_of(&self.media.attributes, name)
     }
 
     fn value(&self, name: &str) -> Option<&'a str> {
@@ -178,7 +171,7 @@ impl<'a> Scope<'a> {
                 source_filter: self.source_filter(address),
                 media_clock_offset,
                 ref_clock: ref_clock.clone(),
-                mid: self.value("mid").map(String::from),
+                mid: self.own("mid").first().map(|mid| (*mid).to_string()),
                 channel_names: self.channel_names(format.channels),
                 channel_order: self.channel_order(format.payload_type),
             });
@@ -416,6 +409,11 @@ impl<'a> Scope<'a> {
             ours.then(|| order.to_string())
         })
     }
+}
+
+fn values_of<'a>(attributes: &'a [Attribute], name: &str) -> Vec<&'a str> {
+    let named = attributes.iter().filter(|a| a.attribute.trim().eq_ignore_ascii_case(name));
+    named.map(|a| a.value.as_deref().unwrap_or("").trim()).collect()
 }
 
 #[derive(Clone, Copy)]

@@ -138,7 +138,7 @@ fn what_exists_in_the_wild_is_taken_and_told() {
             "studio.example",
         ),
         ("names that don't fit", with("i=Channels 1-8", "i=2 channels: L, R"), same, "names 2 channels"),
-        ("a group of one missing", with("t=0 0", "t=0 0\r\na=group:DUP a b"), same, "\"b\""),
+        ("a group of streams that are not there", with("t=0 0", "t=0 0\r\na=group:DUP a b"), same, "\"a\""),
     ];
     for (name, text, change, oddity) in cases {
         let session = Session::parse(text).unwrap_or_else(|e| panic!("{name}: {e}"));
