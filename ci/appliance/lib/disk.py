@@ -99,6 +99,15 @@ def pull(partition, folder, target):
     tools.run("debugfs", "-R", f'rdump "{folder}" "{target}"', partition)
 
 
+def written(partition, path):
+    """How many bytes of a file of an ext4 partition's copy have been written: its size may vouch for blocks at its end that were set
+    aside and never written, which read as zeros."""
+    block = int(re.search(r"^Block size: +(\d+)$", tools.run("debugfs", "-R", "show_super_stats -h", partition).stdout, re.M)[1])
+    text = tools.run("debugfs", "-R", f'dump_extents -l "{path}"', partition).stdout
+    rows = re.findall(r"^ *\d+/ *\d+ +\d+/ *\d+ +\d+ - +(\d+) +\d+ - +\d+ +\d+ *(\w*)$", text, re.M)
+    return max((int(last) + 1 for last, flag in rows if flag != "Uninit"), default=0) * block
+
+
 def _esp(disk):
     return f"{disk}@@{partitions(disk)['esp'][0]}"
 

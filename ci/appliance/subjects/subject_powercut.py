@@ -2,9 +2,11 @@
 
 The disks are those that a cut leaves (lib/writelog.py): all that was flushed, and of the rest what the dice will. One box, cut
 again and again: so the traces of earlier cuts must be survived, too. The senders never stop. Of a file that was being written
-the header may count what the disk had not got yet; the box mends it at its next start, and from then on it must be right.
+the header may count what the disk had not got yet, and its size, too; the box mends it at its next start, and from then on it must be
+right.
 """
 
+import os
 import shutil
 import threading
 import time
@@ -64,13 +66,14 @@ def files(t, box, when, flows, good, seen, ahead):
     part = box.work / "recordings.ext4"
     folder = box.work / "pulled"
     disk.pull(part, "/", folder)
-    part.unlink()
     bad, opened, most = [], 0, 0
     for path in sorted(folder.rglob("*.wav")):
         flow = next((f for f in flows if f.name in path.parts), None)
         key = (str(path), path.stat().st_size)
         if flow is None or key in good:
             continue
+        if ahead and path not in seen:
+            os.truncate(path, min(path.stat().st_size, disk.written(part, f"/{path.relative_to(folder)}")))
         recording = Recording(path, flow.stream, ahead=0 if path in seen else ahead)
         seen.add(path)
         opened, most = opened + 1, max(most, recording.ahead)
@@ -82,3 +85,4 @@ def files(t, box, when, flows, good, seen, ahead):
     t.check(f"{when}: every file opens and is what was sent", not bad, "; ".join(bad)[:900] or
             f"{opened} files looked at, the header of one up to {most / RATE:.2f} s ahead of the disk")
     shutil.rmtree(folder)
+    part.unlink()
