@@ -302,6 +302,75 @@ fn legs_far_apart_or_of_two_ssrcs_are_merged_bit_for_bit_as_the_engine_does() {
 }
 
 #[test]
+fn legs_without_a_common_packet_have_a_skew_by_their_timestamps() {
+    let directory = tempfile::tempdir().unwrap();
+    let (packets, _) = sent(Impairments::default(), 3_000, 1);
+    let path = directory.path().join("legs.pcap");
+    let legs = |both: &dyn Fn(usize) -> bool| {
+        let mut frames = Vec::new();
+        for (n, (at, datagram)) in packets.iter().enumerate() {
+            for leg in (0..2).filter(|leg| n % 2 == *leg || both(n)) {
+                frames.push((at + leg as i64 * 12_345_000, ethernet(3 + leg as u8, datagram)));
+            }
+        }
+        frames.sort_by_key(|(at, _)| *at);
+        pcap(&path, &frames, 262_144);
+    };
+    let file = path.to_str().unwrap();
+    for (both, by, sentence) in [
+        (None, "timestamps", "comes about 12345.000 to 12345.000 µs after the first"),
+        (Some(100), "packets", "comes 12345.000 to 12345.000 µs after the first"),
+    ] {
+        legs(&|n| both.is_some_and(|each| n % each == 0));
+        let told = report(&[file]);
+        let merged = &told["merged"][0];
+        assert_eq!(
+            (merged["skew_min_ns"].as_i64(), merged["skew_max_ns"].as_i64(), merged["skew_by"].as_str()),
+            (Some(12_345_000), Some(12_345_000), Some(by))
+        );
+        assert_eq!(merged["skew_class_needed"], "b");
+        let text = String::from_utf8(analyze(&[file]).stdout).unwrap();
+        assert!(text.contains(sentence), "{text}");
+        assert_eq!(text.contains("no packet came on both"), by == "timestamps", "{text}");
+    }
+}
+
+#[test]
+fn a_capture_of_2001_is_reckoned_with_the_leap_seconds_of_2001() {
+    const JUNE_2001: i64 = 991_353_600_000_000_000;
+    let directory = tempfile::tempdir().unwrap();
+    let (packets, _) = sent(Impairments::default(), 1_000, 2);
+    // Timestamps that are the media clock in TAI, which was 32 s ahead; each packet is 2 ms under way.
+    let media = |n: usize| (JUNE_2001 / 1_000_000_000 + 32) * 48_000 + n as i64 * 48;
+    let frames = packets.iter().enumerate().map(|(n, (_, datagram))| {
+        let mut datagram = datagram.clone();
+        datagram[4..8].copy_from_slice(&(media(n) as u32).to_be_bytes());
+        (JUNE_2001 + n as i64 * 1_000_000 + 2_000_000, ethernet(3, &datagram))
+    });
+    let path = directory.path().join("old.pcap");
+    pcap(&path, &frames.collect::<Vec<_>>(), 262_144);
+    let file = path.to_str().unwrap();
+
+    let told = report(&[file]);
+    assert_eq!(told["tai_offset"], serde_json::json!({ "seconds": 32, "by": "leap-seconds" }));
+    let leg = &told["flows"][0]["leg"];
+    assert_eq!(
+        (leg["capture_clock"].as_str(), leg["since_start"]["link_offset_max_ns"].as_i64()),
+        (Some("utc"), Some(2_000_000))
+    );
+    let text = |more: &[&str]| String::from_utf8(analyze(&[&[file], more].concat()).stdout).unwrap();
+    let wanted = "link offset  2.000 to 2.000 ms, if the capture's clock counts UTC, with TAI - UTC of 32 s, by the leap seconds up to its date";
+    assert!(text(&[]).contains(wanted), "{}", text(&[]));
+
+    // Who says another is believed.
+    let other = report(&[file, "--tai-offset", "37"]);
+    assert_eq!(other["tai_offset"], serde_json::json!({ "seconds": 37, "by": "option" }));
+    assert_eq!(other["flows"][0]["leg"]["capture_clock"], Value::Null);
+    let wanted = "unknown: the timestamps follow the capture's clock neither as TAI nor with TAI - UTC of 37 s, as --tai-offset says";
+    assert!(text(&["--tai-offset", "37"]).contains(wanted));
+}
+
+#[test]
 fn two_unrelated_streams_are_not_merged() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("two.pcap");

@@ -49,9 +49,9 @@ pub(crate) struct AnalyzeArgs {
     /// RTP payload type that is taken [default: by the SDP, or the commonest]
     #[arg(long, value_parser = values::payload_type, value_name = "PT", help_heading = "What the packets do not say")]
     pub(super) pt: Option<PayloadType>,
-    /// TAI less UTC at the time of the capture, in seconds; 37 since 2017. For the link offset.
-    #[arg(long, value_name = "SECONDS", default_value_t = 37, value_parser = values::within("TAI offset in seconds, which has been 37 since 2017", 0..=255i64), help_heading = "What the packets do not say")]
-    pub(super) tai_offset: i64,
+    /// TAI less UTC at the time of the capture, in seconds, for the link offset [default: by the leap seconds up to the capture's date]
+    #[arg(long, value_name = "SECONDS", value_parser = values::within("TAI offset in seconds, which has been 37 since 2017", 0..=255i64), help_heading = "What the packets do not say")]
+    pub(super) tai_offset: Option<i64>,
 }
 
 /// One stream out of several.

@@ -12,6 +12,7 @@ mod pair;
 mod receive;
 mod report;
 mod sink;
+mod skew;
 mod text;
 
 use std::io::Write;
@@ -23,9 +24,10 @@ use audyn_wire::sdp::{Media, Session};
 pub(crate) use args::{AnalyzeArgs, Choice, choice};
 
 use crate::capture::shape::Told;
-use crate::capture::{CaptureError, Survey, survey};
+use crate::capture::{CaptureError, Survey, leap, survey};
 use crate::words::counted;
 use receive::Merger;
+use report::TaiOffset;
 use sink::Output;
 
 /// Why there is no report.
@@ -90,9 +92,12 @@ pub(crate) fn run(args: &AnalyzeArgs, json: bool) -> Result<(), AnalyzeError> {
     survey.flows.retain(|_| at.next().is_some_and(|at| wanted.contains(&at)));
 
     let output = args.output.as_deref().map(|path| Output::at(path, &survey, &joined)).transpose()?;
-    let received =
-        receive::receive(&args.file, &survey, joined, output.as_ref(), args.tai_offset, args.skew)?;
-    let mut report = report::report(&args.file, &survey, &numbers, &received);
+    let tai = match args.tai_offset {
+        Some(seconds) => TaiOffset { seconds, by: "option" },
+        None => TaiOffset { seconds: survey.about.first.map_or(37, leap::tai_minus_utc), by: "leap-seconds" },
+    };
+    let received = receive::receive(&args.file, &survey, joined, output.as_ref(), tai.seconds, args.skew)?;
+    let mut report = report::report(&args.file, &survey, &numbers, &received, tai);
     report.remarks.extend(remarks);
     let text = if json {
         serde_json::to_string(&report).expect("numbers and words are JSON") + "\n"

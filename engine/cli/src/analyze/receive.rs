@@ -14,6 +14,7 @@ use audyn_wire::rtp::Packet;
 
 use super::AnalyzeError;
 use super::sink::{Began, Output, Sink};
+use super::skew::Skew;
 use crate::capture::shape::Way;
 use crate::capture::{Datagram, Layers, Survey, read, take_apart};
 
@@ -59,9 +60,8 @@ pub(super) struct Merged {
     pub(super) sink: Sink,
     /// By how much one leg may lag.
     pub(super) class: SkewClass,
-    /// How much later a packet came by the second leg than by the first: least and greatest.
-    pub(super) skew: Option<(i64, i64)>,
-    seen: HashMap<(u16, u32), (usize, i64)>,
+    /// How much later the second leg comes than the first.
+    pub(super) skew: Skew,
     latest: i64,
 }
 
@@ -127,9 +127,8 @@ pub(super) fn receive(
             ),
             class,
             sink: open(&merger.flows, false, lines[merger.flows[0]].clock)?,
+            skew: Skew::new(survey.flows[merger.flows[0]].form.format.rate),
             merger,
-            skew: None,
-            seen: HashMap::new(),
             latest: i64::MIN,
         });
     }
@@ -219,24 +218,8 @@ impl Merged {
         let leg = if flow == self.merger.flows[0] { Leg::First } else { Leg::Second };
         self.receiver.on_leg_packet(leg, Timestamp::from_nanos(self.latest), bytes, &mut self.sink);
         let Ok(Packet { header, .. }) = Packet::parse(bytes) else { return };
-        let place = (header.sequence.0, header.timestamp.0);
-        let first = self.merger.flows[0];
-        match self.seen.get(&place).copied() {
-            // A copy on one leg: the first of them is what the other leg's is compared with.
-            Some((other, _)) if other == flow => {}
-            Some((_, came)) => {
-                self.seen.remove(&place);
-                let skew = if flow == first { came - at } else { at - came };
-                let (least, greatest) = self.skew.unwrap_or((skew, skew));
-                self.skew = Some((least.min(skew), greatest.max(skew)));
-            }
-            None => {
-                // What one leg lost waits here for ever; what is older than any skew class is let go.
-                if self.seen.len() >= 65_536 {
-                    self.seen.retain(|_, (_, came)| at - *came < 1_000_000_000);
-                }
-                self.seen.insert(place, (flow, at));
-            }
+        if header.payload_type == self.receiver.format().payload_type {
+            self.skew.take(leg == Leg::Second, at, header.sequence, header.timestamp);
         }
     }
 }

@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::receive::{CaptureClock, Line, Merged, Received};
 use super::sink::{Sink, utc};
+use super::skew::By;
 use crate::capture::Survey;
 use crate::words::counted;
 
@@ -20,11 +21,20 @@ pub(super) struct Report {
     pub(super) first_utc: Option<String>,
     pub(super) duration_ns: i64,
     pub(super) time_resolution_ns: i64,
+    pub(super) tai_offset: TaiOffset,
     /// What was odd about the file, a sentence each.
     pub(super) remarks: Vec<String>,
     pub(super) flows: Vec<FlowReport>,
     pub(super) merged: Vec<MergedReport>,
     pub(super) refused: Vec<RefusedReport>,
+}
+
+/// TAI − UTC by which link offsets were reckoned.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub(super) struct TaiOffset {
+    pub(super) seconds: i64,
+    /// What told it: option, or leap-seconds (those up to the capture's date).
+    pub(super) by: &'static str,
 }
 
 #[derive(Debug, Serialize)]
@@ -123,6 +133,8 @@ pub(super) struct MergedReport {
     /// How much later packets came by the second leg than by the first.
     pub(super) skew_min_ns: Option<i64>,
     pub(super) skew_max_ns: Option<i64>,
+    /// What told so: packets that came on both legs, or, where there is none, their timestamps (a median each second).
+    pub(super) skew_by: Option<&'static str>,
     /// The class that it was merged with, and the least that the measured skew needs: a, b or c; none if nothing was measured, or it
     /// exceeds them all.
     pub(super) skew_class: SkewClass,
@@ -158,7 +170,13 @@ pub(super) struct RefusedReport {
     pub(super) reason: String,
 }
 
-pub(super) fn report(file: &Path, survey: &Survey, numbers: &[usize], received: &Received) -> Report {
+pub(super) fn report(
+    file: &Path,
+    survey: &Survey,
+    numbers: &[usize],
+    received: &Received,
+    tai_offset: TaiOffset,
+) -> Report {
     let about = &survey.about;
     let flows = received
         .lines
@@ -182,6 +200,7 @@ pub(super) fn report(file: &Path, survey: &Survey, numbers: &[usize], received: 
         first_utc: about.first.map(utc),
         duration_ns: about.last.zip(about.first).map_or(0, |(last, first)| last - first),
         time_resolution_ns: about.resolution,
+        tai_offset,
         remarks: remarks(survey, received),
         flows: flows.collect(),
         merged: received.merged.iter().map(|legs| merged(survey, numbers, legs, received.last)).collect(),
@@ -304,13 +323,15 @@ fn merged(survey: &Survey, numbers: &[usize], legs: &Merged, last: i64) -> Merge
             differs: told.state == LegState::Differs,
         }
     };
+    let (skew, by) = legs.skew.told().unzip();
     MergedReport {
         flows: legs.merger.flows.iter().map(|flow| numbers[*flow]).collect(),
         by: legs.merger.by,
-        skew_min_ns: legs.skew.map(|(least, _)| least),
-        skew_max_ns: legs.skew.map(|(_, greatest)| greatest),
+        skew_min_ns: skew.map(|(least, _)| least),
+        skew_max_ns: skew.map(|(_, greatest)| greatest),
+        skew_by: by.map(By::name),
         skew_class: legs.class,
-        skew_class_needed: legs.skew.and_then(class_for),
+        skew_class_needed: skew.and_then(class_for),
         legs: Leg::ALL.map(of_leg).into(),
         rate_hz: survey.flows[legs.merger.flows[0]].form.format.rate.hz(),
         late: legs.receiver.counters().late,

@@ -2,7 +2,8 @@
 
 use std::fmt::Write as _;
 
-use super::report::{AudioReport, FiguresReport, FlowReport, MergedReport, Report};
+use super::report::{AudioReport, FiguresReport, FlowReport, MergedReport, Report, TaiOffset};
+use super::skew::By;
 use crate::words::{counted, millis, oddities, seen};
 
 /// Gaps that are printed one by one.
@@ -24,7 +25,7 @@ pub(super) fn describe(report: &Report) -> String {
         let _ = writeln!(text, "note: {remark}");
     }
     for flow in &report.flows {
-        describe_flow(&mut text, flow);
+        describe_flow(&mut text, flow, report.tai_offset);
     }
     for merged in &report.merged {
         describe_merged(&mut text, merged);
@@ -43,7 +44,7 @@ pub(super) fn describe(report: &Report) -> String {
     text
 }
 
-fn describe_flow(text: &mut String, flow: &FlowReport) {
+fn describe_flow(text: &mut String, flow: &FlowReport, tai: TaiOffset) {
     let leg = &flow.leg;
     let all = &leg.since_start;
     let _ = writeln!(
@@ -100,21 +101,23 @@ fn describe_flow(text: &mut String, flow: &FlowReport) {
         list(leg.dscp.iter().map(|dscp| dscp_name(*dscp))),
         seen(leg.ttl_min, leg.ttl_max)
     );
-    match (leg.capture_clock, all.link_offset_min_ns, all.link_offset_max_ns) {
+    // TAI − UTC counts only where UTC is made TAI with it.
+    let by = if tai.by == "option" { "as --tai-offset says" } else { "by the leap seconds up to its date" };
+    let tai = format!("TAI - UTC of {} s, {by}", tai.seconds);
+    let _ = match (leg.capture_clock, all.link_offset_min_ns, all.link_offset_max_ns) {
         (Some(clock), Some(least), Some(greatest)) => {
-            let _ = writeln!(
+            let with = if clock == "utc" { format!(", with {tai}") } else { String::new() };
+            let (least, greatest, clock) = (millis(least), millis(greatest), clock.to_uppercase());
+            writeln!(
                 text,
-                "  link offset  {} to {} ms, if the capture's clock counts {}",
-                millis(least),
-                millis(greatest),
-                clock.to_uppercase()
-            );
+                "  link offset  {least} to {greatest} ms, if the capture's clock counts {clock}{with}"
+            )
         }
-        _ => {
-            let _ =
-                writeln!(text, "  link offset  unknown: the timestamps do not follow the capture's clock");
-        }
-    }
+        _ => writeln!(
+            text,
+            "  link offset  unknown: the timestamps follow the capture's clock neither as TAI nor with {tai}"
+        ),
+    };
     audio(text, &flow.audio, flow.rate_hz);
 }
 
@@ -145,12 +148,19 @@ fn describe_merged(text: &mut String, merged: &MergedReport) {
         merged.by
     );
     if let (Some(least), Some(greatest)) = (merged.skew_min_ns, merged.skew_max_ns) {
+        let about = if merged.skew_by == Some(By::Timestamps.name()) { "about " } else { "" };
         let _ = writeln!(
             text,
-            "  skew         the second leg comes {:.3} to {:.3} µs after the first",
+            "  skew         the second leg comes {about}{:.3} to {:.3} µs after the first",
             least as f64 / 1e3,
             greatest as f64 / 1e3
         );
+        if !about.is_empty() {
+            let _ = writeln!(
+                text,
+                "               no packet came on both: told by the timestamps of what each brought, a median each second"
+            );
+        }
         let enough = match merged.skew_class_needed {
             Some(class) => format!("class {class} is enough"),
             None => "no class is enough".to_owned(),

@@ -4,6 +4,7 @@
 //! what a packet means (`layers` takes it apart, `shape` recognises flows), the whole file in memory.
 
 mod layers;
+pub(crate) mod leap;
 pub(crate) mod shape;
 mod survey;
 
