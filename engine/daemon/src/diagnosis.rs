@@ -140,8 +140,8 @@ impl Facts<'_> {
         let address = self.address();
         let sentence = if c.timestamp_jumps >= JUMPS {
             format!(
-                "the timestamps of {address} jump again and again ({} of late), so its audio is placed by arrival; check \
-                 that the sender runs at {rate} Hz and keeps its clock",
+                "the timestamps of {address} jump again and again ({} of late), so its audio has holes or is placed by arrival; \
+                 check that the sender runs at {rate} Hz and keeps its clock",
                 Counted(c.timestamp_jumps, "time")
             )
         } else if c.received > 0 && c.late * 2 > c.received {

@@ -185,6 +185,13 @@ impl LegScenario {
         self
     }
 
+    /// Also: the sender's timestamps leap, and no packet is missing.
+    pub fn with_leap(mut self, at: Nanos, frames: i64) -> Self {
+        let at = FrameIndex(self.base.config.format.rate.frames_in(at).0);
+        self.base.config.impairments.events.push(Event { at, fault: Fault::Jump { frames } });
+        self
+    }
+
     /// When the sender starts, on the receiver's clock.
     pub fn start(&self) -> Timestamp<Mono> {
         self.base.path.start

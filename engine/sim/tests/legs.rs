@@ -308,7 +308,31 @@ fn a_pause_of_the_sender_is_exact_whatever_its_counters_do() {
                 let gaps: Vec<_> = out.tape.gaps().iter().map(|gap| (gap.frames.0, gap.estimated)).collect();
                 assert_eq!(gaps, [(millis as u64 * 48, false)], "{what}");
                 assert_eq!(out.tape.offsets().len(), 1, "{what}");
+                // Where sequence numbers stood still, no packet was lost.
+                let lost = kind == PauseKind::Outage && millis < 1_000;
+                let cause = if lost { GapCause::Loss } else { GapCause::Outage };
+                assert_eq!(out.tape.gaps()[0].cause, cause, "{what}");
             }
+        }
+    }
+}
+
+/// Timestamps that leap on both legs while no packet is missing are the sender's doing.
+#[test]
+fn a_leap_of_the_senders_timestamps_is_no_loss() {
+    for (class, delay) in [(SkewClass::A, 0), (SkewClass::A, 10), (SkewClass::C, 450)] {
+        for frames in [48, 480, 4_800, 9_600] {
+            let mut legs = Protection::whole(class);
+            legs.delay[1] = Nanos::from_millis(delay);
+            let scenario = LegScenario::plain(10, legs).with_leap(Nanos::from_secs(5), frames);
+            let out = end(scenario.world());
+            let what = format!("{class} {delay} ms, {frames} frames: {:?}", out.counters);
+            let gaps: Vec<_> =
+                out.tape.gaps().iter().map(|gap| (gap.frames.0, gap.cause, gap.estimated)).collect();
+            assert_eq!(gaps, [(frames as u64, GapCause::TimestampJump, false)], "{what}");
+            assert_eq!((out.counters.timestamp_jumps, out.counters.late), (1, 0), "{what}");
+            assert_eq!(out.legs.map(|leg| leg.counters.lost), [0, 0], "{what}");
+            assert_eq!(out.tape.written().0, 10 * 48_000, "{what}");
         }
     }
 }

@@ -22,7 +22,8 @@
 //! The RTP timestamp places it. The sequence number tells neighbours and repeats, never lengths: at 125 µs
 //! packets it wraps in 8 s. Timestamps are believed while they agree with the arrival clock; when they do not, the
 //! packet waits as a candidate until a second one agrees with it (the probation of RFC 3550 A.1), and then the
-//! flow is anchored anew at the arrival time.
+//! flow is anchored anew at the arrival time. Timestamps that are believed and leap over frames of which no packet is missing leave a hole that the
+//! sender made, and the ledger says so (`leap`).
 //!
 //! ```text
 //!            2 packets agree                 timestamps disagree, or another SSRC
@@ -49,6 +50,7 @@ mod arrival;
 mod candidate;
 mod drift;
 mod history;
+mod leap;
 mod legs;
 mod receiver;
 mod source;
@@ -100,11 +102,12 @@ impl FlowFormat {
 pub enum GapCause {
     /// Packets were lost on the way: later ones came.
     Loss,
-    /// Nothing came for longer than [`OUTAGE_MARGIN`].
+    /// Nothing came: for longer than [`OUTAGE_MARGIN`], or since the sender paused, whose unbroken sequence numbers tell that no packet
+    /// was lost.
     Outage,
     /// The sender became another one.
     SsrcChange,
-    /// The sender's timestamps jumped.
+    /// The sender's timestamps jumped; no packet, or few, was lost.
     TimestampJump,
     /// The disk was too slow for the buffer; entered by the recorder, not by the receiver.
     DiskStall,

@@ -17,6 +17,7 @@ use super::arrival::ArrivalClock;
 use super::candidate::{Candidate, Doubt, Waiting};
 use super::drift::DriftMeter;
 use super::history::History;
+use super::leap::{Leap, Leaps, is_leap, is_pause};
 use super::legs::{Flow, Leg, LegReport, Legs, Reference, Sorted};
 use super::source::{Former, MAX_MISORDER, Source, drift, shifted, unwrapped};
 use super::window::Window;
@@ -65,6 +66,8 @@ pub struct Receiver {
     head: FrameIndex,
     /// The gap that the head stands in, as it is counted here.
     open: Option<Gap>,
+    /// Holes of the sender's own.
+    leaps: Leaps,
     counters: FlowCounters,
     legs: Legs,
     /// One packet's samples.
@@ -98,6 +101,7 @@ impl Receiver {
             anchor: Anchor::new(format.rate, 0),
             head: base,
             open: None,
+            leaps: Leaps::default(),
             counters: FlowCounters::default(),
             scratch: vec![0; MAX_PAYLOAD / format.encoding.bytes()],
         }
@@ -296,10 +300,24 @@ impl Receiver {
                 source.history = History::new(header.sequence.previous());
                 source.seq = header.sequence.previous();
                 sink.event(FlowEvent::SequenceReset);
+            } else if !straggler {
+                let newest = source.newest();
+                self.note_leap(quiet, &newest, &header, at);
             }
             at
         };
         self.place(leg, arrival, &header, at, frames, payload, sink);
+    }
+
+    /// Takes note if the sender left out frames between the flow's newest packet and this one, and no packet with them.
+    fn note_leap(&mut self, quiet: Nanos, newest: &Reference, header: &Header, at: FrameIndex) {
+        let frames = i64::from(newest.frames);
+        let missing = i64::from(header.sequence.distance_from(newest.seq)) - 1;
+        let hole = at.distance_from(newest.at) - frames;
+        if missing >= 0 && is_leap(hole, missing * frames) {
+            let paused = is_pause(hole, newest.frames, quiet, self.format.rate);
+            self.leaps.note(Leap { to: at, frames: hole - missing * frames, paused });
+        }
     }
 
     /// The flow as a packet of one of two legs finds it.
@@ -311,10 +329,9 @@ impl Receiver {
         // The other leg may have another SSRC; its counters are the same.
         let counts =
             |f: &Former| f.counts(&Header { ssrc: f.ssrc, ..*header }, arrival, patience, self.misorder());
-        let Source { ssrc, seq, timestamp, at, frames, .. } = *source;
         Flow {
-            ssrc,
-            newest: Reference { seq, timestamp, at, frames },
+            ssrc: source.ssrc,
+            newest: source.newest(),
             stale: quiet >= COUNTERS_LAST,
             latest: source.clock.position_at(arrival) + ahead,
             former: self.former.as_ref().is_some_and(counts),
@@ -482,7 +499,7 @@ impl Receiver {
         if end.since(self.head) > self.window.capacity() {
             // Too far ahead for the window: what it leaves behind by the reorder window will not be completed any more.
             let reorder = self.reorder_frames();
-            self.release_before(FrameIndex(end.0.saturating_sub(reorder.0 + length.0)), sink);
+            self.release_before(FrameIndex(end.0.saturating_sub(reorder.0 + length.0)), at, sink);
         }
         let from = at.max(self.head);
         if from >= end {
@@ -647,6 +664,8 @@ impl Receiver {
             if !(1..MAX_MISORDER).contains(&pause) {
                 self.counters.sequence_resets += 1;
                 sink.event(FlowEvent::SequenceReset);
+            } else {
+                self.note_leap(first.arrival - before.arrival, &before.newest(), &first.header, told);
             }
             // Not filled here: what came out of order may belong before it.
             return (told, before.clock);

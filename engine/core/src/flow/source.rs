@@ -9,6 +9,7 @@ use super::DRIFT_PPM;
 use super::arrival::ArrivalClock;
 use super::drift::DriftMeter;
 use super::history::History;
+use super::legs::Reference;
 
 /// A packet may be this many places late and still be a straggler. RFC 3550 A.1 has 100, for packets of 20 ms; here the
 /// reorder window alone is 192 packets wide, of 5 frames at 48 kHz.
@@ -26,6 +27,14 @@ pub(super) struct Source {
     pub(super) history: History,
     pub(super) clock: ArrivalClock,
     pub(super) drift: DriftMeter,
+}
+
+impl Source {
+    /// Its furthest packet.
+    pub(super) fn newest(&self) -> Reference {
+        let Self { seq, timestamp, at, frames, .. } = *self;
+        Reference { seq, timestamp, at, frames }
+    }
 }
 
 /// Where a source's counters stood when they broke. Late packets from before the break are told by it.

@@ -10,6 +10,7 @@ use audyn_wire::rtp::{HEADER_BYTES, Header};
 use super::*;
 
 mod clock;
+mod leaps;
 
 const BASE: FrameIndex = FrameIndex(1_000_000);
 const MS: i64 = 1_000_000;
@@ -339,7 +340,7 @@ fn a_timestamp_jump_without_loss_is_a_joint() {
         wire.run(100..300);
         let (tape, counters) = wire.finish();
         if jump == 2_400 {
-            // 50 ms ahead is what a sender does that leaves silence out: the timestamps are believed.
+            // 50 ms ahead may be a sender that leaves silence out: the timestamps are believed (see `leaps`).
             assert_eq!(tape.gaps.len(), 1);
             assert_eq!(tape.gaps[0].frames, FrameCount(2_400));
             continue;

@@ -5,7 +5,7 @@
 use audyn_units::{FrameCount, FrameIndex};
 
 use super::super::anchor::Shift;
-use super::super::{FlowCounters, FlowSink, Gap, GapCause};
+use super::super::{FlowCounters, FlowEvent, FlowSink, Gap, GapCause};
 use super::Receiver;
 
 impl Receiver {
@@ -22,15 +22,16 @@ impl Receiver {
         }
     }
 
-    /// Gives everything before `until`, holes as silence.
-    pub(super) fn release_before(&mut self, until: FrameIndex, sink: &mut impl FlowSink) {
+    /// Gives everything before `until`, holes as silence; a packet at `next` is on its way into the window.
+    pub(super) fn release_before(&mut self, until: FrameIndex, next: FrameIndex, sink: &mut impl FlowSink) {
         loop {
             self.give_run(sink);
             if self.head >= until {
                 return;
             }
             if self.window.is_empty() {
-                return self.fill(until, GapCause::Loss, sink);
+                let cause = self.cause_of_hole(next, sink);
+                return self.fill(until, cause, sink);
             }
             self.give_up_hole(until, sink);
         }
@@ -53,7 +54,24 @@ impl Receiver {
             .window
             .next_present(self.head)
             .expect("frames are put at the head or after it, and not beyond the ring");
-        self.fill(next.min(until), GapCause::Loss, sink);
+        let cause = self.cause_of_hole(next, sink);
+        self.fill(next.min(until), cause, sink);
+    }
+
+    /// Why the hole at the head, which ends at `next`, is there. One that is half filled has its cause already.
+    fn cause_of_hole(&mut self, next: FrameIndex, sink: &mut impl FlowSink) -> GapCause {
+        if let Some(open) = &self.open {
+            return open.cause;
+        }
+        match self.leaps.take(next) {
+            None => GapCause::Loss,
+            Some(leap) if leap.paused => GapCause::Outage,
+            Some(leap) => {
+                self.counters.timestamp_jumps += 1;
+                sink.event(FlowEvent::TimestampJumped(leap.frames));
+                GapCause::TimestampJump
+            }
+        }
     }
 
     fn give_run(&mut self, sink: &mut impl FlowSink) {

@@ -28,11 +28,13 @@ pub use histogram::{INTERVAL_EDGES, INTERVALS, Intervals};
 pub use tsdf::TS_DF_WINDOW;
 
 use super::TAKEOVER;
+use super::leap::{is_leap, is_pause};
 use recent::{Recent, Slot};
 use sequence::{Place, Sequence};
 use tsdf::{TsDf, span};
 
-/// A timestamp that does not follow from its neighbour's and lies further than this from what the arrival says has jumped.
+/// A timestamp that does not follow from its neighbour's and lies further than this from what the arrival says has jumped; so has one
+/// that leaps over frames of which no packet is missing.
 const JUMP: Nanos = Nanos::from_millis(250);
 
 /// A valid packet as a leg saw it.
@@ -314,7 +316,17 @@ impl LegStats {
         let transit = (packet.arrival - before) - span(ticks, self.rate);
         let in_step = i64::from(ticks) == i64::from(steps) * i64::from(source.furthest.1);
         source.last = (packet.arrival, packet.header);
-        let jumped = !in_step && transit.abs() > JUMP;
+        let leapt = match place {
+            Place::Ahead { missing } => {
+                let (furthest, frames) = source.furthest;
+                let ahead = i64::from(packet.header.timestamp.distance_from(furthest.timestamp));
+                let hole = ahead - i64::from(frames);
+                is_leap(hole, missing as i64 * i64::from(packet.frames))
+                    && !is_pause(hole, frames, packet.arrival - before, self.rate)
+            }
+            _ => false,
+        };
+        let jumped = leapt || (!in_step && transit.abs() > JUMP);
         if jumped {
             self.jumps += 1;
             self.ts_df.restart();

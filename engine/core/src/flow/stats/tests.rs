@@ -103,14 +103,30 @@ fn a_jump_of_the_timestamps_is_no_jitter() {
 }
 
 #[test]
+fn a_leap_of_the_timestamps_is_a_jump_and_no_loss() {
+    let leapt = (0..3_000).map(|n| {
+        let mut one = packet(n, 0);
+        if n >= 1_000 {
+            one.header.timestamp = one.header.timestamp.advanced(4_800);
+        }
+        one
+    });
+    let stats = of(leapt);
+    let all = stats.since_start();
+    assert_eq!((stats.jumps(), all.lost, all.lost_frames), (1, 0, 0));
+    assert_eq!(all.jitter_max, Nanos(0));
+}
+
+#[test]
 fn a_pause_on_a_running_clock_misses_frames_and_no_packets() {
     let paused = (0..2_000).map(|n| {
         let mut one = packet(if n < 1_000 { n } else { n + 50 }, 0);
         one.header.sequence = packet(n, 0).header.sequence;
         one
     });
-    let all = of(paused).since_start();
-    assert_eq!((all.lost, all.lost_frames), (0, 50 * 48));
+    let stats = of(paused);
+    let all = stats.since_start();
+    assert_eq!((all.lost, all.lost_frames, stats.jumps()), (0, 50 * 48, 0));
 }
 
 #[test]
