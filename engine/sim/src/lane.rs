@@ -134,7 +134,7 @@ impl AudioLane {
             self.waiting.reverse();
             let due = self.rate.duration(FrameCount(slot.position.0) + self.packet);
             let jitter = Nanos(self.dice.below(self.path.jitter.0 as u64 + 1) as i64);
-            self.latest = self.latest.max(self.path.leaves(due) + jitter);
+            self.latest = self.leg.released(self.latest.max(self.path.leaves(due) + jitter));
         }
         Some(self.latest)
     }

@@ -17,6 +17,8 @@ pub struct LegFaults {
     pub loss: u64,
     /// When the leg is dead, by the sender's time: from, to.
     pub cuts: Vec<(Nanos, Nanos)>,
+    /// When the leg holds what comes, by the receiver's clock: from, and until when, at which all of it arrives at once.
+    pub holds: Vec<(Timestamp<Mono>, Timestamp<Mono>)>,
 }
 
 impl LegFaults {
@@ -26,6 +28,11 @@ impl LegFaults {
         let from = self.loss * self.leg.index() as u64;
         (from..from + self.loss).contains(&fate)
             || self.cuts.iter().any(|&(cut, until)| cut <= due && due < until)
+    }
+
+    /// When a datagram arrives that would arrive at `at`.
+    pub(crate) fn released(&self, at: Timestamp<Mono>) -> Timestamp<Mono> {
+        self.holds.iter().find(|&&(from, until)| from <= at && at < until).map_or(at, |&(_, until)| until)
     }
 }
 
@@ -83,7 +90,7 @@ impl LegScenario {
         delay[later.index()] = skew;
 
         let loss = dice.pick(&[0, 1, 50, 500]);
-        let mut faults = Leg::ALL.map(|leg| LegFaults { leg, loss, cuts: Vec::new() });
+        let mut faults = Leg::ALL.map(|leg| LegFaults { leg, loss, ..LegFaults::default() });
         let secs = |n: u64| Nanos::from_millis(n as i64 * 1_000);
         match dice.below(4) {
             // One leg, then the other, with a breath between that the skew fits into.

@@ -1,71 +1,17 @@
 //! Two legs of one flow (ST 2022-7): what comes on either stands in the file, once, in its place.
 
+#[path = "support/outcome.rs"]
+mod outcome;
 mod support;
 
-use audyn_core::flow::{FlowCounters, FlowEvent, GapCause, Leg, LegReport, LegState};
-use audyn_core::sender::{PauseKind, Span, Spans};
-use audyn_sim::{LegFaults, LegScenario, Path, Protection, Stream, Tape, World};
+use audyn_core::flow::{FlowEvent, GapCause, Leg, LegState};
+use audyn_core::sender::PauseKind;
+use audyn_sim::{LegFaults, LegScenario, Path, Protection, Stream};
 use audyn_units::{FrameCount, FrameIndex, Nanos, RtpTime, SeqNo, SkewClass, Ssrc};
 
+use outcome::{check, end, first, played};
+
 const SEEDS: u64 = 150;
-
-/// What came of a run: the tape, the counters, each leg's report, and what arrived on either leg.
-struct Outcome {
-    tape: Tape,
-    counters: FlowCounters,
-    legs: [LegReport; 2],
-    delivered: Spans,
-}
-
-fn end(mut world: World) -> Outcome {
-    world.run_out();
-    let mut delivered = world.delivered(0).clone();
-    for span in world.delivered(1).as_slice() {
-        delivered.insert(*span);
-    }
-    let legs = Leg::ALL.map(|leg| world.leg(leg));
-    let (tape, counters) = world.finish();
-    Outcome { tape, counters, legs, delivered }
-}
-
-/// One offset, and what never came is the ledger.
-fn check(scenario: &LegScenario, out: &Outcome) {
-    let number = scenario.base.stream.number;
-    let kept = out.tape.kept(number);
-    let first = kept.as_slice().first().expect("something was heard").start;
-    let base = scenario.base.base();
-    assert_eq!(out.tape.offsets(), [base.distance_from(first)], "one offset over the whole file");
-    let wanted: Vec<Span> = out
-        .delivered
-        .as_slice()
-        .windows(2)
-        .filter(|pair| pair[1].start > first)
-        .map(|pair| Span {
-            start: base + pair[0].end().max(first).since(first),
-            frames: pair[1].start.since(pair[0].end().max(first)),
-        })
-        .collect();
-    let ledger: Vec<Span> =
-        out.tape.gaps().iter().map(|gap| Span { start: gap.position, frames: gap.frames }).collect();
-    let differ = ledger.iter().zip(&wanted).find(|(is, should)| is != should);
-    assert_eq!(
-        ledger.len(),
-        wanted.len(),
-        "the ledger is the truth; first difference (is, should be): {differ:?}"
-    );
-    assert_eq!(differ, None, "the ledger is the truth (is, should be)");
-    assert!(out.tape.gaps().iter().all(|gap| !gap.estimated), "every place is exact");
-    // Of legs with two SSRCs, a packet or two of the later come before the flow has a source.
-    let strays = if scenario.legs.second_ssrc.is_some() { 2 } else { 0 };
-    assert!(scenario.base.rubbish > 0 || out.counters.foreign_source <= strays, "{:?}", out.legs);
-    assert!(!out.tape.events().iter().any(|event| matches!(event, FlowEvent::LegsDiffer(_))));
-}
-
-fn played(scenario: &LegScenario) -> Outcome {
-    let out = end(scenario.world());
-    check(scenario, &out);
-    out
-}
 
 #[test]
 fn half_of_the_packets_on_each_leg_are_the_whole() {
@@ -83,10 +29,6 @@ fn half_of_the_packets_on_each_leg_are_the_whole() {
             assert_eq!((leg.counters.late, leg.counters.foreign, leg.counters.duplicated), (0, 0, 0));
         }
     }
-}
-
-fn first(scenario: &LegScenario, out: &Outcome) -> FrameIndex {
-    out.tape.kept(scenario.base.stream.number).as_slice()[0].start
 }
 
 #[test]
@@ -348,8 +290,12 @@ fn random_legs() {
 fn loss_that_meets_is_the_only_loss() {
     let mut legs = Protection::whole(SkewClass::A);
     legs.faults[0].loss = 300;
-    legs.faults[1] =
-        LegFaults { leg: Leg::Second, loss: 500, cuts: vec![(Nanos::from_secs(2), Nanos::from_secs(3))] };
+    legs.faults[1] = LegFaults {
+        leg: Leg::Second,
+        loss: 500,
+        cuts: vec![(Nanos::from_secs(2), Nanos::from_secs(3))],
+        holds: Vec::new(),
+    };
     let scenario = LegScenario::plain(6, legs);
     let out = played(&scenario);
     assert!(out.counters.gaps > 100 && out.counters.late == 0, "{:?}", out.counters);

@@ -19,9 +19,9 @@
 //! What breaks the flow's timeline (another SSRC, a jump) waits while the other leg goes on with the old one, for at most
 //! the window: a sender that restarts does so on both legs, a leg that was plugged elsewhere does so alone.
 //!
-//! What a hole waits for is held in memory from the beginning: the reorder window is a ring of `4 × channels × F` bytes and a bit
-//! a frame, where `F` is the frames of the wait ([`Legs::window`]) and 60 ms, or of 12 of
-//! the longest packets if that is more, rounded up to a power of two.
+//! For how long a hole waits is told in `patience`. What stands behind it is held in memory from the beginning: the reorder window is a ring of
+//! `4 × channels × F` bytes and a bit a frame, where `F` is the frames of the wait ([`Legs::window`]) and 60 ms, with two legs 200 ms, or of 12
+//! of the longest packets if that is more, rounded up to a power of two.
 //!
 //! # Rejected
 //!
@@ -37,6 +37,7 @@ use audyn_wire::rtp::Header;
 
 use super::TAKEOVER;
 use super::history::{History, SPAN};
+use super::patience::Patience;
 
 /// What the window is longer than the skew: jitter of each leg.
 const MARGIN: Nanos = Nanos::from_millis(20);
@@ -236,6 +237,7 @@ pub(super) struct Legs {
     digests: Vec<u32>,
     /// A leg that was found to carry another stream just now.
     news: Option<Leg>,
+    patience: Patience,
 }
 
 impl Legs {
@@ -254,13 +256,15 @@ impl Legs {
             alike: 0,
             lag: (Nanos::ZERO, Nanos::ZERO, Timestamp::ZERO),
         };
+        let window = skew.map_or(reorder, |class| reorder.max(class.skew() + MARGIN));
         Self {
             rate,
-            window: skew.map_or(reorder, |class| reorder.max(class.skew() + MARGIN)),
+            window,
             each: [book(), book()],
             home: Leg::First,
             digests: if skew.is_some() { vec![0; SPAN] } else { Vec::new() },
             news: None,
+            patience: Patience::new(window),
         }
     }
 
@@ -271,6 +275,24 @@ impl Legs {
     /// How long a hole waits for its packets.
     pub(super) fn window(&self) -> Nanos {
         self.window
+    }
+
+    /// Up to where nothing is waited for any more, of holes before `until`, which frames alone would give up: each leg that lives has passed it
+    /// by `reorder`, or had the time of its class to.
+    pub(super) fn awaited_from(&self, until: FrameIndex, reorder: FrameCount) -> FrameIndex {
+        if !self.are_two() {
+            return until;
+        }
+        let passed = Leg::ALL.into_iter().filter(|&leg| self.patience.lives(leg)).filter_map(|leg| {
+            let newest = self.each[leg.index()].newest?;
+            Some((newest.at + FrameCount(u64::from(newest.frames))).0.saturating_sub(reorder.0))
+        });
+        passed.min().map_or(until, |passed| until.min(FrameIndex(passed).max(self.patience.settled())))
+    }
+
+    /// Whether both legs were alive when the flow was last heard.
+    pub(super) fn both_live(&self) -> bool {
+        self.are_two() && Leg::ALL.into_iter().all(|leg| self.patience.lives(leg))
     }
 
     /// By how much one leg may be later than the arrival clock, which follows the earlier one; nothing with one leg.
@@ -425,14 +447,20 @@ impl Legs {
         newest: FrameIndex,
         arriving: FrameIndex,
     ) -> (bool, bool) {
+        let two = self.are_two();
+        if two {
+            self.patience.packet(leg, arrival, newest);
+        }
         let window = self.rate.frames_in(self.window);
+        let settled = self.patience.settled();
         let lag = self.rate.duration(arriving.since(place.at));
         let book = &mut self.each[leg.index()];
         let counters = &mut book.counters;
         counters.received += 1;
         counters.bytes += bytes as u64;
         book.in_step = Some(arrival);
-        if newest.since(place.at + FrameCount(u64::from(place.frames))) > window {
+        let end = place.at + FrameCount(u64::from(place.frames));
+        if newest.since(end) > window && (!two || end <= settled) {
             counters.late += 1;
         }
         if arrival - book.lag.2 >= LAG_WINDOW {
@@ -490,6 +518,7 @@ impl Legs {
     /// The flow stands on a new anchor, found on `leg`.
     pub(super) fn anchored(&mut self, leg: Leg) {
         self.home = leg;
+        self.patience.anchored();
         for book in &mut self.each {
             book.ssrc = None;
             book.newest = None;

@@ -52,6 +52,7 @@ mod drift;
 mod history;
 mod leap;
 mod legs;
+mod patience;
 mod receiver;
 mod source;
 pub mod stats;

@@ -19,6 +19,7 @@ use super::drift::DriftMeter;
 use super::history::History;
 use super::leap::{Leap, Leaps, is_leap, is_pause};
 use super::legs::{Flow, Leg, LegReport, Legs, Reference, Sorted};
+use super::patience::HELD;
 use super::source::{Former, MAX_MISORDER, Source, drift, shifted, unwrapped};
 use super::window::Window;
 use super::{FlowCounters, FlowEvent, FlowFormat, FlowSink, Gap, GapCause, OUTAGE_MARGIN, TAKEOVER};
@@ -82,7 +83,7 @@ impl Receiver {
     }
 
     /// A receiver of a flow that comes on two legs (ST 2022-7), of which one may lag behind the other by a class's skew. A hole
-    /// waits for the other leg as long as that and 20 ms; what is in order is given at once. So the reorder window and the
+    /// waits for the other leg as long as that and 20 ms, also after a stall of both; what is in order is given at once. So the reorder window and the
     /// store for packets in doubt grow by the skew: at 450 ms to 30 MB for 64 channels of 24 bit at 96 kHz (the ring alone
     /// 17 MB), to 0.8 MB for 2 channels at 48 kHz, and 80 kB to tell copies by.
     pub fn with_second_leg(format: FlowFormat, base: FrameIndex, skew: SkewClass) -> Self {
@@ -96,7 +97,7 @@ impl Receiver {
             source: None,
             former: None,
             candidate: Candidate::new(&format, legs.hold() + TAKEOVER * 3, legs.are_two()),
-            window: Window::new(format.channels, window_frames(&format, legs.window())),
+            window: Window::new(format.channels, window_frames(&format, legs.window(), skew.is_some())),
             legs,
             anchor: Anchor::new(format.rate, 0),
             head: base,
@@ -383,7 +384,8 @@ impl Receiver {
 
         // Later packets stopped coming too, so nothing pushes the window on: the clock does. Not by the arrival clock, which
         // needs seconds to follow a path that became longer, and would refuse what is merely out of order meanwhile.
-        if quiet > rate.duration(self.reorder_frames()) {
+        let wait = rate.duration(self.reorder_frames());
+        if quiet > if self.legs.both_live() { wait.max(HELD) } else { wait } {
             self.release_all(sink);
         }
         if quiet >= OUTAGE_MARGIN && self.window.is_empty() {
@@ -499,7 +501,9 @@ impl Receiver {
         if end.since(self.head) > self.window.capacity() {
             // Too far ahead for the window: what it leaves behind by the reorder window will not be completed any more.
             let reorder = self.reorder_frames();
-            self.release_before(FrameIndex(end.0.saturating_sub(reorder.0 + length.0)), at, sink);
+            let behind = FrameIndex(end.0.saturating_sub(reorder.0 + length.0));
+            let no_room = FrameIndex(end.0.saturating_sub(self.window.capacity().0));
+            self.release_before(self.awaited_from(behind).max(no_room), at, sink);
         }
         let from = at.max(self.head);
         if from >= end {
@@ -711,15 +715,25 @@ impl Receiver {
     }
 
     fn reorder_frames(&self) -> FrameCount {
+        self.frames_or_packets(self.legs.window())
+    }
+
+    /// Up to where no hole is waited for, of those before `until`.
+    fn awaited_from(&self, until: FrameIndex) -> FrameIndex {
+        self.legs.awaited_from(until, self.frames_or_packets(REORDER_TIME))
+    }
+
+    fn frames_or_packets(&self, time: Nanos) -> FrameCount {
         let packet = self.source.as_ref().map_or(0, |source| u64::from(source.frames));
-        self.format.rate.frames_in(self.legs.window()).max(FrameCount(packet * REORDER_PACKETS))
+        self.format.rate.frames_in(time).max(FrameCount(packet * REORDER_PACKETS))
     }
 }
 
 /// What the reorder window must hold: the reorder time and some, and the reorder count in packets as long as they may be.
-fn window_frames(format: &FlowFormat, reorder: Nanos) -> FrameCount {
+fn window_frames(format: &FlowFormat, reorder: Nanos, two_legs: bool) -> FrameCount {
     let longest = (MAX_PAYLOAD / format.frame_bytes()) as u64;
-    format.rate.frames_in(reorder + REORDER_TIME * 3).max(FrameCount(longest * (REORDER_PACKETS + 2)))
+    let behind = if two_legs { HELD } else { REORDER_TIME * 3 };
+    format.rate.frames_in(reorder + behind).max(FrameCount(longest * (REORDER_PACKETS + 2)))
 }
 
 #[cfg(test)]

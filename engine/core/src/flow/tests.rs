@@ -11,6 +11,7 @@ use super::*;
 
 mod clock;
 mod leaps;
+mod patience;
 
 const BASE: FrameIndex = FrameIndex(1_000_000);
 const MS: i64 = 1_000_000;

@@ -9,14 +9,20 @@ use super::super::{FlowCounters, FlowEvent, FlowSink, Gap, GapCause};
 use super::Receiver;
 
 impl Receiver {
-    /// Gives what is in order, and gives up on what later frames have left behind by the reorder window: on that part of
-    /// a hole only, since a packet that is merely late may belong into the rest of it.
+    /// Gives what is in order, and gives up on what later frames have left behind by the reorder window, and what no other leg will bring
+    /// (`patience`): on that part of a hole only, since a packet that is merely late may belong into the rest of it.
     pub(super) fn release(&mut self, sink: &mut impl FlowSink) {
         let patience = self.reorder_frames();
         loop {
             self.give_run(sink);
             match self.window.end() {
-                Some(end) if end.since(self.head) > patience => self.give_up_hole(end - patience, sink),
+                Some(end) if end.since(self.head) > patience => {
+                    let until = self.awaited_from(end - patience);
+                    if until <= self.head {
+                        return;
+                    }
+                    self.give_up_hole(until, sink);
+                }
                 _ => return,
             }
         }

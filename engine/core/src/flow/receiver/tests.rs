@@ -12,9 +12,9 @@ fn the_reorder_window_takes_the_bytes_that_the_docs_of_legs_say() {
         channels: ChannelCount::new(64).unwrap(),
         payload_type: PayloadType::DYNAMIC,
     };
-    for (skew, wait) in [(None, 20), (Some(SkewClass::A), 30), (Some(SkewClass::C), 470)] {
+    for (skew, held) in [(None, 80_u64), (Some(SkewClass::A), 230), (Some(SkewClass::C), 670)] {
         let window = Receiver::with(format, FrameIndex(0), skew).window;
-        let frames = (96 * (wait + 60_u64)).next_power_of_two();
+        let frames = (96 * held).next_power_of_two();
         assert_eq!(window.bytes(), frames as usize * 64 * 4 + frames as usize / 8, "{skew:?}");
     }
 }
