@@ -4,7 +4,7 @@
 //! checked by the engine, whole, before anything changes.
 //!
 //! Only serde attributes that postcard can follow are used here: no `tag`, `untagged`, `flatten` or
-//! `skip_serializing_if`. On the socket every field is there; in the files the engine leaves out the later ones (`retention`, `volume`)
+//! `skip_serializing_if`. On the socket every field is there; in the files the engine leaves out the later ones (`retention`, `volume`, `mirror`)
 //! where they have their defaults, since an older engine refuses what it doesn't know, and a box must be able to go back to one.
 
 use std::fmt;
@@ -100,8 +100,10 @@ pub struct GlobalConfig {
     pub tai_offset_seconds: Option<i32>,
     /// Whom the clock is judged by.
     pub clock: ClockConfig,
-    /// The room that the archive's volume shall keep.
+    /// The room that the archive's volume shall keep, and the mirror's.
     pub volume: VolumeConfig,
+    /// Directory on a second volume that gets every recording as well (absolute path); none for no mirror. It is not made.
+    pub mirror: Option<String>,
 }
 
 impl Default for GlobalConfig {
@@ -116,6 +118,7 @@ impl Default for GlobalConfig {
             tai_offset_seconds: None,
             clock: ClockConfig::default(),
             volume: VolumeConfig::default(),
+            mirror: None,
         }
     }
 }

@@ -58,10 +58,10 @@ pub use snapshot::{
 };
 pub use stats::{INTERVAL_EDGES_NANOS, LATENESS_EDGES_NANOS, LegPeriod, LegStatistics, WakeupLateness};
 pub use timing::{FlowTiming, Placement};
-pub use volume::{VolumeIdentity, VolumeReport, VolumeStanding};
+pub use volume::{VolumeIdentity, VolumeReport, VolumeSnapshot, VolumeStanding};
 
 /// The version of this contract. Client and engine must have the same one.
-pub const VERSION: u16 = 5;
+pub const VERSION: u16 = 6;
 
 /// What a client's first frame starts with, so that a stranger's bytes are recognised as such.
 pub const MAGIC: [u8; 4] = *b"AUDN";

@@ -172,7 +172,7 @@ pub enum Reply {
     RetentionPlan(Box<RetentionPlan>),
     /// What became of each file.
     Protected(Vec<ProtectedFile>),
-    /// The volume of each archive root; today there is one.
+    /// The volume of the archive root; then that of the mirror, if there is one.
     Volumes(Vec<VolumeReport>),
 }
 

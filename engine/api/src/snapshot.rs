@@ -12,6 +12,7 @@ use crate::legs::LegSnapshot;
 use crate::retention::RetentionSnapshot;
 use crate::stats::{LegStatistics, WakeupLateness};
 use crate::timing::FlowTiming;
+use crate::volume::VolumeSnapshot;
 
 /// The state of the whole engine at an instant.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -42,6 +43,8 @@ pub struct Snapshot {
     pub lateness: WakeupLateness,
     /// What limits have deleted, and how long the room lasts.
     pub retention: RetentionSnapshot,
+    /// Each volume that is recorded to: the archive's, and the mirror's if there is one.
+    pub volumes: Vec<VolumeSnapshot>,
 }
 
 /// The capture thread's counters since start.

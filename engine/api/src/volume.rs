@@ -1,4 +1,4 @@
-//! Which volume the archive's root lies on, and whether it is the right one.
+//! Which volumes are recorded to, the archive's and its mirror, and whether each is the right one.
 
 use serde::{Deserialize, Serialize};
 
@@ -19,6 +19,21 @@ pub struct VolumeReport {
     pub disk: DiskState,
     /// What a person is to know of it, and do.
     pub note: Option<String>,
+}
+
+/// A volume that is recorded to, as it was seen last, no more than some seconds ago unless its disk does not answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VolumeSnapshot {
+    /// The archive root, or the mirror.
+    pub root: String,
+    /// How it stands with it; none if it has not answered yet.
+    pub standing: Option<VolumeStanding>,
+    /// Room of what is there.
+    pub disk: DiskState,
+    /// Files that are being written there.
+    pub writing: u64,
+    /// What keeps recordings from being written there now, each a sentence.
+    pub alarms: Vec<String>,
 }
 
 /// What tells a volume from every other: `.audyn-volume.json` in its root.
@@ -50,4 +65,6 @@ pub enum VolumeStanding {
     Missing,
     /// The machine has not chosen a disk for it yet.
     Unchosen,
+    /// It is the mirror's, and lies on the archive's volume, so that it would protect nothing.
+    Same,
 }

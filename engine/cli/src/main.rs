@@ -60,7 +60,7 @@ enum Command {
     Protect(retention::ProtectArgs),
     /// Let protected recordings go again.
     Unprotect(retention::ProtectArgs),
-    /// Tell which volume the recordings lie on, or take over the one that is there.
+    /// Tell which volumes the recordings lie on, or take over one that is there.
     Volume(volume::VolumeArgs),
     /// Let a running engine hear a signal of its own.
     #[command(name = "selftest")]

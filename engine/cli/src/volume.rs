@@ -1,4 +1,4 @@
-//! `audyn volume`: which volume the recordings lie on, and a person's word that another one is the right one.
+//! `audyn volume`: which volumes the recordings lie on, and a person's word that another one is the right one.
 //!
 //! Owns: one question to the engine each, and the words. Never: looks at a disk.
 
@@ -14,16 +14,18 @@ use crate::retention::{RetentionError, ask, who};
 
 const EXAMPLES: &str = "\
 Examples:
-  audyn volume                the volume of the archive's root: its identity, its room, and whether it is the right one
+  audyn volume                the volume of the archive's root, and of its mirror: identity, room, and whether it is the right one
   audyn volume adopt          the one that is there is the right one from now on, after a change of the disk
+  audyn volume adopt /srv/2   the same where there is a mirror: which of them is meant
   audyn --json volume         the same as JSON
 
 The engine writes to no other volume than the one that it remembers, nor to an empty mount point: what comes waits in memory for 10 s and is
-a gap then, and recording goes on by itself when the right one is back.
+a gap then, and recording goes on by itself when the right one is back. Where a mirror is configured, each of the two has what the other may
+lack, and neither waits for the other.
 
 Exit codes: 0 the right one is there, 1 it is not or the engine does not answer, 2 it was asked for wrongly.";
 
-/// Tell which volume the recordings lie on, or take over the one that is there.
+/// Tell which volumes the recordings lie on, or take over one that is there.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
 pub(crate) struct VolumeArgs {
@@ -42,7 +44,7 @@ enum Deed {
 
 #[derive(Debug, Args)]
 struct AdoptArgs {
-    /// The archive root, where there are several; none takes the only one.
+    /// The archive root or the mirror; none takes the only one.
     #[arg(value_name = "ROOT")]
     root: Option<String>,
     /// Who says so, for the log; none takes the user's name.
@@ -95,7 +97,7 @@ fn only_root(volumes: &[VolumeReport]) -> Result<String, RetentionError> {
             let roots: Vec<&str> = several.iter().map(|volume| &*volume.root).collect();
             let roots = roots.join(", ");
             Err(RetentionError::Refused(format!(
-                "there are several archive roots: {roots}; name the one that is meant"
+                "there are two volumes, {roots}; name the one that is meant"
             )))
         }
     }
@@ -114,6 +116,7 @@ fn describe(volume: &VolumeReport) -> String {
         VolumeStanding::Unreadable => "UNREADABLE: nothing is written there",
         VolumeStanding::Missing => "MISSING",
         VolumeStanding::Unchosen => "no disk is chosen yet: nothing is written there",
+        VolumeStanding::Same => "THE ARCHIVE'S OWN VOLUME: nothing is mirrored there",
     };
     let mut text = format!("{}: {standing}\n", volume.root);
     let words = |VolumeIdentity { id, made, by }: &VolumeIdentity| {

@@ -69,6 +69,14 @@ impl OpenFiles {
         })
     }
 
+    /// How many files are being written below a directory.
+    pub(crate) fn below(&self, root: &Path) -> u64 {
+        let of = |recording: &SharedRecording| {
+            lock(recording).open.iter().filter(|path| path.starts_with(root)).count()
+        };
+        lock(&self.0).iter().map(of).sum::<usize>() as u64
+    }
+
     /// Whether a path is being written.
     pub(crate) fn contains(&self, path: &Path) -> bool {
         lock(&self.0).iter().any(|recording| lock(recording).open.iter().any(|open| open == path))

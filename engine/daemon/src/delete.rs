@@ -6,7 +6,7 @@
 use std::io;
 use std::path::{Component, Path, PathBuf};
 
-use audyn_api::{DeletedFile, Refusal, RefusalKind};
+use audyn_api::{Refusal, RefusalKind};
 use audyn_media::beneath::FileType;
 use audyn_media::chain::HOUSE;
 use audyn_media::{Beneath, MediaError};
@@ -27,23 +27,12 @@ const MOST_WHO: usize = 200;
 /// Suffixes that recordings have.
 const SUFFIXES: [&str; 3] = ["wav", "flac", "opus"];
 
-/// Deletes each path (relative to `root`) with all that belongs to it, and says what became of it.
-pub(crate) fn recordings(
-    root: &Path,
-    chains: &Chains,
-    paths: Vec<String>,
-    who: &str,
-    is_open: impl Fn(&Path) -> bool,
-) -> Vec<DeletedFile> {
-    let of = |path: String| {
-        let refused = delete(root, chains, &path, who, &is_open).err();
-        match &refused {
-            None => tracing::info!(path, who, "recording deleted"),
-            Some(refusal) => tracing::info!(path, why = refusal.detail, "recording not deleted"),
-        }
-        DeletedFile { path, refused }
-    };
-    paths.into_iter().map(of).collect()
+/// Writes what became of a path into the log.
+pub(crate) fn tell(path: &str, who: &str, refused: Option<&Refusal>) {
+    match refused {
+        None => tracing::info!(path, who, "recording deleted"),
+        Some(refusal) => tracing::info!(path, why = refusal.detail, "recording not deleted"),
+    }
 }
 
 /// Refuses a request whose answer might not fit a frame.
@@ -64,7 +53,8 @@ pub(crate) fn check(paths: &[String], who: &str) -> Result<(), EngineError> {
     )))
 }
 
-fn delete(
+/// Deletes a path (relative to `root`) with all that belongs to it.
+pub(crate) fn recording(
     root: &Path,
     chains: &Chains,
     path: &str,
@@ -169,7 +159,21 @@ fn recorder_of<'a>(root: &Path, recording: &'a Path) -> io::Result<&'a str> {
 
 #[cfg(test)]
 mod tests {
+    use audyn_api::DeletedFile;
+
     use super::*;
+    use crate::both::Volumes;
+
+    fn recordings(
+        root: &Path,
+        chains: &Chains,
+        paths: Vec<String>,
+        who: &str,
+        is_open: impl Fn(&Path) -> bool,
+    ) -> Vec<DeletedFile> {
+        let volumes = Volumes { root: root.to_owned(), archive: chains.clone(), mirror: None };
+        volumes.delete(paths, who, is_open)
+    }
 
     #[test]
     fn only_closed_recordings_below_the_root_are_deleted() {

@@ -1,4 +1,4 @@
-//! The disk writer: one thread for the volume of the archive root.
+//! The disk writer: one thread for the volume of the archive root, and one for the mirror's.
 //!
 //! Owns: every open file. Takes commands and samples from the feeds' rings, writes, and flushes each file at least
 //! every 200 ms. Never: keeps a worker waiting; while the disk stalls the rings fill.
@@ -60,6 +60,8 @@ pub(crate) struct Disk {
     recordings: Sender<Recording>,
     /// When its last turn began, in monotonic nanoseconds.
     turned: Arc<AtomicI64>,
+    /// It writes the mirror.
+    mirrors: bool,
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
@@ -74,14 +76,35 @@ impl Disk {
         state: Option<PathBuf>,
         chains: Chains,
     ) -> Result<Self, SysError> {
+        Self::start_until(Arc::default(), notices, safe, state, chains)
+    }
+
+    /// One for another volume, which ends with `first`, neither after the other.
+    pub(crate) fn start_beside(
+        first: &Self,
+        notices: SyncSender<Notice>,
+        safe: Option<MakeSafe>,
+        state: Option<PathBuf>,
+        chains: Chains,
+    ) -> Result<Self, SysError> {
+        Self::start_until(Arc::clone(&first.stop), notices, safe, state, chains)
+    }
+
+    fn start_until(
+        stop: Arc<AtomicBool>,
+        notices: SyncSender<Notice>,
+        safe: Option<MakeSafe>,
+        state: Option<PathBuf>,
+        chains: Chains,
+    ) -> Result<Self, SysError> {
         let mut grid = Grid::new(PERIOD)?;
         let (recordings, inbox) = channel();
-        let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
         let turned = Arc::new(AtomicI64::new(clock::mono_now().as_nanos()));
         let turns = Arc::clone(&turned);
+        let mirrors = chains.ours().is_mirror();
         let thread = std::thread::Builder::new()
-            .name("audyn-disk".to_owned())
+            .name(if chains.ours().is_mirror() { "audyn-mirror" } else { "audyn-disk" }.to_owned())
             .spawn(move || {
                 let syncer = safe.and_then(Syncer::start);
                 let mut list = Listing::start(state, chains)
@@ -114,12 +137,12 @@ impl Disk {
                 }
             })
             .map_err(|source| SysError::Thread { source })?;
-        Ok(Self { recordings, turned, stop, thread: Some(thread) })
+        Ok(Self { recordings, turned, mirrors, stop, thread: Some(thread) })
     }
 
     /// What is to be said of a disk that keeps the thread waiting, and whether audio is lost by now.
     pub(crate) fn complaint(&self, now: Timestamp<Mono>) -> Option<(String, bool)> {
-        self.stalled(now).map(complaint)
+        self.stalled(now).map(if self.mirrors { mirrors_complaint } else { complaint })
     }
 
     /// For how long the disk has kept the thread waiting, if it is longer than a turn may take.
@@ -155,6 +178,18 @@ fn complaint(stalled: Nanos) -> (String, bool) {
     (
         format!(
             "the archive's disk has not answered for {seconds:.0} s; {what}: check the disk and its cable"
+        ),
+        lost,
+    )
+}
+
+fn mirrors_complaint(stalled: Nanos) -> (String, bool) {
+    let (seconds, room) = (stalled.as_secs_f64(), DISK_BUFFER.as_secs_f64());
+    let lost = stalled >= DISK_BUFFER;
+    let what = if lost { "what comes now is in the archive alone" } else { "nothing is missing there yet" };
+    (
+        format!(
+            "the mirror's disk has not answered for {seconds:.0} s; {what}, since memory holds {room:.0} s for it: check the disk and its cable"
         ),
         lost,
     )

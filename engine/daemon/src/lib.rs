@@ -11,6 +11,7 @@
 mod again;
 #[cfg(any(test, feature = "bench"))]
 pub mod bench;
+mod both;
 mod capture;
 mod chains;
 mod closing;

@@ -35,6 +35,10 @@ struct Options {
     /// Archive root that a new global.json gets; an absolute path.
     #[arg(long, value_name = "DIR")]
     archive_root: Option<PathBuf>,
+    /// A directory on a second volume that a new global.json gets: every recording is written there as well. It has to be there, on another
+    /// volume than the archive root; one that fails, fills or is pulled costs the archive nothing, and is recorded to again when it is back.
+    #[arg(long, value_name = "DIR")]
+    mirror: Option<PathBuf>,
     /// A file in which the machine tells which of its disks it chose for the archive root: a line `volume=NAME`, and `missing=WORDS` if it
     /// is not the one that should be. A volume is remembered for each name, and nothing is written before the file is there.
     #[arg(long, value_name = "FILE")]
@@ -116,8 +120,18 @@ fn open_store(options: &Options) -> Result<ConfigStore, EngineError> {
     if let Some(root) = &options.archive_root {
         first.archive_root = root.to_string_lossy().into_owned();
     }
-    let wanted = first.archive_root.clone();
+    first.mirror = options.mirror.as_ref().map(|mirror| mirror.to_string_lossy().into_owned());
+    let (wanted, mirror) = (first.archive_root.clone(), first.mirror.clone());
     let store = ConfigStore::open(&options.state, first)?;
+    let kept = &store.document().global.mirror;
+    if let Some(mirror) = mirror.filter(|mirror| kept.as_ref() != Some(mirror)) {
+        let path = options.state.join("global.json");
+        let says = kept.as_ref().map_or("names none".to_owned(), |kept| format!("says {kept}"));
+        return Err(EngineError::Invalid(format!(
+            "--mirror {mirror} is for a new configuration, but {} {says}; change it there, or leave the option out",
+            path.display()
+        )));
+    }
     let stored = &store.document().global.archive_root;
     if options.archive_root.is_some() && *stored != wanted {
         return Err(EngineError::Invalid(format!(

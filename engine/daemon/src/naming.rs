@@ -54,6 +54,19 @@ impl Naming {
         }
     }
 
+    /// The same place below another root; a file by itself stays where it is.
+    pub(crate) fn at(&self, root: &Path) -> Self {
+        match self {
+            Self::File(path) => Self::File(path.clone()),
+            Self::Archive { below, policy, zone, .. } => Self::Archive {
+                root: root.to_owned(),
+                below: below.clone(),
+                policy: policy.clone(),
+                zone: zone.clone(),
+            },
+        }
+    }
+
     /// The name of the zone that names follow, as the time zone database has it.
     pub(crate) fn zone_name(&self) -> Option<String> {
         match self {

@@ -5,38 +5,35 @@
 use std::io;
 use std::path::Path;
 
-use audyn_api::{ProtectedFile, Refusal, RefusalKind};
+use audyn_api::{Refusal, RefusalKind};
 
 use crate::chains::Chains;
 use crate::delete::{cause, find, ours, refusal};
 
-/// Protects each path (relative to `root`) with all formats of its segment, or lets it go, and says what became of it.
-pub(crate) fn recordings(
+/// Protects a path (relative to `root`) with all formats of its segment, or lets it go.
+pub(crate) fn recording(
     root: &Path,
     chains: &Chains,
-    paths: Vec<String>,
+    path: &str,
     protected: bool,
     who: &str,
-) -> Vec<ProtectedFile> {
+) -> Result<(), Refusal> {
     let deed = deed(protected);
     let when = jiff::Timestamp::now().to_string();
-    let of = |path: String| {
-        let found = ours(chains, &path, deed).and_then(|()| find(root, &path, deed));
-        let done = found.and_then(|found| {
-            let entered =
-                chains.with(&found.recorder, |chain| chain.protect(&found.file, protected, who, &when));
-            entered.map_err(|error| refused(&path, protected, &cause(error)))
-        });
-        match &done {
-            Ok(()) => tracing::info!(path, who, "recording {deed}"),
-            Err(refusal) => tracing::info!(path, why = refusal.detail, "recording not {deed}"),
-        }
-        ProtectedFile { path, refused: done.err() }
-    };
-    paths.into_iter().map(of).collect()
+    let found = ours(chains, path, deed).and_then(|()| find(root, path, deed))?;
+    let entered = chains.with(&found.recorder, |chain| chain.protect(&found.file, protected, who, &when));
+    entered.map_err(|error| refused(path, protected, &cause(error)))
 }
 
-fn deed(protected: bool) -> &'static str {
+/// Writes what became of a path into the log.
+pub(crate) fn tell(path: &str, who: &str, deed: &str, refused: Option<&Refusal>) {
+    match refused {
+        None => tracing::info!(path, who, "recording {deed}"),
+        Some(refusal) => tracing::info!(path, why = refusal.detail, "recording not {deed}"),
+    }
+}
+
+pub(crate) fn deed(protected: bool) -> &'static str {
     if protected { "protected" } else { "let go" }
 }
 
@@ -77,13 +74,8 @@ mod tests {
             std::fs::write(root.join(name), "x").unwrap();
         }
         let chains = Chains::below(root.to_owned());
-        let protect = |path: &str, protected| {
-            recordings(root, &chains, vec![path.to_owned()], protected, "anna").remove(0).refused
-        };
-        let delete = |path: &str| {
-            let asked = vec![path.to_owned()];
-            crate::delete::recordings(root, &chains, asked, "otto", |_| false).remove(0).refused
-        };
+        let protect = |path: &str, protected| recording(root, &chains, path, protected, "anna").err();
+        let delete = |path: &str| crate::delete::recording(root, &chains, path, "otto", &|_| false).err();
         assert_eq!(protect("a/one.wav", true), None);
         for bad in ["a/none.wav", "a", "../x.wav", "a/.audyn/protected.jsonl"] {
             assert!(protect(bad, true).is_some(), "{bad}");

@@ -122,6 +122,7 @@ struct Track {
 }
 
 /// What a new recording is made of.
+#[derive(Clone)]
 pub(crate) struct RecordingPlan {
     pub(crate) about: About,
     pub(crate) naming: Naming,
@@ -339,6 +340,7 @@ impl Recording {
             DiskCommand::Silence(frames, cause) => self.silence.push_back((frames, cause)),
             DiskCommand::Joint(cause) => self.segments().for_each(|segment| segment.joint(cause)),
             DiskCommand::Event(event) => self.segments().for_each(|segment| segment.event(*event)),
+            DiskCommand::Parts => drop(self.close_segments(notices, |_| true)),
             DiskCommand::Leaves(position) => self.leave(position, notices),
             DiskCommand::Close(done) => self.end(done, notices),
         }

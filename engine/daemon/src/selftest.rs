@@ -357,6 +357,7 @@ impl Comparison {
                 | DiskCommand::Ending(_)
                 | DiskCommand::Joint(_)
                 | DiskCommand::Event(_)
+                | DiskCommand::Parts
                 | DiskCommand::Leaves(_)
                 | DiskCommand::Close(_) => {}
             }
@@ -439,6 +440,7 @@ mod tests {
             tai_offset: None,
             archive_root: dir.path().to_owned(),
             volume_chosen: None,
+            mirror: None,
         })
         .unwrap();
         let first = engine.begin_self_test().unwrap();

@@ -12,7 +12,8 @@ use audyn_api::{
 use audyn_units::Nanos;
 use tokio::sync::oneshot;
 
-use crate::engine::{CapturePulse, Engine, EngineOptions, same_flow};
+use crate::chains::Chains;
+use crate::engine::{CapturePulse, Engine, EngineOptions, check_writable, mirror, same_flow};
 use crate::error::EngineError;
 use crate::keep::KeptSockets;
 use crate::naming::Naming;
@@ -21,8 +22,8 @@ use crate::retention::{Archive, Retention};
 use crate::shared::Notice;
 use crate::snapshot::gap_entry;
 use crate::store::{Change, ConfigStore, recorder_specs, rules};
-use crate::volume::report;
-use crate::{delete, protect};
+use crate::volume::{Ours, report};
+use crate::{both, delete};
 
 /// The engine with its configuration.
 #[derive(Debug)]
@@ -37,6 +38,8 @@ pub struct Service {
     /// After the engine: nothing is being recorded any more when it ends.
     retention: Retention,
     room: RoomAlarms,
+    /// The same of the mirror, by the same limits.
+    mirror: Option<(Retention, RoomAlarms)>,
 }
 
 /// An answer, or the promise of one.
@@ -104,15 +107,19 @@ impl Service {
             engine.record_when_possible(recorder.id.as_str());
         }
         engine.release();
-        let archive = Archive {
-            root: PathBuf::from(&running.archive_root),
-            chains: engine.chains(),
-            open: engine.open_files(),
+        let limits = |chains: Chains, state: PathBuf| {
+            let archive = Archive { root: chains.archive().to_owned(), chains, open: engine.open_files() };
+            Retention::start(archive, state, engine.clock(), &rules(store.document()))
         };
-        let state = store.directory().to_owned();
-        let retention = Retention::start(archive, state, engine.clock(), &rules(store.document()))?;
+        let state = store.directory();
+        let retention = limits(engine.chains(), state.to_owned())?;
+        let mirror = engine
+            .mirror()
+            .map(|mirror| limits(mirror.chains.clone(), mirror::state_of(state)))
+            .transpose()?;
+        let mirror = mirror.map(|retention| (retention, RoomAlarms::default()));
         let (changed, states, room) = (true, HashMap::new(), RoomAlarms::default());
-        Ok(Self { engine, store, running, changed, states, retention, room })
+        Ok(Self { engine, store, running, changed, states, retention, room, mirror })
     }
 
     /// How far the capture loop has come.
@@ -129,17 +136,24 @@ impl Service {
             let waiting = "global.json was changed; capture and archive root follow at the next start";
             snapshot.warnings.push(waiting.to_owned());
         }
-        let room = Known {
-            now: snapshot.at,
-            disk: snapshot.disk,
-            volume: &document.global.volume,
-            writing: &self.engine.writing(),
-            told: &self.retention.told(),
-            pending: self.retention.pending(),
-            makes_room_in: self.retention.makes_room_in(),
+        let (now, writing) = (snapshot.at, self.engine.writing());
+        let known = |retention: &Retention, disk, alarms: &mut RoomAlarms| {
+            alarms.tell(&Known {
+                now,
+                disk,
+                volume: &document.global.volume,
+                writing: &writing,
+                told: &retention.told(),
+                pending: retention.pending(),
+                makes_room_in: retention.makes_room_in(),
+            })
         };
-        snapshot.retention = self.room.tell(&room);
+        snapshot.retention = known(&self.retention, snapshot.disk, &mut self.room);
         snapshot.warnings.extend(snapshot.retention.alarms.iter().map(|alarm| alarm.text.clone()));
+        if let (Some((retention, alarms)), Some(mirror)) = (&mut self.mirror, snapshot.volumes.get(1)) {
+            let told = known(retention, mirror.disk, alarms);
+            snapshot.warnings.extend(told.alarms.into_iter().map(|alarm| alarm.text));
+        }
         for (recorder, config) in snapshot.recorders.iter_mut().zip(&document.recorders) {
             debug_assert_eq!(recorder.id, config.id.as_str());
             recorder.name.clone_from(&config.name);
@@ -156,7 +170,8 @@ impl Service {
     /// Once a second: brings the engine nearer to what is wanted.
     pub fn reconcile(&mut self) {
         self.engine.reconcile();
-        self.retention.writes(self.engine.writing().iter().map(|(_, rate)| rate).sum());
+        let writing = self.engine.writing().iter().map(|(_, rate)| rate).sum();
+        self.limits().for_each(|retention| retention.writes(writing));
     }
 
     /// Often: keeps the flows in their places while the network changes.
@@ -249,9 +264,9 @@ impl Service {
             Request::DeleteRecordings { paths, who } => {
                 delete::check(&paths, &who)?;
                 let root = PathBuf::from(&self.store.document().global.archive_root);
-                let (open, chains) = (self.engine.open_files(), self.engine.chains());
+                let (open, volumes) = (self.engine.open_files(), self.both(root));
                 let ask = move || -> Then {
-                    let deleted = delete::recordings(&root, &chains, paths, &who, |path| open.contains(path));
+                    let deleted = volumes.delete(paths, &who, |path| open.contains(path));
                     Box::new(|_| Reply::Deleted(deleted))
                 };
                 Ok(Answer::OnDisk(DiskWork {
@@ -263,10 +278,9 @@ impl Service {
             }
             Request::Protect { paths, protected, who } => {
                 delete::check(&paths, &who)?;
-                let root = PathBuf::from(&self.running.archive_root);
-                let chains = self.engine.chains();
+                let volumes = self.both(PathBuf::from(&self.running.archive_root));
                 let ask = move || -> Then {
-                    let done = protect::recordings(&root, &chains, paths, protected, &who);
+                    let done = volumes.protect(paths, protected, &who);
                     Box::new(|_| Reply::Protected(done))
                 };
                 Ok(Answer::OnDisk(DiskWork {
@@ -290,22 +304,22 @@ impl Service {
                 }))
             }
             Request::Volumes => {
-                let chains = self.engine.chains();
+                let volumes = self.volumes();
                 let ask = move || -> Then {
-                    let volumes = report::volumes(chains.ours());
+                    let volumes = report::volumes(&volumes);
                     Box::new(|_| Reply::Volumes(volumes))
                 };
                 Ok(Answer::OnDisk(DiskWork {
                     lane: Lane::Volume,
                     ask: Box::new(ask),
-                    late: "the archive's disk has not answered for 10 s, so it is not known which one it is; check the disk",
+                    late: "a disk has not answered for 10 s, so it is not known which one it is; `audyn status` tells which, check it",
                 }))
             }
             Request::AdoptVolume { root, who } => {
                 delete::check(&[], &who)?;
-                let chains = self.engine.chains();
+                let volumes = self.volumes();
                 let ask = move || -> Then {
-                    let adopted = report::adopt(chains.ours(), &root, &who);
+                    let adopted = report::adopt(&volumes, &root, &who);
                     Box::new(|service| {
                         service.changed = true;
                         adopted.map_or_else(|error| Reply::Refused(Refusal::from(&error)), Reply::Volumes)
@@ -314,7 +328,7 @@ impl Service {
                 Ok(Answer::OnDisk(DiskWork {
                     lane: Lane::Volume,
                     ask: Box::new(ask),
-                    late: "the archive's disk has not answered for 10 s; look at `audyn volume` again, and check the disk",
+                    late: "a disk has not answered for 10 s; look at `audyn volume` again, and check the disk",
                 }))
             }
             Request::Subscribe(_) => now(Reply::Done),
@@ -335,6 +349,25 @@ impl Service {
                 }))
             }
         }
+    }
+
+    /// The volumes that are recorded to, the archive's first.
+    fn volumes(&self) -> Vec<Ours> {
+        self.engine.all_chains().iter().map(|chains| chains.ours().clone()).collect()
+    }
+
+    /// Where a person's word is done, with the archive's root as it is configured.
+    fn both(&self, root: PathBuf) -> both::Volumes {
+        let mirror = self
+            .engine
+            .mirror()
+            .map(|mirror| both::Mirror { chains: mirror.chains.clone(), stalled: mirror.stalled() });
+        both::Volumes { root, archive: self.engine.chains(), mirror }
+    }
+
+    /// What deletes by limits, on each volume.
+    fn limits(&self) -> impl Iterator<Item = &Retention> {
+        std::iter::once(&self.retention).chain(self.mirror.iter().map(|(retention, _)| retention))
     }
 
     /// Enabled recorders that have something to record.
@@ -368,7 +401,8 @@ impl Service {
         let specs = recorder_specs(&in_force)?;
         self.store.commit(document, file)?;
         self.engine.configure(specs, &in_force.sources);
-        self.retention.configure(&rules(self.store.document()));
+        let rules = rules(self.store.document());
+        self.limits().for_each(|retention| retention.configure(&rules));
         self.changed = true;
         Ok(Reply::Changed { revision: self.store.document().revision })
     }
@@ -409,10 +443,10 @@ fn start(
     all: usize,
     engine: &Engine,
 ) -> Answer {
-    let (tai_offset, chains) = (engine.tai_minus_utc(), engine.chains());
+    let (tai_offset, volumes) = (engine.tai_minus_utc(), engine.all_chains());
     let ask = move || -> Then {
         let mut failed = failed;
-        let check = |naming: Naming| naming.check_writable_on(chains.ours(), tai_offset, &["wav"]);
+        let check = |naming: Naming| check_writable(&naming, &volumes, tai_offset, &["wav"]);
         let tried: Vec<_> = ready.into_iter().map(|(id, naming)| (id, check(naming))).collect();
         Box::new(move |service| {
             for (id, writable) in tried {
@@ -484,6 +518,7 @@ fn options(global: &GlobalConfig, state: &Path, volume_chosen: Option<PathBuf>) 
         sync_every_second: global.sync_every_second,
         archive_root: global.archive_root.clone().into(),
         volume_chosen,
+        mirror: global.mirror.as_ref().map(PathBuf::from),
         tai_offset: global.tai_offset_seconds,
         state: Some(state.to_owned()),
         clock: global.clock.clone(),

@@ -14,7 +14,7 @@ use crate::diagnosis::Facts;
 use crate::engine::{Engine, FlowEntry, RecorderEntry, given_names, lock};
 use crate::legmeter;
 use crate::legs;
-use crate::shared::{FlowStatus, Stamps};
+use crate::shared::{FlowStatus, RecordingStatus, Stamps};
 
 impl Engine {
     /// The state of everything, now. Names, studios and limits are the configuration's, which the engine doesn't keep.
@@ -38,11 +38,18 @@ impl Engine {
             disk: self.volume.state(),
             flows: self.flows().iter().map(flow_snapshot).collect(),
             recorders: self.recorders().iter().map(|entry| self.recorder_snapshot(entry)).collect(),
-            warnings: self.warnings().iter().cloned().chain(self.volume.alarm()).collect(),
+            warnings: self.alarms(),
             clock: self.keeper.snapshot(),
             lateness: capture.lateness.read(clock::mono_now(), capture.worst_lateness.load(Relaxed)),
             retention: RetentionSnapshot::default(),
+            volumes: self.volumes(),
         }
+    }
+
+    /// What the engine lacks, and what is wrong with where it records to.
+    fn alarms(&self) -> Vec<String> {
+        let mirror = self.mirror().and_then(|mirror| mirror.volume.alarm());
+        self.warnings().iter().cloned().chain(self.volume.alarm()).chain(mirror).collect()
     }
 
     /// The levels of every enabled recorder, as last read.
@@ -71,11 +78,17 @@ impl Engine {
         let mut errors: Vec<String> = Vec::new();
         errors.extend(entry.error.clone());
         // What the disk refused a recording that has ended is told by its end, not for ever.
-        let disk_error = status.error.filter(|_| entry.wanted);
+        let disk_error = status.error.clone().filter(|_| entry.wanted);
         errors.extend(disk_error.clone());
-        errors.extend(status.warning.filter(|_| entry.wanted));
+        errors.extend(status.warning.clone().filter(|_| entry.wanted));
         let stall = self.disk_complaint().filter(|_| entry.wanted);
         errors.extend(stall.iter().map(|(sentence, _)| sentence.clone()));
+        let mirrored = self.mirror().filter(|_| entry.wanted).map(|mirror| {
+            let mirrored = lock(&entry.mirrored).clone();
+            let (complaints, broken) = mirror.complaints(&mirrored);
+            errors.extend(complaints);
+            (mirrored, broken)
+        });
         if let Some(seen) = &flow_snapshot
             && entry.spec.enabled
         {
@@ -83,9 +96,19 @@ impl Engine {
             let skew = flow.map(|flow| flow.source.skew).unwrap_or_default();
             errors.extend(legs::complaint(seen, skew));
         }
+        // One of the two volumes is enough.
+        let is_mirrored =
+            mirrored.as_ref().is_some_and(|(mirrored, broken)| mirrored.file.is_some() && !broken);
+        let is_refused = disk_error.is_some() || stall.is_some_and(|(_, lost)| lost);
+        // What is told of it is what the volume has that has more of it.
+        let status = match mirrored {
+            Some((mirrored, _)) if mirrored.written > status.written => {
+                RecordingStatus { started: status.started, ..mirrored }
+            }
+            _ => status,
+        };
         let broken = entry.error.is_some()
-            || disk_error.is_some()
-            || stall.is_some_and(|(_, lost)| lost)
+            || is_refused && !is_mirrored
             || flow.is_some_and(|flow| flow.failure.is_some());
         let state = match (entry.wanted, broken) {
             (true, true) => RecorderState::Error,
@@ -101,7 +124,10 @@ impl Engine {
             flow_state: flow_snapshot.map_or(FlowState::Waiting, |flow| flow.state),
             start_time: status.started.filter(|_| entry.wanted),
             current_file: status.file.map(|path| {
-                path.strip_prefix(&self.options.archive_root).unwrap_or(&path).to_string_lossy().into_owned()
+                let below = self.all_chains().iter().find_map(|chains| {
+                    path.strip_prefix(chains.archive()).ok().map(std::path::Path::to_owned)
+                });
+                below.unwrap_or(path).to_string_lossy().into_owned()
             }),
             bytes_written: status.bytes,
             frames_written: status.written,

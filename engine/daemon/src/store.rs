@@ -339,6 +339,19 @@ mod tests {
         assert!(refused(Change::PutRecorder(period)).contains("period"));
         let relative = GlobalConfig { archive_root: "here".into(), ..GlobalConfig::default() };
         assert!(refused(Change::Global(relative)).contains("archive_root"));
+        for (mirror, why) in [
+            ("there", "absolute path"),
+            ("/srv/../there", "without `..`"),
+            ("", "absolute path"),
+            ("/srv/a\nb", "control character"),
+            ("/var/lib/audyn/recordings", "one in the other"),
+            ("/var/lib/audyn/recordings/mirror", "one in the other"),
+            ("/var/lib", "one in the other"),
+        ] {
+            let global = GlobalConfig { mirror: Some(mirror.into()), ..GlobalConfig::default() };
+            let sentence = refused(Change::Global(global));
+            assert!(sentence.contains("mirror") && sentence.contains(why), "{mirror:?}: {sentence}");
+        }
         type Spoil = fn(&mut ClockConfig);
         let clocks: [(Spoil, &str); 5] = [
             (|clock| clock.device = Some("ptp0".into()), "clock.device"),

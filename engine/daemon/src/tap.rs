@@ -1,6 +1,6 @@
 //! A recorder's place on a flow: it meters always, and feeds the disk while it records.
 //!
-//! Owns: the channel map, the meter, the feed of the running recording. Lives in a worker.
+//! Owns: the channel map, the meter, the feeds of the running recording: the archive's and the mirror's. Lives in a worker.
 
 use audyn_core::channels::ChannelMap;
 use audyn_core::flow::{FlowEvent, FlowSink, Gap, GapCause, Placed};
@@ -8,7 +8,7 @@ use audyn_core::meter::Meter;
 use audyn_core::segment::TimeAnchor;
 use audyn_units::{FrameCount, FrameIndex, Mono, Nanos, Timestamp};
 
-use crate::feed::Feed;
+use crate::feed::{Done, Feed};
 use crate::shared::SharedLevels;
 
 /// Time between two readings of the meters: 30 a second.
@@ -21,6 +21,8 @@ pub(crate) struct Tap {
     last_reading: Timestamp<Mono>,
     scratch: Vec<i32>,
     pub(crate) feed: Option<Feed>,
+    /// The feed of the mirror. It begins and ends with the other, and neither waits for the other's disk.
+    pub(crate) mirror: Option<Feed>,
     published: SharedLevels,
 }
 
@@ -33,6 +35,7 @@ impl Tap {
             last_reading: Timestamp::ZERO,
             scratch: Vec::new(),
             feed: None,
+            mirror: None,
             published,
         }
     }
@@ -40,14 +43,38 @@ impl Tap {
     fn audio(&mut self, at: FrameIndex, samples: &[i32], anchor: &TimeAnchor) {
         let chosen = self.map.apply(samples, &mut self.scratch);
         self.meter.audio(chosen);
-        if let Some(feed) = &mut self.feed {
+        for feed in self.feed.iter_mut().chain(&mut self.mirror) {
             feed.audio(at, chosen, anchor);
+        }
+    }
+
+    /// Both feeds, as far as there are any.
+    pub(crate) fn feeds(&mut self) -> impl Iterator<Item = &mut Feed> {
+        self.feed.iter_mut().chain(&mut self.mirror)
+    }
+
+    /// Takes both feeds out.
+    pub(crate) fn take_feeds(&mut self) -> impl Iterator<Item = Feed> + use<> {
+        self.feed.take().into_iter().chain(self.mirror.take())
+    }
+
+    /// Ends both; `done` is called when the archive's file is closed, whatever keeps the mirror. None are there if it comes back.
+    pub(crate) fn end(&mut self, done: Done) -> Option<Done> {
+        if let Some(mirror) = &mut self.mirror {
+            mirror.end(None);
+        }
+        match &mut self.feed {
+            Some(feed) => {
+                feed.end(Some(done));
+                None
+            }
+            None => Some(done),
         }
     }
 
     fn silence(&mut self, at: FrameIndex, frames: FrameCount, cause: GapCause, anchor: &TimeAnchor) {
         self.meter.silence(frames.0);
-        if let Some(feed) = &mut self.feed {
+        for feed in self.feeds() {
             feed.silence(at, frames, cause, anchor);
         }
     }
@@ -62,13 +89,12 @@ impl Tap {
         anchor: Option<&TimeAnchor>,
         drift: Option<f64>,
     ) {
-        if let Some(feed) = &mut self.feed {
+        for feed in self.feeds() {
             feed.drift(drift);
             feed.turn(head, anchor);
-            if feed.is_finished() {
-                self.feed = None;
-            }
         }
+        self.feed.take_if(|feed| feed.is_finished());
+        self.mirror.take_if(|feed| feed.is_finished());
         if now - self.last_reading >= METER_PERIOD && !(receiving && self.meter.is_empty()) {
             self.last_reading = now;
             let levels = self.meter.read(now);
@@ -93,7 +119,7 @@ pub(crate) struct Taps<'a> {
 }
 
 impl Taps<'_> {
-    /// Whether the disk writer is far behind on one of them.
+    /// Whether the archive's disk writer is far behind on one of them.
     pub(crate) fn is_crowded(&self) -> bool {
         self.taps.iter().filter_map(|tap| tap.feed.as_ref()).any(Feed::is_crowded)
     }
@@ -103,7 +129,7 @@ impl FlowSink for Taps<'_> {
     fn placed(&mut self, placed: &Placed) {
         self.anchor = placed.anchor;
         *self.placed = Some(*placed);
-        for feed in self.taps.iter_mut().filter_map(|tap| tap.feed.as_mut()) {
+        for feed in self.taps.iter_mut().flat_map(Tap::feeds) {
             feed.placed(placed);
         }
     }
@@ -127,14 +153,14 @@ impl FlowSink for Taps<'_> {
 
     fn gap_closed(&mut self, gap: Gap) {
         if gap.estimated {
-            for feed in self.taps.iter_mut().filter_map(|tap| tap.feed.as_mut()) {
+            for feed in self.taps.iter_mut().flat_map(Tap::feeds) {
                 feed.joint(gap.cause);
             }
         }
     }
 
     fn event(&mut self, event: FlowEvent) {
-        for feed in self.taps.iter_mut().filter_map(|tap| tap.feed.as_mut()) {
+        for feed in self.taps.iter_mut().flat_map(Tap::feeds) {
             feed.event(event);
         }
     }

@@ -38,8 +38,8 @@ pub(crate) enum Order {
     AddTap { flow: u32, tap: Box<Tap> },
     /// Forget a recorder; its recording ends, and `done` is called when its file is closed.
     RemoveTap { flow: u32, recorder: String, done: Done },
-    /// Begin to record.
-    Record { flow: u32, recorder: String, feed: Box<Feed> },
+    /// Begin to record, and to mirror if there is a mirror.
+    Record { flow: u32, recorder: String, feed: Box<Feed>, mirror: Option<Box<Feed>> },
     /// End recording; `done` is called when the file is closed.
     EndRecording { flow: u32, recorder: String, done: Done },
     /// All of these, with no datagram taken between.
@@ -168,15 +168,17 @@ pub(crate) fn obey(flows: &mut Vec<FlowWorker>, order: Order) {
             Some(at) => flows[at].remove_tap(&recorder, done),
             None => done(),
         },
-        Order::Record { flow, recorder, feed } => {
+        Order::Record { flow, recorder, feed, mirror } => {
             if let Some(at) = find(flows, flow) {
                 let placed = flows[at].placed;
                 if let Some(tap) = flows[at].tap(&recorder) {
-                    let before = tap.feed.replace(*feed);
-                    if let (Some(feed), Some(placed)) = (&mut tap.feed, placed) {
-                        feed.placed(&placed);
+                    let before: Vec<Feed> = tap.take_feeds().collect();
+                    tap.feed = Some(*feed);
+                    tap.mirror = mirror.map(|mirror| *mirror);
+                    for feed in tap.feeds() {
+                        placed.iter().for_each(|placed| feed.placed(placed));
                     }
-                    if let Some(mut before) = before {
+                    for mut before in before {
                         before.end(None);
                         flows[at].ending.push(before);
                     }
@@ -184,11 +186,11 @@ pub(crate) fn obey(flows: &mut Vec<FlowWorker>, order: Order) {
             }
         }
         Order::EndRecording { flow, recorder, done } => {
-            match find(flows, flow).and_then(|at| flows[at].tap(&recorder)).and_then(|tap| tap.feed.as_mut())
-            {
-                Some(feed) => feed.end(Some(done)),
-                None => done(),
-            }
+            let left = match find(flows, flow).and_then(|at| flows[at].tap(&recorder)) {
+                Some(tap) => tap.end(done),
+                None => Some(done),
+            };
+            left.into_iter().for_each(|done| done());
         }
     }
 }
@@ -200,13 +202,11 @@ impl FlowWorker {
 
     fn remove_tap(&mut self, recorder: &str, done: Done) {
         let Some(at) = self.taps.iter().position(|tap| tap.recorder == recorder) else { return done() };
-        match self.taps.swap_remove(at).feed {
-            Some(mut feed) => {
-                feed.end(Some(done));
-                self.ending.push(feed);
-            }
-            None => done(),
+        let mut tap = self.taps.swap_remove(at);
+        if let Some(done) = tap.end(done) {
+            done();
         }
+        self.ending.extend(tap.take_feeds());
     }
 
     pub(crate) fn turn(&mut self, reading: TaiReading, last: bool) {
@@ -271,8 +271,8 @@ impl FlowWorker {
         }
         for tap in &mut self.taps {
             tap.turn(now, receiving, head, Some(&anchor), drift);
-            if let Some(feed) = tap.feed.as_mut().filter(|_| last) {
-                feed.leave(whole);
+            if last {
+                tap.feeds().for_each(|feed| feed.leave(whole));
             }
         }
         for feed in &mut self.ending {

@@ -11,7 +11,7 @@ use audyn_api::{
     RefusalKind, Reply, Request, RetentionConfig, RetentionEntry, RetentionPlan, RetentionReason,
     RetentionSnapshot, RoomAlarm, RoomAlarmKind, SelfTestReport, ServerFrame, SilenceCause, Snapshot,
     SourceConfig, SourceId, StampKind, Subscription, TaiSource, VERSION, VolumeConfig, VolumeIdentity,
-    VolumeReport, VolumeStanding, WakeupLateness,
+    VolumeReport, VolumeSnapshot, VolumeStanding, WakeupLateness,
 };
 use audyn_units::{
     ChannelCount, ClockQuality, Dbfs, Encoding, FrameCount, FrameIndex, PayloadType, SampleRate, SkewClass,
@@ -41,6 +41,7 @@ pub(crate) fn global() -> GlobalConfig {
             holdover_seconds: 60,
         },
         volume: VolumeConfig { floor_bytes: 1 << 31, floor_percent: 7, alarm_hours: 48 },
+        mirror: Some("/srv/mirror".to_owned()),
     }
 }
 
@@ -268,6 +269,13 @@ pub(crate) fn snapshot() -> Snapshot {
             pending: pending(),
             alarms: ROOM_ALARMS.map(room_alarm).to_vec(),
         },
+        volumes: vec![VolumeSnapshot {
+            root: "/srv/mirror".to_owned(),
+            standing: Some(VolumeStanding::Missing),
+            disk: DiskState { total_bytes: 57, free_bytes: 58 },
+            writing: 59,
+            alarms: vec!["the mirror is not there".to_owned()],
+        }],
     }
 }
 
@@ -315,7 +323,7 @@ fn retention_plan() -> RetentionPlan {
     }
 }
 
-pub(crate) const VOLUME_STANDINGS: [VolumeStanding; 7] = [
+pub(crate) const VOLUME_STANDINGS: [VolumeStanding; 8] = [
     VolumeStanding::Ours,
     VolumeStanding::New,
     VolumeStanding::Another,
@@ -323,6 +331,7 @@ pub(crate) const VOLUME_STANDINGS: [VolumeStanding; 7] = [
     VolumeStanding::Unreadable,
     VolumeStanding::Missing,
     VolumeStanding::Unchosen,
+    VolumeStanding::Same,
 ];
 
 pub(crate) fn volume(standing: VolumeStanding) -> VolumeReport {

@@ -143,6 +143,7 @@ fn record(
         tai_offset: args.tai_offset,
         archive_root,
         volume_chosen: None,
+        mirror: None,
     })?;
     let recorder = RecorderSpec {
         id: RECORDER.to_owned(),

@@ -238,6 +238,7 @@ mod tests {
                 tai_offset: None,
                 archive_root: PathBuf::new(),
                 volume_chosen: None,
+                mirror: None,
             };
             let mut flow = FlowEntry::new(0, source.unwrap());
             let (_, port) =

@@ -4,11 +4,11 @@
 //! Never: moves a sample. Every method returns soon; what takes the disk's time is told by a callback.
 
 mod flow;
+pub(crate) mod mirror;
 mod open;
 mod options;
 mod recorder;
 
-use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering::Acquire};
 use std::sync::mpsc::{Receiver as Inbox, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -35,13 +35,13 @@ use crate::recording::{Recording, RecordingPlan};
 use crate::resume::{Resume, Timeline};
 use crate::selftest::Testing;
 use crate::shared::{CaptureShared, ClockShared, Notice, RecordingStatus};
-use crate::syncer::{MakeSafe, make_safe};
 use crate::tap::Tap;
 use crate::volume::{Ours, Volume};
 use crate::worker::{Order, Worker};
 
 use flow::slots_for;
 pub(crate) use flow::{FlowEntry, same_flow, stamped};
+pub(crate) use mirror::Mirror;
 use open::{Held, RETRY};
 pub use options::EngineOptions;
 pub(crate) use recorder::RecorderEntry;
@@ -56,6 +56,8 @@ pub struct Engine {
     pub(crate) capture: Capture,
     workers: Vec<Worker>,
     disk: Disk,
+    /// The second volume, if there is one.
+    mirror: Option<Mirror>,
     /// Notes where the files end.
     resume: Resume,
     pub(crate) keeper: Keeper,
@@ -120,16 +122,22 @@ impl Engine {
         let (sender, notices): (SyncSender<Notice>, _) = sync_channel(NOTICES);
         let (root, state) = (options.archive_root.clone(), options.state.clone());
         let chains = Chains::on(Ours::of(root, state, options.volume_chosen.clone()));
-        let ours = chains.ours().clone();
-        let safe = move |path: &Path| ours.check(path).and_then(|()| make_safe(path));
-        let safe = options.sync_every_second.then(|| Box::new(safe) as MakeSafe);
+        let safe = options.sync_every_second.then(|| mirror::safe(chains.ours().clone()));
         let disk = Disk::start(sender, safe, options.state.clone(), chains.clone())?;
+        let mirror = match (&options.mirror, &options.state) {
+            (Some(root), Some(state)) => {
+                let ours = chains.ours().clone();
+                Some(Mirror::start(root.clone(), state, ours, options.sync_every_second, &disk)?)
+            }
+            _ => None,
+        };
         let resume = Resume::take(options.state.clone());
         let volume = Volume::watch(chains.clone())?;
         Ok(Self {
             capture,
             workers: workers?,
             disk,
+            mirror,
             resume,
             keeper,
             volume,
@@ -182,6 +190,7 @@ impl Engine {
                 self.untap(&mut entry);
             }
             lock(&entry.recording).studio.clone_from(&spec.studio);
+            lock(&entry.mirrored).studio.clone_from(&spec.studio);
             entry.spec = spec;
             self.recorders.push(entry);
         }
@@ -260,7 +269,7 @@ impl Engine {
         if let Some(naming) = self.would_record(id)? {
             let formats = &self.recorders[self.find(id)?].spec.formats;
             let suffixes: Vec<&str> = formats.iter().map(|format| format.suffix()).collect();
-            naming.check_writable_on(self.chains.ours(), self.tai_minus_utc(), &suffixes)?;
+            check_writable(&naming, &self.all_chains(), self.tai_minus_utc(), &suffixes)?;
             self.begin(id, limit)?;
         }
         Ok(())
@@ -301,13 +310,16 @@ impl Engine {
         let entry = &mut self.recorders[at];
         entry.wanted = true;
         entry.limit = limit;
-        entry.recording = Arc::new(Mutex::new(RecordingStatus {
+        let begun = RecordingStatus {
             active: true,
             started: Some(clock::utc_now()),
             studio: entry.spec.studio.clone(),
             ..RecordingStatus::default()
-        }));
+        };
+        entry.mirrored = Arc::new(Mutex::new(begun.clone()));
+        entry.recording = Arc::new(Mutex::new(begun));
         self.open_files.add(&entry.recording);
+        self.open_files.add(&entry.mirrored);
         self.reconcile();
     }
 
@@ -366,6 +378,11 @@ impl Engine {
             Some((id.clone(), formats.iter().map(FileFormat::bytes_per_second).sum()))
         };
         self.recorders.iter().filter_map(of).collect()
+    }
+
+    /// The second volume, if there is one.
+    pub(crate) fn mirror(&self) -> Option<&Mirror> {
+        self.mirror.as_ref()
     }
 
     pub(crate) fn flows(&self) -> &[FlowEntry] {
@@ -468,7 +485,8 @@ impl Engine {
                 Some(Cutting { policy: policy.clone(), zone: zone.clone() })
             }
         };
-        let (mut feed, end) = feed::connect(source.rate, map.output().get(), cutting, entry.limit);
+        let connect = || feed::connect(source.rate, map.output().get(), cutting.clone(), entry.limit);
+        let (mut feed, end) = connect();
         let timeline = Timeline::new(&entry.spec, &source);
         // Only what begins with the engine goes on where the one before ended.
         if let Some(floor) = self.held.as_ref().and_then(|_| self.resume.end_of(&timeline)) {
@@ -489,13 +507,38 @@ impl Engine {
             formats,
             source_depth: depth_of(source.encoding),
         };
+        let mirror = self.mirror.as_ref().and_then(|mirror| {
+            let plan = RecordingPlan { naming: mirror.naming(&plan.naming)?, ..plan.clone() };
+            let floor = self.held.as_ref().and_then(|_| mirror.end_of(&timeline));
+            let (feed, end) = connect();
+            mirror.record(plan, end, Arc::clone(&entry.mirrored), timeline.clone());
+            Some(Box::new(mirror::floored(feed, floor)))
+        });
         let recording =
             Recording::new(plan, end, Arc::clone(&entry.recording)).on(self.chains.ours().clone());
         self.disk.add(recording.noted_by(self.resume.leaving(timeline)));
         let recorder = entry.spec.id.clone();
-        self.order(flow, Order::Record { flow, recorder, feed: Box::new(feed) });
+        self.order(flow, Order::Record { flow, recorder, feed: Box::new(feed), mirror });
         self.recorders[at].feeding = true;
     }
+}
+
+/// Refuses where nothing could be recorded to any of these volumes; says what the first one says.
+pub(crate) fn check_writable(
+    naming: &Naming,
+    volumes: &[Chains],
+    tai_offset: Option<Nanos>,
+    suffixes: &[&str],
+) -> Result<(), EngineError> {
+    let mut refused = None;
+    for chains in volumes {
+        let naming = if chains.ours().is_mirror() { naming.at(chains.archive()) } else { naming.clone() };
+        match naming.check_writable_on(chains.ours(), tai_offset, suffixes) {
+            Ok(()) => return Ok(()),
+            Err(error) => refused = refused.or(Some(error)),
+        }
+    }
+    refused.map_or(Ok(()), Err)
 }
 
 /// Names that the source gives the chosen channels, in file order; a channel without one has an empty one.

@@ -37,6 +37,7 @@ impl Engine {
     pub fn release(&mut self) {
         self.kept.drop_rest();
         self.resume.forget();
+        self.mirror.iter_mut().for_each(super::Mirror::forget);
         let Some(Held { orders, ports }) = self.held.take() else { return };
         let mut together: Vec<Vec<Order>> = self.workers.iter().map(|_| Vec::new()).collect();
         for (worker, order) in orders {

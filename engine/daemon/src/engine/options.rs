@@ -20,6 +20,8 @@ pub struct EngineOptions {
     pub sync_every_second: bool,
     /// The directory whose volume is watched.
     pub archive_root: PathBuf,
+    /// A directory on a second volume that gets every recording of an archive as well; only with a state directory.
+    pub mirror: Option<PathBuf>,
     /// A file in which the machine tells which of its disks it chose for the archive's root; none where there is one for all times.
     pub volume_chosen: Option<PathBuf>,
     /// TAI − UTC in seconds for a kernel that nobody has told it.

@@ -39,6 +39,8 @@ pub(crate) struct RecorderEntry {
     pub(crate) spec: RecorderSpec,
     pub(crate) levels: SharedLevels,
     pub(crate) recording: SharedRecording,
+    /// The same recording on the mirror, if there is one.
+    pub(crate) mirrored: SharedRecording,
     /// The flow that it taps.
     pub(super) tapped: Option<u32>,
     /// Somebody wants it to record.
@@ -56,6 +58,7 @@ impl RecorderEntry {
             spec,
             levels: Arc::default(),
             recording: Arc::default(),
+            mirrored: Arc::default(),
             tapped: None,
             wanted: false,
             limit: None,

@@ -2,7 +2,7 @@
 //!
 //! Owns: the bounds. Never: reads or writes a file, or changes a value.
 
-use std::path::Path;
+use std::path::{Component, Path};
 
 use audyn_api::frame;
 use audyn_api::{
@@ -236,6 +236,9 @@ fn check_global(global: &GlobalConfig) -> Result<(), String> {
             global.archive_root
         ));
     }
+    if let Some(mirror) = &global.mirror {
+        check_mirror(mirror, &global.archive_root)?;
+    }
     if !(1..=MAX_RECORDERS).contains(&usize::from(global.active_recorders)) {
         return Err(format!("active_recorders {} is outside 1 to {MAX_RECORDERS}", global.active_recorders));
     }
@@ -268,6 +271,26 @@ fn check_global(global: &GlobalConfig) -> Result<(), String> {
     }
     if global.fifo_priority > 99 {
         return Err(format!("fifo_priority {} is outside 0 to 99", global.fifo_priority));
+    }
+    Ok(())
+}
+
+/// Where the mirror may be, by its name alone: whether its volume is another one is seen where it is written to.
+fn check_mirror(mirror: &str, archive_root: &str) -> Result<(), String> {
+    check_length("mirror", mirror, MAX_ROOT)?;
+    if mirror.chars().any(char::is_control) {
+        return Err("mirror has a control character in it; leave it out".to_owned());
+    }
+    let (here, archive) = (Path::new(mirror), Path::new(archive_root));
+    let plain = here.components().all(|part| matches!(part, Component::RootDir | Component::Normal(_)));
+    if !here.is_absolute() || !plain {
+        return Err(format!("mirror `{mirror}` is not an absolute path without `..`; start it with /"));
+    }
+    if here.starts_with(archive) || archive.starts_with(here) {
+        return Err(format!(
+            "mirror `{mirror}` and archive_root `{archive_root}` lie one in the other; give the mirror a directory of its own on another \
+             volume"
+        ));
     }
     Ok(())
 }

@@ -54,7 +54,7 @@ macro_rules! file_of {
 file_of!(GlobalFile of GlobalConfig:
     archive_root: String, active_recorders: u8, capture_period_micros: u32, receive_buffer_bytes: u32, fifo_priority: u8,
     sync_every_second: bool, tai_offset_seconds: Option<i32>, clock: audyn_api::ClockConfig;
-    later: volume: VolumeConfig
+    later: volume: VolumeConfig, mirror: Option<String>
 );
 file_of!(RecorderFile of RecorderConfig:
     id: audyn_api::RecorderId, name: String, enabled: bool, auto_start: bool, studio_id: Option<String>,

@@ -1,8 +1,9 @@
-//! The volume that holds the archive root.
+//! The volume that holds the archive root, or the mirror.
 //!
 //! Owns: a thread that asks it once a second for its room and whether it is ours ([`Ours`]), and may hang with it; nothing that is open keeps
 //! a wrong one. Never: keeps who wants to know waiting.
 
+mod beside;
 mod memory;
 mod ours;
 pub(crate) mod report;
@@ -14,12 +15,12 @@ use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use audyn_api::DiskState;
+use audyn_api::{DiskState, VolumeStanding};
 use audyn_sys::SysError;
 
 use crate::chains::Chains;
 use crate::engine::lock;
-pub(crate) use ours::{Ours, Seen, Standing, is_not_ours};
+pub(crate) use ours::{Ours, Seen, is_not_ours};
 
 /// Time between two questions.
 const PERIOD: Duration = Duration::from_secs(1);
@@ -30,6 +31,7 @@ const FIRST: Duration = Duration::from_millis(500);
 /// What was last seen.
 #[derive(Debug, Default)]
 struct Known {
+    standing: Option<VolumeStanding>,
     disk: DiskState,
     alarm: Option<String>,
 }
@@ -54,16 +56,16 @@ impl Volume {
             .spawn(move || {
                 let mut said = None;
                 loop {
-                    let alarm = look(&chains);
+                    let (standing, alarm) = look(&chains);
                     if alarm != said {
                         match &alarm {
                             Some(sentence) => tracing::warn!("{sentence}"),
-                            None => tracing::info!("the archive's volume is the right one again"),
+                            None => tracing::info!(root = %chains.archive().display(), "the volume is the right one again"),
                         }
                         said.clone_from(&alarm);
                     }
-                    let disk = state_of(chains.archive());
-                    *lock(&shared) = Known { disk, alarm };
+                    let disk = room(&chains, standing);
+                    *lock(&shared) = Known { standing, disk, alarm };
                     // Only the first answer is waited for, and not for long.
                     let _ = answered.send(());
                     if end.recv_timeout(PERIOD) != Err(RecvTimeoutError::Timeout) {
@@ -82,6 +84,11 @@ impl Volume {
         lock(&self.known).disk
     }
 
+    /// How it stands with it; none if it has not answered yet, or cannot be opened.
+    pub(crate) fn standing(&self) -> Option<VolumeStanding> {
+        lock(&self.known).standing
+    }
+
     /// What is to be said of where recordings go, if anything is.
     pub(crate) fn alarm(&self) -> Option<String> {
         lock(&self.known).alarm.clone()
@@ -89,13 +96,22 @@ impl Volume {
 }
 
 /// Looks whether the volume is ours, and says what is wrong. What is open on one that was goes, so that nothing keeps it.
-fn look(chains: &Chains) -> Option<String> {
+fn look(chains: &Chains) -> (Option<VolumeStanding>, Option<String>) {
     // A root that cannot be opened, and of which nothing is known, is said by whoever writes there.
-    let seen = chains.ours().look().ok()?;
-    if !matches!(seen.standing, Standing::Ours | Standing::New) {
+    let Ok(seen) = chains.ours().look() else { return (None, None) };
+    if !matches!(seen.standing, VolumeStanding::Ours | VolumeStanding::New) {
         chains.close_all();
     }
-    seen.sentence
+    (Some(seen.standing), seen.sentence)
+}
+
+/// The room of the volume. Where a mirror is not there, that of the directory above says nothing.
+fn room(chains: &Chains, standing: Option<VolumeStanding>) -> DiskState {
+    match standing {
+        Some(VolumeStanding::Ours) => state_of(chains.archive()),
+        _ if chains.ours().is_mirror() => DiskState::default(),
+        _ => state_of(chains.archive()),
+    }
 }
 
 /// Asks the volume of `root`, and waits for it; zeros if it tells nothing.

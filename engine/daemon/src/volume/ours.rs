@@ -16,6 +16,9 @@
 //! An identity that cannot be read for a moment (a read error, too many open files) is the one that was read last in the same directory of the
 //! same file system. What is written already is confirmed unless the root surely lies on another volume: nothing is written by that.
 //!
+//! A mirror's root is not made, and written to only where it is known by its identity; what speaks against a place that nothing is known of
+//! yet says `beside`.
+//!
 //! A machine that chooses between disks for one root tells which one it chose (`--volume-chosen`), and the engine remembers a volume for
 //! each: a box that records to its own disk while the second is missing meets a volume that it knows, and an empty mount point is told
 //! from both.
@@ -25,9 +28,11 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 
+use audyn_api::VolumeStanding;
 use audyn_media::Beneath;
 use audyn_media::volume::{self, Identity};
 
+use super::beside::{Against, against};
 use super::memory::Memory;
 use crate::engine::lock;
 
@@ -44,35 +49,15 @@ pub(crate) fn is_not_ours(error: &io::Error) -> bool {
     error.get_ref().is_some_and(|inner| inner.is::<NotOurs>())
 }
 
-/// How it stands with a root's volume.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Standing {
-    /// It is the one that belongs here.
-    Ours,
-    /// Nothing is remembered, and no identity could be made yet.
-    New,
-    /// It is another one.
-    Another,
-    /// It has no identity, and one is expected.
-    Unmarked,
-    /// What stands there is no identity, or it could not be read.
-    Unreadable,
-    /// The root is not there.
-    Missing,
-    /// The machine has not chosen a disk yet.
-    Unchosen,
-}
-
-impl Standing {
-    fn may_write(self) -> bool {
-        matches!(self, Self::Ours | Self::New)
-    }
+/// Whether that is written to. A mirror is only where it is known by its identity: it is not made for want of a better place.
+fn may_write(standing: VolumeStanding, is_mirror: bool) -> bool {
+    standing == VolumeStanding::Ours || standing == VolumeStanding::New && !is_mirror
 }
 
 /// A root's volume, as it was seen.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Seen {
-    pub(crate) standing: Standing,
+    pub(crate) standing: VolumeStanding,
     pub(crate) expected: Option<Identity>,
     pub(crate) found: Option<Identity>,
     /// What a person is to know, and do.
@@ -95,6 +80,8 @@ struct Inner {
     told: Mutex<bool>,
     /// Its disk has confirmed something that was being written.
     confirmed: AtomicBool,
+    /// The archive's, if this is the mirror's.
+    first: Option<Ours>,
     /// Device and inode of the root that bore an identity last, and which.
     last: Mutex<Option<((u64, u64), Identity)>>,
 }
@@ -118,9 +105,18 @@ enum Found {
 impl Ours {
     /// That of a root. What is remembered is read from the directory `state` now.
     pub(crate) fn of(root: PathBuf, state: Option<PathBuf>, chosen: Option<PathBuf>) -> Self {
+        Self::new(root, state, chosen, None)
+    }
+
+    /// That of the mirror of a `first`. What is remembered stands in a state directory of its own.
+    pub(crate) fn mirror(root: PathBuf, state: PathBuf, first: Self) -> Self {
+        Self::new(root, Some(state), None, Some(first))
+    }
+
+    fn new(root: PathBuf, state: Option<PathBuf>, chosen: Option<PathBuf>, first: Option<Self>) -> Self {
         let memory = Mutex::new(state.as_deref().map_or_else(Memory::none, Memory::read));
-        let (told, confirmed) = (Mutex::default(), AtomicBool::default());
-        Self(Arc::new(Inner { root, state, chosen, memory, told, confirmed, last: Mutex::default() }))
+        let (told, confirmed, last) = (Mutex::default(), AtomicBool::default(), Mutex::default());
+        Self(Arc::new(Inner { root, state, chosen, memory, told, confirmed, first, last }))
     }
 
     /// Every volume is as good.
@@ -131,6 +127,11 @@ impl Ours {
     /// The archive's root.
     pub(crate) fn root(&self) -> &Path {
         &self.0.root
+    }
+
+    /// Whether it is the mirror's.
+    pub(crate) fn is_mirror(&self) -> bool {
+        self.0.first.is_some()
     }
 
     /// Opens the root if it lies on its volume.
@@ -153,7 +154,7 @@ impl Ours {
     fn enter(&self, make: bool) -> io::Result<Beneath> {
         let (opened, seen) = self.judge(make)?;
         match opened {
-            Some(opened) if seen.standing.may_write() => Ok(opened),
+            Some(opened) if may_write(seen.standing, self.0.first.is_some()) => Ok(opened),
             _ => Err(io::Error::other(NotOurs(seen.sentence.unwrap_or_default()))),
         }
     }
@@ -167,7 +168,9 @@ impl Ours {
             Ok((
                 _,
                 Seen {
-                    standing: Standing::Another | Standing::Unmarked | Standing::Missing, sentence, ..
+                    standing: VolumeStanding::Another | VolumeStanding::Unmarked | VolumeStanding::Missing,
+                    sentence,
+                    ..
                 },
             )) => Err(io::Error::other(NotOurs(sentence.unwrap_or_default()))),
             _ => Ok(()),
@@ -204,6 +207,11 @@ impl Ours {
         let choice = self.choice().ok_or_else(|| self.unchosen())?;
         let opened = Beneath::root(&self.0.root)
             .map_err(|error| format!("{root} cannot be opened ({error}); mount its disk first"))?;
+        if let Some(first) = &self.0.first
+            && let Some(against @ (Against::Same | Against::Waits)) = against(first, &opened)
+        {
+            return Err(against.sentence(first, self));
+        }
         let identity = match volume::read(&opened) {
             Ok(Some(identity)) => Ok(identity),
             _ => made(&opened),
@@ -235,24 +243,27 @@ impl Ours {
 
     /// Opens the root and judges what is there; with `make` a root that nothing is known of is made.
     fn judge(&self, make: bool) -> io::Result<(Option<Beneath>, Seen)> {
-        let Inner { root, state, .. } = &*self.0;
+        let Inner { root, state, first, .. } = &*self.0;
         let made = || if make { std::fs::create_dir_all(root) } else { Ok(()) };
         if state.is_none() {
             made()?;
-            let seen = Seen { standing: Standing::New, expected: None, found: None, sentence: None };
+            let seen = Seen { standing: VolumeStanding::New, expected: None, found: None, sentence: None };
             return Ok((Some(Beneath::root(root)?), seen));
         }
         let Some(choice) = self.choice() else {
             let sentence = Some(self.unchosen());
-            return Ok((None, Seen { standing: Standing::Unchosen, expected: None, found: None, sentence }));
+            return Ok((
+                None,
+                Seen { standing: VolumeStanding::Unchosen, expected: None, found: None, sentence },
+            ));
         };
         let chosen = choice.volume.as_deref();
         let mut expected = lock(&self.0.memory).of(root, chosen).cloned();
-        if expected.is_none() {
+        if expected.is_none() && first.is_none() {
             made()?;
         }
         let opened = match Beneath::root(root) {
-            Err(error) if expected.is_some() && is_away(&error) => None,
+            Err(error) if (expected.is_some() || first.is_some()) && is_away(&error) => None,
             opened => Some(opened?),
         };
         let mut found = opened.as_ref().map(|opened| match volume::read(opened) {
@@ -263,18 +274,29 @@ impl Ours {
         if let (Some(opened), Some(seen)) = (&opened, found.take()) {
             found = Some(self.as_before(opened.place().ok(), seen));
         }
+        let unfit = match (&expected, first, &opened) {
+            (None, Some(first), Some(opened)) => against(first, opened).map(|against| (against, first)),
+            _ => None,
+        };
         if expected.is_none()
+            && unfit.is_none()
             && let Some(opened) = &opened
             && let Some(identity) = self.settle(opened, chosen)
         {
             expected = Some(identity.clone());
             found = Some(Found::Is(identity));
         }
-        let standing = standing(expected.as_ref(), found.as_ref());
-        let sentence = match (&expected, standing.may_write()) {
+        let standing = match (unfit, &opened, first) {
+            (Some((against, _)), ..) => against.standing(),
+            (None, None, Some(_)) => VolumeStanding::Missing,
+            _ => standing(expected.as_ref(), found.as_ref()),
+        };
+        let sentence = match (&expected, may_write(standing, first.is_some())) {
             (_, true) => choice.missing.map(|missing| self.instead(&missing)),
             (Some(expected), false) => Some(self.wrong(expected, found.as_ref())),
-            (None, false) => None,
+            (None, false) => Some(
+                unfit.map_or_else(|| self.unmade(standing), |(against, first)| against.sentence(first, self)),
+            ),
         };
         let found = match found {
             Some(Found::Is(identity)) => Some(identity),
@@ -341,8 +363,24 @@ impl Ours {
         )
     }
 
-    fn wrong(&self, expected: &Identity, found: Option<&Found>) -> String {
+    /// What is said of a mirror that is no volume of its own yet.
+    fn unmade(&self, standing: VolumeStanding) -> String {
         let root = self.0.root.display();
+        match standing {
+            VolumeStanding::Missing => format!(
+                "the mirror {root} is not there, so nothing is mirrored: mount its disk, and make that directory on it"
+            ),
+            _ => format!(
+                "the mirror {root} takes no identity, so nothing is written there: check that its volume is writable and has room"
+            ),
+        }
+    }
+
+    fn wrong(&self, expected: &Identity, found: Option<&Found>) -> String {
+        let root = match &self.0.first {
+            Some(_) => format!("the mirror {}", self.0.root.display()),
+            None => self.0.root.display().to_string(),
+        };
         let what = match found {
             None => format!("{root} is not there"),
             Some(Found::Nothing) => {
@@ -353,9 +391,15 @@ impl Ours {
                 format!("the identity of the volume at {root} cannot be read ({error})")
             }
         };
+        let which = match &self.0.first {
+            Some(_) => format!(" {}", self.0.root.display()),
+            None => String::new(),
+        };
         let other = match found {
-            None => "",
-            Some(_) => ", or say that what is there is the right one: `audyn volume adopt`",
+            None => String::new(),
+            Some(_) => {
+                format!(", or say that what is there is the right one: `audyn volume adopt{which}`")
+            }
         };
         format!(
             "{what}, and recordings belong on volume {expected}; nothing is written there: mount that one, and recording goes on by itself\
@@ -365,14 +409,14 @@ impl Ours {
 }
 
 /// The decision.
-fn standing(expected: Option<&Identity>, found: Option<&Found>) -> Standing {
+fn standing(expected: Option<&Identity>, found: Option<&Found>) -> VolumeStanding {
     match (expected, found) {
-        (None, _) => Standing::New,
-        (Some(expected), Some(Found::Is(found))) if expected.is(found) => Standing::Ours,
-        (Some(_), Some(Found::Is(_))) => Standing::Another,
-        (Some(_), Some(Found::Nothing)) => Standing::Unmarked,
-        (Some(_), Some(Found::Unreadable(_))) => Standing::Unreadable,
-        (Some(_), None) => Standing::Missing,
+        (None, _) => VolumeStanding::New,
+        (Some(expected), Some(Found::Is(found))) if expected.is(found) => VolumeStanding::Ours,
+        (Some(_), Some(Found::Is(_))) => VolumeStanding::Another,
+        (Some(_), Some(Found::Nothing)) => VolumeStanding::Unmarked,
+        (Some(_), Some(Found::Unreadable(_))) => VolumeStanding::Unreadable,
+        (Some(_), None) => VolumeStanding::Missing,
     }
 }
 

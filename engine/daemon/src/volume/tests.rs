@@ -45,7 +45,7 @@ impl Box {
     }
 }
 
-fn refused(ours: &Ours) -> (Standing, String) {
+fn refused(ours: &Ours) -> (VolumeStanding, String) {
     let error = ours.make(ours.root()).unwrap_err();
     assert!(is_not_ours(&error), "{error}");
     assert!(is_not_ours(&ours.open().unwrap_err()));
@@ -53,7 +53,8 @@ fn refused(ours: &Ours) -> (Standing, String) {
     let seen = ours.look().unwrap();
     assert_eq!(seen.sentence, Some(error.to_string()));
     // What is written already is confirmed unless the volume is surely another's.
-    let is_anothers = matches!(seen.standing, Standing::Another | Standing::Unmarked | Standing::Missing);
+    let is_anothers =
+        matches!(seen.standing, VolumeStanding::Another | VolumeStanding::Unmarked | VolumeStanding::Missing);
     let checked = ours.check(&ours.root().join("a/x.wav"));
     assert_eq!(checked.is_err_and(|error| is_not_ours(&error)), is_anothers, "{error}");
     (seen.standing, error.to_string())
@@ -76,14 +77,14 @@ fn a_new_root_is_made_and_marked_and_one_with_recordings_is_marked() {
     ours.make(&it.root()).unwrap();
     let made = it.there().unwrap();
     assert_eq!(ours.look().unwrap().expected, Some(made.clone()));
-    assert_eq!(it.ours().look().unwrap().standing, Standing::Ours, "the next engine knows it");
+    assert_eq!(it.ours().look().unwrap().standing, VolumeStanding::Ours, "the next engine knows it");
     assert_eq!(it.there(), Some(made));
 
     let it = Box::new();
     create_dir(it.root()).unwrap();
     write(it.root().join("old.wav"), "audio").unwrap();
     let seen = it.ours().look().unwrap();
-    assert_eq!((seen.standing, seen.found, seen.sentence), (Standing::Ours, it.there(), None));
+    assert_eq!((seen.standing, seen.found, seen.sentence), (VolumeStanding::Ours, it.there(), None));
 }
 
 #[test]
@@ -97,7 +98,7 @@ fn nothing_is_remembered_so_what_is_there_is_adopted() {
     write(it.dir.path().join("state/volumes.json"), "{").unwrap();
     assert_eq!(it.ours().look().unwrap().expected, made);
     it.swap("mine");
-    assert_eq!(refused(&it.ours()).0, Standing::Unmarked);
+    assert_eq!(refused(&it.ours()).0, VolumeStanding::Unmarked);
 }
 
 #[test]
@@ -109,27 +110,27 @@ fn another_volume_an_empty_mount_point_and_none_at_all_are_refused_until_the_rig
 
     it.swap("mine");
     let (standing, sentence) = refused(&ours);
-    assert_eq!(standing, Standing::Unmarked);
+    assert_eq!(standing, VolumeStanding::Unmarked);
     assert!(sentence.contains("empty mount point") && sentence.contains(&made.to_string()), "{sentence}");
     assert!(sentence.contains("audyn volume adopt"), "{sentence}");
     assert_eq!(read_dir(it.root()).unwrap().count(), 0, "nothing was written there");
 
     let other = volume::make(&Beneath::root(&it.root()).unwrap(), "2020".to_owned(), None).unwrap();
     let (standing, sentence) = refused(&ours);
-    assert_eq!(standing, Standing::Another);
+    assert_eq!(standing, VolumeStanding::Another);
     assert!(sentence.contains(&format!("another volume ({other})")), "{sentence}");
 
     write(it.root().join(NAME), "garbage").unwrap();
-    assert_eq!(refused(&ours).0, Standing::Unreadable);
+    assert_eq!(refused(&ours).0, VolumeStanding::Unreadable);
 
     std::fs::remove_dir_all(it.root()).unwrap();
     let (standing, sentence) = refused(&ours);
-    assert_eq!(standing, Standing::Missing);
+    assert_eq!(standing, VolumeStanding::Missing);
     assert!(!sentence.contains("adopt") && !it.root().exists(), "{sentence}");
 
     create_dir(it.root()).unwrap();
     it.back("mine");
-    assert_eq!(ours.look().unwrap().standing, Standing::Ours);
+    assert_eq!(ours.look().unwrap().standing, VolumeStanding::Ours);
     ours.open().unwrap();
 }
 
@@ -147,7 +148,7 @@ fn a_person_may_take_over_what_is_there() {
     it.ours().open().unwrap();
     it.swap("second");
     it.back("first");
-    assert_eq!(refused(&it.ours()).0, Standing::Another, "the first one is another's now");
+    assert_eq!(refused(&it.ours()).0, VolumeStanding::Another, "the first one is another's now");
     assert_eq!(ours.adopt().unwrap(), first, "it keeps its own");
     std::fs::remove_dir_all(it.root()).unwrap();
     assert!(ours.adopt().unwrap_err().contains("mount its disk"));
@@ -162,9 +163,9 @@ fn a_volume_that_takes_no_identity_is_used_as_it_is_and_gets_one_when_it_can() {
     create_dir(&in_the_way).unwrap();
     let ours = it.ours();
     ours.open().unwrap();
-    assert_eq!(ours.look().unwrap().standing, Standing::New);
+    assert_eq!(ours.look().unwrap().standing, VolumeStanding::New);
     std::fs::remove_dir(&in_the_way).unwrap();
-    assert_eq!(ours.look().unwrap().standing, Standing::Ours);
+    assert_eq!(ours.look().unwrap().standing, VolumeStanding::Ours);
     assert!(it.there().is_some());
 }
 
@@ -175,10 +176,10 @@ fn what_could_not_be_noted_is_noted_later_and_holds_until_then() {
     std::fs::remove_dir(&state).unwrap();
     ours.make(&it.root()).unwrap();
     it.swap("mine");
-    assert_eq!(refused(&ours).0, Standing::Unmarked);
+    assert_eq!(refused(&ours).0, VolumeStanding::Unmarked);
     create_dir(&state).unwrap();
     ours.look().unwrap();
-    assert_eq!(refused(&it.ours()).0, Standing::Unmarked, "the next engine knows it");
+    assert_eq!(refused(&it.ours()).0, VolumeStanding::Unmarked, "the next engine knows it");
 }
 
 #[test]
@@ -187,32 +188,35 @@ fn each_disk_that_the_machine_chooses_has_its_own_volume() {
     let told = it.dir.path().join("chosen");
     let ours = || Ours::of(it.root(), Some(it.dir.path().join("state")), Some(told.clone()));
     create_dir(it.root()).unwrap();
-    assert_eq!(refused(&ours()).0, Standing::Unchosen);
+    assert_eq!(refused(&ours()).0, VolumeStanding::Unchosen);
     write(&told, "volume=\n").unwrap();
-    assert_eq!(refused(&ours()).0, Standing::Unchosen);
+    assert_eq!(refused(&ours()).0, VolumeStanding::Unchosen);
     assert_eq!(read_dir(it.root()).unwrap().count(), 0);
 
     write(&told, "volume=disk-0123\n").unwrap();
     let engine = ours();
-    assert_eq!((engine.look().unwrap().standing, engine.look().unwrap().sentence), (Standing::Ours, None));
+    assert_eq!(
+        (engine.look().unwrap().standing, engine.look().unwrap().sentence),
+        (VolumeStanding::Ours, None)
+    );
     // The next start is without it, and its own disk is chosen, which has never been used.
     it.swap("second");
-    assert_eq!(refused(&engine).0, Standing::Unmarked, "in the midst of it the choice is another's");
+    assert_eq!(refused(&engine).0, VolumeStanding::Unmarked, "in the midst of it the choice is another's");
     write(&told, "volume=own\nmissing=51 GB, Spinning Rust\n").unwrap();
     let engine = ours();
     let seen = engine.look().unwrap();
-    assert_eq!(seen.standing, Standing::Ours);
+    assert_eq!(seen.standing, VolumeStanding::Ours);
     assert!(seen.sentence.unwrap().contains("(51 GB, Spinning Rust) was missing"));
     engine.open().unwrap();
     // That one pulled as well is no empty mount point to write to.
     it.swap("own");
-    assert_eq!(refused(&engine).0, Standing::Unmarked);
+    assert_eq!(refused(&engine).0, VolumeStanding::Unmarked);
     // And both are known again.
     it.back("second");
-    assert_eq!(refused(&engine).0, Standing::Another);
+    assert_eq!(refused(&engine).0, VolumeStanding::Another);
     write(&told, "volume=disk-0123\n").unwrap();
     let seen = ours().look().unwrap();
-    assert_eq!((seen.standing, seen.sentence), (Standing::Ours, None));
+    assert_eq!((seen.standing, seen.sentence), (VolumeStanding::Ours, None));
 }
 
 #[test]
@@ -228,4 +232,68 @@ fn of_many_who_come_first_at_once_all_have_the_same() {
         threads.into_iter().map(|thread| thread.join().unwrap()).collect()
     });
     assert!(all.iter().all(|one| one.is_some() && *one == it.there()), "{all:?}");
+}
+
+/// A mirror in a directory that is there, and its archive's volume on another file system.
+fn mirror(it: &Box, first: &std::path::Path) -> Ours {
+    create_dir(it.root()).unwrap();
+    create_dir(it.dir.path().join("first-state")).unwrap();
+    let first = Ours::of(first.to_owned(), Some(it.dir.path().join("first-state")), None);
+    Ours::mirror(it.root(), it.dir.path().join("state"), first)
+}
+
+#[test]
+fn a_mirror_waits_for_the_archives_volume_and_is_known_without_it_from_then_on() {
+    let it = Box { dir: tempfile::tempdir_in("/dev/shm").unwrap() };
+    create_dir(it.dir.path().join("state")).unwrap();
+    let archive = tempfile::tempdir().unwrap();
+    let root = archive.path().join("root");
+    let ours = mirror(&it, &root);
+    let (standing, sentence) = refused(&ours);
+    assert_eq!(standing, VolumeStanding::New);
+    assert!(sentence.contains("waits for the archive's volume"), "{sentence}");
+    assert_eq!(read_dir(it.root()).unwrap().count(), 0);
+    assert!(ours.adopt().unwrap_err().contains("waits"));
+    create_dir(&root).unwrap();
+    ours.open().unwrap();
+    std::fs::remove_dir_all(&root).unwrap();
+    assert_eq!(
+        ours.look().unwrap().standing,
+        VolumeStanding::Ours,
+        "the archive's disk is not asked any more"
+    );
+    // One that takes no identity is none.
+    it.swap("mine");
+    let root = archive.path().join("again");
+    create_dir(&root).unwrap();
+    create_dir(it.root().join(NAME)).unwrap();
+    let first = Ours::of(root, None, None);
+    let (standing, sentence) = refused(&Ours::mirror(it.root(), it.dir.path().join("other-state"), first));
+    assert_eq!(standing, VolumeStanding::New);
+    assert!(sentence.contains("takes no identity"), "{sentence}");
+}
+
+#[test]
+fn a_mirror_on_the_machines_own_file_system_is_one_when_a_person_says_so_and_never_on_the_archives() {
+    let it = Box::new();
+    let device = |path: &std::path::Path| Beneath::root(path).unwrap().device().unwrap();
+    if device(it.dir.path()) != device("/".as_ref()) {
+        return; // temporary files lie on a file system of their own
+    }
+    let archive = tempfile::tempdir_in("/dev/shm").unwrap();
+    let ours = mirror(&it, archive.path());
+    let (standing, sentence) = refused(&ours);
+    assert_eq!(standing, VolumeStanding::Unmarked);
+    assert!(sentence.contains(&format!("audyn volume adopt {}", it.root().display())), "{sentence}");
+    assert_eq!(read_dir(it.root()).unwrap().count(), 0);
+    ours.adopt().unwrap();
+    ours.open().unwrap();
+
+    let beside = Ours::of(it.dir.path().join("first"), None, None);
+    create_dir(beside.root()).unwrap();
+    it.swap("mine");
+    let same = Ours::mirror(it.root(), it.dir.path().join("other-state"), beside);
+    assert_eq!(refused(&same).0, VolumeStanding::Same);
+    assert!(same.adopt().unwrap_err().contains("protects nothing"));
+    assert_eq!(read_dir(it.root()).unwrap().count(), 0);
 }

@@ -52,6 +52,11 @@ pub(crate) fn engine(root: &Path) -> Engine {
 
 /// One that lists its open files in the directory `state`.
 pub(crate) fn engine_with(root: &Path, state: Option<PathBuf>) -> Engine {
+    mirrored_engine(root, state, None)
+}
+
+/// One that writes every recording to a second volume as well.
+pub(crate) fn mirrored_engine(root: &Path, state: Option<PathBuf>, mirror: Option<PathBuf>) -> Engine {
     Engine::start(EngineOptions {
         state,
         capture_period: Nanos::from_millis(4),
@@ -62,6 +67,7 @@ pub(crate) fn engine_with(root: &Path, state: Option<PathBuf>) -> Engine {
         tai_offset: None,
         archive_root: root.to_owned(),
         volume_chosen: None,
+        mirror,
         // What PTP this machine may have is of no concern here.
         clock: ClockConfig { ptp: PtpChoice::Off, ..ClockConfig::default() },
     })

@@ -5,6 +5,7 @@ mod archive;
 mod common;
 mod engine;
 mod legs;
+mod mirror;
 mod resume;
 mod retention;
 mod rights;

@@ -34,6 +34,16 @@ impl Running {
         recorders: &serde_json::Value,
         before: impl FnOnce(&Path),
     ) -> Self {
+        Self::start_mirrored(sources, recorders, before, None)
+    }
+
+    /// The same with a mirror.
+    pub(crate) fn start_mirrored(
+        sources: &serde_json::Value,
+        recorders: &serde_json::Value,
+        before: impl FnOnce(&Path),
+        mirror: Option<&Path>,
+    ) -> Self {
         let dir = tempfile::tempdir().unwrap();
         std::fs::create_dir(dir.path().join("state")).unwrap();
         before(&dir.path().join("state"));
@@ -43,6 +53,7 @@ impl Running {
         let root = dir.path().join("archive").to_string_lossy().into_owned();
         let global = GlobalConfig {
             archive_root: root,
+            mirror: mirror.map(|mirror| mirror.to_string_lossy().into_owned()),
             fifo_priority: 0,
             active_recorders: 64,
             ..GlobalConfig::default()
