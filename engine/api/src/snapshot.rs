@@ -138,7 +138,7 @@ pub struct FlowCounters {
     pub late: u64,
     /// Frames that never came in time and were filled with silence.
     pub lost_frames: u64,
-    /// Gaps entered in the ledger.
+    /// Gaps, one that goes on among them.
     pub gaps: u64,
     /// Changes of the SSRC.
     pub ssrc_changes: u64,

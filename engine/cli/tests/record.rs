@@ -181,6 +181,45 @@ fn ctrl_c_ends_a_recording_whose_levels_nobody_reads() {
     assert!(frames(&file) > 0);
 }
 
+/// The sender dies and the recording ends in its silence, by itself or by Ctrl-C: what is told is what stands in the file.
+#[test]
+fn a_gap_that_goes_on_at_the_end_counts_as_far_as_the_file_reaches() {
+    for limit in [Some("2500ms"), None] {
+        let scratch = tempfile::tempdir().unwrap();
+        let (file, out) = (scratch.path().join("ends.wav"), scratch.path().join("out"));
+        let mut stream = Stream::new();
+        let mut more = vec!["--json"];
+        more.extend(limit.iter().flat_map(|limit| ["--duration", limit]));
+        let mut child =
+            record(stream.port, &file, &more, std::fs::File::create(&out).unwrap(), Stdio::null());
+        stream
+            .until("audio in the file", || WavReader::open(&file).is_ok_and(|file| file.info().frames.0 > 0));
+        let ledger = file.with_extension("wav.gaps.jsonl");
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while !std::fs::read_to_string(&ledger).is_ok_and(|text| text.contains(r#""open":true"#)) {
+            assert!(Instant::now() < deadline, "the gap was never entered");
+            std::thread::park_timeout(Duration::from_millis(10));
+        }
+        if limit.is_none() {
+            kill(Pid::from_raw(child.0.id() as i32), Signal::SIGINT).unwrap();
+        }
+        assert!(child.0.wait().unwrap().success());
+
+        let said = std::fs::read_to_string(&out).unwrap();
+        let told: serde_json::Value = serde_json::from_str(said.lines().last().unwrap()).unwrap();
+        let (filled, counters) = (told["frames_filled"].as_u64().unwrap(), &told["counters"]);
+        assert_eq!(told["frames_written"].as_u64().unwrap() + filled, frames(&file), "{told}");
+        let gaps = told["gaps"].as_array().unwrap();
+        let in_gaps: u64 = gaps.iter().map(|gap| gap["frames"].as_u64().unwrap()).sum();
+        assert!(!gaps.is_empty() && filled > 0, "{told}");
+        assert_eq!(
+            (in_gaps, counters["lost_frames"].as_u64(), counters["gaps"].as_u64()),
+            (filled, Some(filled), Some(gaps.len() as u64)),
+            "{told}"
+        );
+    }
+}
+
 #[test]
 fn a_wish_to_end_that_is_said_twice_closes_the_file_all_the_same() {
     let scratch = tempfile::tempdir().unwrap();

@@ -64,6 +64,7 @@ pub struct Tape {
     gap_stretches: Vec<usize>,
     /// Silence whose gap nobody closed, since the receiver ended.
     abandoned: u64,
+    abandoned_gaps: u64,
 }
 
 /// What stands between two places of a flow on the clock.
@@ -100,6 +101,7 @@ impl Tape {
             stretches: Vec::new(),
             gap_stretches: Vec::new(),
             abandoned: 0,
+            abandoned_gaps: 0,
         }
     }
 
@@ -123,6 +125,11 @@ impl Tape {
         FrameCount(self.abandoned + self.silence.map_or(0, |span| span.frames.0))
     }
 
+    /// Gaps that nobody closed.
+    pub fn open_gaps(&self) -> u64 {
+        self.abandoned_gaps + u64::from(self.silence.is_some())
+    }
+
     /// Position minus media index, one for each stretch, in order.
     pub fn offsets(&self) -> &[i64] {
         &self.offsets
@@ -144,6 +151,7 @@ impl Tape {
 
     /// Another receiver takes over: it may begin anywhere, and knows nothing of what was open.
     pub(crate) fn restart(&mut self) {
+        self.abandoned_gaps += u64::from(self.silence.is_some());
         self.abandoned += self.silence.take().map_or(0, |span| span.frames.0);
         self.opened = None;
         self.playing = None;

@@ -196,7 +196,7 @@ fn record(
         }
         legs.tell(&snapshot);
         live.draw(&snapshot, &engine.levels());
-        outcome.see(&snapshot);
+        outcome.see(&snapshot, limit, stopping);
     }
     Ok(outcome.summary(&plan.source, json))
 }

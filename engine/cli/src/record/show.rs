@@ -4,7 +4,7 @@ use std::io::IsTerminal;
 use std::path::PathBuf;
 
 use audyn_api::{FlowCounters, LegSnapshot, LevelsFrame, RecorderSnapshot, Snapshot, SourceConfig};
-use audyn_core::flow::Gap;
+use audyn_core::flow::{Gap, GapCause};
 use audyn_daemon::{CLOCK_LOG, Notice, Printer};
 use audyn_units::{FrameCount, FrameIndex};
 use serde::Serialize;
@@ -21,8 +21,11 @@ pub(super) struct Outcome {
     /// The recording has ended and its files are closed.
     pub(super) ended: bool,
     last: Option<RecorderSnapshot>,
+    /// The flow and its legs as they were when the recording ended: closing the files takes its time, and the flow goes on.
     counters: FlowCounters,
     legs: Vec<LegSnapshot>,
+    /// They stay as they are.
+    settled: bool,
 }
 
 /// The summary as `--json` prints it.
@@ -33,6 +36,7 @@ struct Summary<'a> {
     frames_written: u64,
     frames_filled: u64,
     gaps: &'a [Gap],
+    /// Of the flow until the recording ended; gaps and lost frames are those in the files.
     counters: FlowCounters,
     legs: &'a [LegSnapshot],
 }
@@ -176,16 +180,32 @@ impl Outcome {
         }
     }
 
-    /// Remembers the last state, for the summary.
-    pub(super) fn see(&mut self, snapshot: &Snapshot) {
+    /// Remembers the last state, for the summary. The recording ends at `limit`, or because it is `stopping`.
+    pub(super) fn see(&mut self, snapshot: &Snapshot, limit: Option<FrameCount>, stopping: bool) {
         self.last = snapshot.recorders.first().cloned();
+        if self.settled {
+            return;
+        }
         self.counters = snapshot.flows.first().map(|flow| flow.counters).unwrap_or_default();
         self.legs = snapshot.flows.first().map(|flow| flow.legs.clone()).unwrap_or_default();
+        let frames = self.last.as_ref().map(|recorder| recorder.frames_written + recorder.frames_filled);
+        self.settled = stopping || self.ended || limit.is_some_and(|limit| frames >= Some(limit));
+    }
+
+    /// What was counted, gaps and lost frames as they stand in the files, also of a gap that went on at the end.
+    fn counted(&self, last: &RecorderSnapshot) -> FlowCounters {
+        let stalls = self.gaps.iter().filter(|gap| gap.cause == GapCause::DiskStall);
+        let (gaps, frames) = stalls.fold((0, 0), |(gaps, frames), gap| (gaps + 1, frames + gap.frames.0));
+        FlowCounters {
+            lost_frames: last.frames_filled.0.saturating_sub(frames),
+            gaps: last.gaps.saturating_sub(gaps),
+            ..self.counters
+        }
     }
 
     /// The line that sums up, empty if there is nothing to sum up; and what went wrong.
     pub(super) fn summary(self, source: &SourceConfig, json: bool) -> (String, Result<(), RecordError>) {
-        let last = self.last.unwrap_or_default();
+        let last = self.last.clone().unwrap_or_default();
         if self.files.is_empty() {
             let why = self.error.or_else(|| last.errors.into_iter().next());
             let why = why.unwrap_or_else(|| {
@@ -200,7 +220,7 @@ impl Outcome {
                 frames_written: last.frames_written.0,
                 frames_filled: last.frames_filled.0,
                 gaps: &self.gaps,
-                counters: self.counters,
+                counters: self.counted(&last),
                 legs: &self.legs,
             };
             serde_json::to_string(&summary).expect("paths, numbers and words are JSON")

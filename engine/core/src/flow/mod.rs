@@ -214,7 +214,7 @@ pub struct FlowCounters {
     pub late: u64,
     /// Frames filled with silence.
     pub lost_frames: u64,
-    /// Gaps closed.
+    /// Gaps, one that goes on among them.
     pub gaps: u64,
     /// Changes of the SSRC.
     pub ssrc_changes: u64,

@@ -199,7 +199,7 @@ impl Receiver {
         let mark = Mark { timestamp: source.timestamp.advanced(since), counted, arrival: now };
         let before = self.anchor.shift;
         if let Some(placed) = self.anchor.reconsider(mark, self.head, now) {
-            close(&mut self.open, &mut self.counters, before, sink);
+            close(&mut self.open, before, sink);
             sink.placed(&placed);
         }
     }
@@ -516,7 +516,7 @@ impl Receiver {
 
         if from == self.head && self.window.is_empty() {
             let shift = self.anchor.shift;
-            close(&mut self.open, &mut self.counters, shift, sink);
+            close(&mut self.open, shift, sink);
             sink.audio(shift.of(from), &self.scratch[samples]);
             self.head = end;
             return;
@@ -683,13 +683,15 @@ impl Receiver {
         let joint = adjacent && expected.distance_from(self.head).unsigned_abs() <= rate.frames_in(JOINT).0;
         let at = if joint { self.head } else { expected.max(self.head) };
         self.fill(at, cause, sink);
-        let gap =
-            self.open.get_or_insert(Gap { position: at, frames: FrameCount::ZERO, cause, estimated: true });
+        let gap = self.open.get_or_insert_with(|| {
+            self.counters.gaps += 1;
+            Gap { position: at, frames: FrameCount::ZERO, cause, estimated: true }
+        });
         gap.estimated = true;
         let before = self.anchor.shift;
         let mark = Mark { timestamp: first.header.timestamp, counted: at, arrival: first.arrival };
         if let Some(placed) = self.anchor.place_broken(mark) {
-            close(&mut self.open, &mut self.counters, before, sink);
+            close(&mut self.open, before, sink);
             sink.placed(&placed);
         }
         (at, ArrivalClock::new(rate, first.arrival, at))

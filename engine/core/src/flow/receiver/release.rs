@@ -5,7 +5,7 @@
 use audyn_units::{FrameCount, FrameIndex};
 
 use super::super::anchor::Shift;
-use super::super::{FlowCounters, FlowEvent, FlowSink, Gap, GapCause};
+use super::super::{FlowEvent, FlowSink, Gap, GapCause};
 use super::Receiver;
 
 impl Receiver {
@@ -83,9 +83,9 @@ impl Receiver {
     fn give_run(&mut self, sink: &mut impl FlowSink) {
         loop {
             let (head, shift) = (self.head, self.anchor.shift);
-            let (open, counters) = (&mut self.open, &mut self.counters);
+            let open = &mut self.open;
             let taken = self.window.take_run(head, |run| {
-                close(open, counters, shift, sink);
+                close(open, shift, sink);
                 sink.audio(shift.of(head), run);
             });
             if taken == FrameCount::ZERO {
@@ -107,6 +107,7 @@ impl Receiver {
                 let gap = Gap { position: self.head, frames, cause, estimated: false };
                 sink.gap_opened(told(gap, self.anchor.shift));
                 self.open = Some(gap);
+                self.counters.gaps += 1;
             }
         }
         self.counters.lost_frames += frames.0;
@@ -116,14 +117,8 @@ impl Receiver {
 }
 
 /// Closes the open gap: audio follows, or another stretch.
-pub(super) fn close(
-    open: &mut Option<Gap>,
-    counters: &mut FlowCounters,
-    shift: Shift,
-    sink: &mut impl FlowSink,
-) {
+pub(super) fn close(open: &mut Option<Gap>, shift: Shift, sink: &mut impl FlowSink) {
     if let Some(gap) = open.take() {
-        counters.gaps += 1;
         sink.gap_closed(told(gap, shift));
     }
 }
