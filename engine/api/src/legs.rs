@@ -74,7 +74,7 @@ pub struct LegCounters {
     pub bytes: u64,
     /// Brought audio that had not come before; of two whole legs without skew, half on each.
     pub used: u64,
-    /// Missing on this leg, by its sequence numbers; known when a later one comes.
+    /// Missing on this leg, by its sequence numbers; known when a later one comes, and while the leg is silent by what the other brings.
     pub lost: u64,
     /// Came so long after the newest that they could not have filled a hole.
     pub late: u64,

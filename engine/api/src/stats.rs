@@ -90,7 +90,7 @@ pub struct LegStatistics {
     pub ttl_min: Option<u8>,
     /// The greatest TTL or hop limit that was seen.
     pub ttl_max: Option<u8>,
-    /// Packets that should have come (RFC 3550 A.3).
+    /// Packets that should have come (RFC 3550 A.3), and those that the other leg tells of while this one is silent.
     pub expected: u64,
     /// Expected less received, copies counted as received (RFC 3550 A.3); may be negative.
     pub rfc3550_lost: i64,

@@ -21,12 +21,14 @@ const TELL_EACH: Nanos = Nanos::from_millis(250);
 pub(crate) struct LegMeter {
     stats: LegStats,
     told: Timestamp<Mono>,
+    /// What the receiver said it had missed.
+    missed: u64,
 }
 
 impl LegMeter {
     /// Allocates all that it will ever need.
     pub(crate) fn new(format: &FlowFormat) -> Self {
-        Self { stats: LegStats::new(format.rate), told: Timestamp::ZERO }
+        Self { stats: LegStats::new(format.rate), told: Timestamp::ZERO, missed: 0 }
     }
 
     /// Takes a datagram that the receiver has taken, too; `late` is how many more it calls late since.
@@ -59,6 +61,14 @@ impl LegMeter {
             });
         }
         (0..late).for_each(|_| self.stats.note_late());
+    }
+
+    /// Takes note of what this leg has missed while it was silent, as the other one tells.
+    pub(crate) fn miss(&mut self, now: Timestamp<Mono>, (packets, frames): (u64, u32)) {
+        let more = packets - std::mem::replace(&mut self.missed, packets);
+        if more > 0 {
+            self.stats.note_missed(now, more, frames);
+        }
     }
 
     /// The figures, if it is time to hand them over.

@@ -280,6 +280,9 @@ impl FlowWorker {
         }
         self.ending.retain(|feed| !feed.is_finished());
         self.publish(now);
+        for leg in Leg::ALL {
+            self.meters[leg.index()].miss(now, self.receiver.missed(leg));
+        }
         for (n, meter) in self.meters.iter_mut().enumerate() {
             if let Some(reading) = meter.due(now)
                 && let Ok(mut told) = self.shared.statistics.try_lock()

@@ -48,6 +48,42 @@ fn one_leg_dead_for_ten_seconds_and_then_the_other() {
     }
 }
 
+/// A leg that dies, or never came, has missed what the other one brought, and nobody needs to wait for its return to know.
+#[test]
+fn a_dead_leg_counts_what_it_misses() {
+    let secs = Nanos::from_secs;
+    for (class, delay) in [(SkewClass::A, 0), (SkewClass::A, 10), (SkewClass::C, 450)] {
+        for dead in [0, 1] {
+            for (from, until, lost) in [
+                // To the end: all but what the other's window holds, which might still come.
+                (3, 20, 17_000),
+                (0, 20, 20_000),
+                // Back again: all of it, to the packet.
+                (3, 13, 10_000),
+            ] {
+                let mut legs = Protection::whole(class);
+                legs.delay[1] = Nanos::from_millis(delay);
+                legs.faults[dead].cuts = vec![(secs(from), secs(until))];
+                let out = played(&LegScenario::plain(20, legs));
+                let what = format!("{class} {delay} ms, leg {dead} from {from} to {until}");
+                assert_eq!((out.counters.gaps, out.legs[1 - dead].counters.lost), (0, 0), "{what}");
+                let told = out.legs[dead].counters.lost;
+                let open = if until == 20 { 1_200 } else { 0 };
+                assert!((lost - open..=lost).contains(&told), "{what}: {told}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_leg_that_lags_further_than_its_class_bears_has_lost_nothing() {
+    let mut legs = Protection::whole(SkewClass::A);
+    legs.delay[1] = Nanos::from_millis(450);
+    let out = end(LegScenario::plain(10, legs).world());
+    assert_eq!(out.legs.map(|leg| leg.counters.lost), [0, 0], "{:?}", out.legs);
+    assert!(out.legs[1].counters.late > 9_000);
+}
+
 #[test]
 fn both_legs_dead_is_one_gap_and_exact() {
     let mut legs = Protection::whole(SkewClass::B);

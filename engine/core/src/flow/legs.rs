@@ -96,7 +96,7 @@ pub struct LegCounters {
     pub bytes: u64,
     /// Brought audio that had not come before.
     pub used: u64,
-    /// Missing on this leg, by its sequence numbers; known when a later one comes.
+    /// Missing on this leg, by its sequence numbers; known when a later one comes, and while the leg is silent by what the other brings.
     pub lost: u64,
     /// Came so long after the newest that they could not have filled a hole.
     pub late: u64,
@@ -159,6 +159,10 @@ pub(super) struct Reference {
 }
 
 impl Reference {
+    fn end(&self) -> FrameIndex {
+        self.at + FrameCount(u64::from(self.frames))
+    }
+
     /// Where a packet stands whose two counters tell the same distance from here, and the distance in packets.
     pub(super) fn place(&self, header: &Header) -> Option<(FrameIndex, i16)> {
         let steps = header.sequence.distance_from(self.seq);
@@ -220,6 +224,10 @@ struct LegBook {
     standing: Standing,
     unlike: u8,
     alike: u8,
+    /// Packets behind its newest that are counted as lost already, since the other leg brought them.
+    missed: u64,
+    /// The same of all times.
+    missed_ever: u64,
     /// The shortest lag in this window and the one before, and when this window began.
     lag: (Nanos, Nanos, Timestamp<Mono>),
 }
@@ -233,6 +241,8 @@ pub(super) struct Legs {
     each: [LegBook; 2],
     /// The leg that the flow was anchored on: where audio differs, the other is wrong.
     home: Leg,
+    /// The first packet since then.
+    origin: Option<(Reference, Timestamp<Mono>)>,
     /// A digest of the payload of each of the last [`SPAN`] sequence numbers; empty with one leg.
     digests: Vec<u32>,
     /// A leg that was found to carry another stream just now.
@@ -254,6 +264,8 @@ impl Legs {
             standing: Standing::Same,
             unlike: 0,
             alike: 0,
+            missed: 0,
+            missed_ever: 0,
             lag: (Nanos::ZERO, Nanos::ZERO, Timestamp::ZERO),
         };
         let window = skew.map_or(reorder, |class| reorder.max(class.skew() + MARGIN));
@@ -262,6 +274,7 @@ impl Legs {
             window,
             each: [book(), book()],
             home: Leg::First,
+            origin: None,
             digests: if skew.is_some() { vec![0; SPAN] } else { Vec::new() },
             news: None,
             patience: Patience::new(window),
@@ -285,7 +298,7 @@ impl Legs {
         }
         let passed = Leg::ALL.into_iter().filter(|&leg| self.patience.lives(leg)).filter_map(|leg| {
             let newest = self.each[leg.index()].newest?;
-            Some((newest.at + FrameCount(u64::from(newest.frames))).0.saturating_sub(reorder.0))
+            Some(newest.end().0.saturating_sub(reorder.0))
         });
         passed.min().map_or(until, |passed| until.min(FrameIndex(passed).max(self.patience.settled())))
     }
@@ -357,6 +370,41 @@ impl Legs {
             Some(_) => LegState::Silent,
         };
         LegReport { state, ssrc: book.ssrc, counters: book.counters, behind: book.lag.0.min(book.lag.1) }
+    }
+
+    /// Counts what a silent leg has missed of what the other one brings: it is missed, whether or not the leg ever comes back. What
+    /// may still come by its skew counts for nothing yet.
+    pub(super) fn count_missed(&mut self, now: Timestamp<Mono>) {
+        if !self.are_two() {
+            return;
+        }
+        let window = self.rate.frames_in(self.window);
+        for leg in Leg::ALL {
+            let Some(other) = self.each[leg.other().index()].newest else { continue };
+            let book = &mut self.each[leg.index()];
+            // One of which nothing has come yet may lag by more than its class bears, and says so when it comes.
+            let (had, since, patience, window) = match (book.newest, book.in_step, self.origin) {
+                (Some(newest), Some(last), _) => (newest.end(), last, SILENT_AFTER, window),
+                (None, _, Some((first, since))) => {
+                    (first.at, since, KNOWN_LAG, window.max(self.rate.frames_in(KNOWN_LAG)))
+                }
+                _ => continue,
+            };
+            if now - since < patience {
+                continue;
+            }
+            let missing = other.end().since(had + window).0 / u64::from(other.frames.max(1));
+            let more = missing.saturating_sub(book.missed);
+            book.counters.lost += more;
+            book.missed += more;
+            book.missed_ever += more;
+        }
+    }
+
+    /// Packets that [`Self::count_missed`] has counted on a leg since the flow was opened, and the frames of each.
+    pub(super) fn missed(&self, leg: Leg) -> (u64, u32) {
+        let frames = self.each[leg.other().index()].newest.map_or(0, |newest| newest.frames);
+        (self.each[leg.index()].missed_ever, frames)
     }
 
     /// Judges a packet of one of two legs. One that is the flow's gets the flow's SSRC.
@@ -459,17 +507,18 @@ impl Legs {
         counters.received += 1;
         counters.bytes += bytes as u64;
         book.in_step = Some(arrival);
-        let end = place.at + FrameCount(u64::from(place.frames));
-        if newest.since(end) > window && (!two || end <= settled) {
+        if newest.since(place.end()) > window && (!two || place.end() <= settled) {
             counters.late += 1;
         }
         if arrival - book.lag.2 >= LAG_WINDOW {
             book.lag = (lag, book.lag.0, arrival);
         }
         book.lag.0 = book.lag.0.min(lag);
+        self.origin.get_or_insert((place, arrival));
 
         let Some(before) = &mut book.newest else {
             book.newest = Some(place);
+            book.missed = 0;
             book.history = History::new(place.seq);
             return (false, false);
         };
@@ -481,11 +530,13 @@ impl Legs {
         if !ahead && !(-(SPAN as i32)..1_000).contains(&i32::from(steps)) {
             // The sequence numbers go on elsewhere.
             book.history = History::new(place.seq);
+            book.missed = 0;
             *before = place;
             return (false, false);
         }
         if ahead || steps > 0 {
-            counters.lost += if ahead { packets as u64 - 1 } else { steps as u64 - 1 };
+            let missing = if ahead { packets as u64 - 1 } else { steps as u64 - 1 };
+            counters.lost = (counters.lost + missing).saturating_sub(std::mem::take(&mut book.missed));
             *before = place;
         }
         if packets >= SPAN as i64 {
@@ -519,6 +570,7 @@ impl Legs {
     pub(super) fn anchored(&mut self, leg: Leg) {
         self.home = leg;
         self.patience.anchored();
+        self.origin = None;
         for book in &mut self.each {
             book.ssrc = None;
             book.newest = None;
@@ -526,6 +578,7 @@ impl Legs {
             book.out_since = None;
             book.unlike = 0;
             book.alike = 0;
+            book.missed = 0;
             if book.standing == Standing::Other {
                 book.standing = Standing::Same;
             }

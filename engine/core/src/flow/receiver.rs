@@ -174,6 +174,11 @@ impl Receiver {
         LegReport { ssrc, ..report }
     }
 
+    /// Packets that a leg has missed since the flow was opened while it was silent, as the other one tells; and the frames of each.
+    pub fn missed(&self, leg: Leg) -> (u64, u32) {
+        self.legs.missed(leg)
+    }
+
     /// Counts a datagram that did not fit into a slot; what is left of it is not looked at.
     pub fn on_oversized(&mut self, leg: Leg) {
         self.counters.oversized += 1;
@@ -402,6 +407,7 @@ impl Receiver {
         if self.candidate.doubt().is_some_and(waits) {
             self.consider(now, sink);
         }
+        self.legs.count_missed(now);
     }
 
     /// Gives what waits in the reorder window, its holes as silence: nothing more is awaited.

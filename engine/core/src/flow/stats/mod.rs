@@ -6,7 +6,8 @@
 //! # What the figures mean
 //!
 //! - *packets*: valid packets of the leg's source, copies and stragglers among them; *lost*: sequence numbers that never came;
-//!   RFC 3550 A.3 counts copies as received, so its own difference, [`LegStats::rfc_lost`], may be less, and even negative.
+//!   RFC 3550 A.3 counts copies as received, so its own difference, [`LegStats::rfc_lost`], may be less, and even negative. What a silent leg
+//!   misses is lost as soon as the other leg tells of it ([`LegStats::note_missed`]); of a leg alone nobody knows until it goes on.
 //! - *late* is what the receiver says: the place had been filled. A late packet is not lost.
 //! - *jitter* is RFC 3550 §6.4.1, in nanoseconds and in units of the timestamp, over all packets but copies, in the order in which
 //!   they came. Where timestamps break (a jump, another source) no difference is taken.
@@ -170,7 +171,7 @@ pub struct LegReading {
     pub dscps: u64,
     /// The least and the greatest TTL.
     pub ttl: Option<(u8, u8)>,
-    /// Packets that should have come (RFC 3550 A.3).
+    /// Packets that should have come (RFC 3550 A.3), and what the other leg tells of.
     pub expected: u64,
     /// Expected less received, copies counted as received.
     pub rfc_lost: i64,
@@ -218,6 +219,10 @@ pub struct LegStats {
     jumps: u64,
     strays: u64,
     foreign: u64,
+    /// Packets and frames behind the furthest that are counted as lost already.
+    missed: (u64, u64),
+    /// Packets that were counted so and after which the numbers began anew.
+    missed_before: u64,
 }
 
 /// The source that is followed.
@@ -254,6 +259,8 @@ impl LegStats {
             jumps: 0,
             strays: 0,
             foreign: 0,
+            missed: (0, 0),
+            missed_before: 0,
         }
     }
 
@@ -261,6 +268,7 @@ impl LegStats {
     pub fn observe(&mut self, packet: &Arrived) {
         let Some(source) = &mut self.source else {
             self.source = Some(Source::new(packet));
+            self.missed_before += std::mem::take(&mut self.missed).0;
             return self.count(packet, Some(Place::Ahead { missing: 0 }));
         };
         if source.ssrc != packet.header.ssrc {
@@ -270,6 +278,7 @@ impl LegStats {
                 return;
             }
             source.sequence.restart(&packet.header, packet.frames);
+            self.missed_before += std::mem::take(&mut self.missed).0;
             *source = Source { sequence: source.sequence.clone(), ..Source::new(packet) };
             self.restarts += 1;
             self.ts_df.restart();
@@ -281,6 +290,7 @@ impl LegStats {
             }
             Place::Restarted => {
                 self.restarts += 1;
+                self.missed_before += std::mem::take(&mut self.missed).0;
                 self.ts_df.restart();
                 if let Some(first) = source.doubtful.take() {
                     (source.last, source.furthest) =
@@ -302,6 +312,17 @@ impl LegStats {
             self.total.late += 1;
             self.recent.at(last).late += 1;
         }
+    }
+
+    /// The other leg has brought so many packets more, of so many frames each, that did not come on this one and will not.
+    pub fn note_missed(&mut self, now: Timestamp<Mono>, packets: u64, frames: u32) {
+        let slot = self.recent.at(now);
+        let missed = packets * u64::from(frames);
+        self.missed = (self.missed.0 + packets, self.missed.1 + missed);
+        self.lost += packets as i64;
+        slot.lost += packets as i64;
+        self.lost_frames += missed as i64;
+        slot.lost_frames += missed as i64;
     }
 
     /// A packet of the source that is followed.
@@ -348,6 +369,14 @@ impl LegStats {
             Place::Behind => -i64::from(packet.frames),
             Place::Again | Place::Doubtful | Place::Restarted => 0,
         };
+        let mut missing = missing;
+        if matches!(place, Place::Ahead { .. }) {
+            // Its own numbers tell it now.
+            let (packets, frames) = std::mem::take(&mut self.missed);
+            missing -= frames as i64;
+            self.lost -= packets as i64;
+            self.recent.at(packet.arrival).lost -= packets as i64;
+        }
         self.lost_frames += missing;
         self.recent.at(packet.arrival).lost_frames += missing;
         self.count(packet, Some(place));
@@ -468,9 +497,10 @@ impl LegStats {
         self.link_offset
     }
 
-    /// Packets that should have come (RFC 3550 A.3).
+    /// Packets that should have come (RFC 3550 A.3), and what the other leg tells of.
     pub fn expected(&self) -> u64 {
-        self.source.as_ref().map_or(0, |source| source.sequence.expected())
+        let of_source = self.source.as_ref().map_or(0, |source| source.sequence.expected());
+        of_source + self.missed.0 + self.missed_before
     }
 
     /// Lost as RFC 3550 A.3 has it: expected less received, copies counted as received.

@@ -207,3 +207,43 @@ fn link_offsets_are_exact_to_the_nanosecond() {
     assert_eq!(of(48, 2_911_906_980), 1_000_000 + part, "the description's offset falls out");
     assert_eq!(of(-48, 7), part - 1_000_000, "a timestamp in the future");
 }
+
+#[test]
+fn what_a_dead_leg_misses_is_lost_before_it_returns_and_counted_once() {
+    let mut stats = of((0..1_000).map(|n| packet(n, 0)));
+    let now = |n: i64| Timestamp::from_nanos(n * 1_000_000);
+    for second in 0..5 {
+        stats.note_missed(now(2_000 + second * 1_000), 900, 48);
+        let told = 900 * (second as u64 + 1);
+        let (all, minute) = (stats.since_start(), stats.last_minute(now(2_000 + second * 1_000)));
+        assert_eq!(
+            (all.lost, all.lost_frames, minute.lost, minute.lost_frames),
+            (told, told * 48, told, told * 48)
+        );
+        assert_eq!((stats.expected(), stats.rfc_lost()), (1_000 + told, told as i64));
+    }
+    // Its own numbers tell the rest: 5,000 are missing, of which 4,500 are counted.
+    (6_000..7_000).for_each(|n| stats.observe(&packet(n, 0)));
+    let (all, minute) = (stats.since_start(), stats.last_minute(now(7_000)));
+    assert_eq!(
+        (all.lost, all.lost_frames, minute.lost, minute.lost_frames),
+        (5_000, 240_000, 5_000, 240_000)
+    );
+    assert_eq!((stats.expected(), stats.rfc_lost(), stats.restarts()), (7_000, 5_000, 0));
+}
+
+#[test]
+fn what_was_missed_stays_lost_where_another_source_follows_and_where_none_was_before() {
+    for heard in [1_000, 0] {
+        let mut stats = of((0..heard).map(|n| packet(n, 0)));
+        stats.note_missed(Timestamp::from_nanos(3_000_000_000), 2_000, 48);
+        for n in 5_000..6_000 {
+            let mut one = packet(n, 0);
+            one.header.ssrc = Ssrc(8);
+            stats.observe(&one);
+        }
+        let all = stats.since_start();
+        assert_eq!((all.lost, all.lost_frames), (2_000, 96_000));
+        assert_eq!((stats.expected(), stats.rfc_lost()), (heard as u64 + 3_000, 2_000));
+    }
+}
