@@ -1,5 +1,6 @@
 //! Requests, replies and events.
 
+use audyn_units::{FrameIndex, SampleRate, Timestamp, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::config::{ConfigDocument, GlobalConfig, RecorderConfig, RecorderId, SourceConfig, SourceId};
@@ -137,6 +138,17 @@ pub enum Request {
         /// Who says so, for the log: one line of at most 200 bytes.
         who: String,
     },
+    /// Mark a place in what a recorder records or has recorded; no recording changes. Answer: [`Reply::Marked`].
+    Mark {
+        /// Whose.
+        id: RecorderId,
+        /// The instant; none is now.
+        at: Option<Timestamp<Utc>>,
+        /// What to say of it: one line of 1 to 1,000 bytes.
+        text: String,
+        /// Who says so: one line of at most 200 bytes.
+        who: String,
+    },
 }
 
 /// Which events a client wants.
@@ -174,6 +186,15 @@ pub enum Reply {
     Protected(Vec<ProtectedFile>),
     /// The volume of the archive root; then that of the mirror, if there is one.
     Volumes(Vec<VolumeReport>),
+    /// The marker is kept.
+    Marked {
+        /// Its frame, counted from the epoch of the media clock.
+        position: FrameIndex,
+        /// Frames per second that it counts.
+        rate: SampleRate,
+        /// Its instant.
+        at: Timestamp<Utc>,
+    },
 }
 
 /// What became of one file that was to be deleted.

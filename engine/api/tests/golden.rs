@@ -110,9 +110,9 @@ fn every_variant_is_pinned() {
         assert_eq!(numbers, expected, "{what}");
     }
     let requests: Vec<_> = requests().into_iter().map(|r| (request_name(&r).to_owned(), r)).collect();
-    check("requests", &requests, 18);
+    check("requests", &requests, 19);
     let replies: Vec<_> = replies().into_iter().map(|r| (reply_name(&r), r)).collect();
-    check("replies", &replies, 10);
+    check("replies", &replies, 11);
     let events: Vec<_> = events().into_iter().map(|e| (event_name(&e), e)).collect();
     check("events", &events, 4);
     let flows: Vec<_> = FLOW_STATES.into_iter().map(|s| (flow_state_name(s).to_owned(), s)).collect();

@@ -34,6 +34,7 @@ mod lateness;
 mod ledger;
 mod legmeter;
 mod legs;
+mod mark;
 mod naming;
 mod network;
 mod outbox;

@@ -59,6 +59,7 @@ struct Lanes {
     plan: Arc<Semaphore>,
     self_test: Arc<Semaphore>,
     volume: Arc<Semaphore>,
+    mark: Arc<Semaphore>,
 }
 
 /// The service and those who listen to it. One thread serves all of it; the locks are never held across a wait.
@@ -82,7 +83,14 @@ impl Server {
         Self {
             service: Arc::new(Mutex::new(service)),
             subscribers: Arc::default(),
-            lanes: Lanes { start: lane(), delete: lane(), plan: lane(), self_test: lane(), volume: lane() },
+            lanes: Lanes {
+                start: lane(),
+                delete: lane(),
+                plan: lane(),
+                self_test: lane(),
+                volume: lane(),
+                mark: lane(),
+            },
         }
     }
 
@@ -257,6 +265,7 @@ impl Server {
             Lane::Plan => &self.lanes.plan,
             Lane::SelfTest => &self.lanes.self_test,
             Lane::Volume => &self.lanes.volume,
+            Lane::Mark => &self.lanes.mark,
         };
         let asked = async {
             let alone = Arc::clone(lane).acquire_owned().await.ok()?;

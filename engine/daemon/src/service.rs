@@ -9,6 +9,7 @@ use audyn_api::{
     Event, GlobalConfig, ProposedLimits, RecorderConfig, RecorderId, RecorderState, Refusal, Reply, Request,
     SelfTestReport, Snapshot,
 };
+use audyn_media::markers;
 use audyn_units::Nanos;
 use tokio::sync::oneshot;
 
@@ -16,6 +17,7 @@ use crate::chains::Chains;
 use crate::engine::{CapturePulse, Engine, EngineOptions, check_writable, mirror, same_flow};
 use crate::error::EngineError;
 use crate::keep::KeptSockets;
+use crate::mark::{self, Wish};
 use crate::naming::Naming;
 use crate::retention::room::{Known, RoomAlarms};
 use crate::retention::{Archive, Retention};
@@ -74,6 +76,7 @@ pub(crate) enum Lane {
     Plan,
     SelfTest,
     Volume,
+    Mark,
 }
 
 impl std::fmt::Debug for DiskWork {
@@ -329,6 +332,24 @@ impl Service {
                     lane: Lane::Volume,
                     ask: Box::new(ask),
                     late: "a disk has not answered for 10 s; look at `audyn volume` again, and check the disk",
+                }))
+            }
+            Request::Mark { id, at, text, who } => {
+                delete::check(&[], &who)?;
+                markers::objection(&text, &who).map_or(Ok(()), |why| Err(EngineError::Invalid(why)))?;
+                let root = PathBuf::from(&self.running.archive_root);
+                let recorders = self.engine.snapshot().recorders;
+                let current =
+                    recorders.into_iter().find(|one| one.id == id.as_str()).and_then(|one| one.current_file);
+                let (chains, wish) = (self.engine.chains(), Wish { id, at, current, text, who });
+                let ask = move || -> Then {
+                    let reply = mark::mark(&root, &chains, &wish);
+                    Box::new(|_| reply)
+                };
+                Ok(Answer::OnDisk(DiskWork {
+                    lane: Lane::Mark,
+                    ask: Box::new(ask),
+                    late: "the disk has not kept the marker within 10 s and goes on; look at the markers again, and check the disk",
                 }))
             }
             Request::Subscribe(_) => now(Reply::Done),

@@ -17,6 +17,8 @@
 //! audio*: what is sealed would have to change.
 
 mod levels;
+mod place;
+mod told;
 
 use std::ffi::OsString;
 use std::io::{self, BufRead as _, BufReader, Read as _, Seek as _, SeekFrom, Write as _};
@@ -33,6 +35,8 @@ use crate::chain::{HOUSE, ledger_of};
 use crate::ledger::LedgerLine;
 
 pub use levels::{CLIP, LevelRules, SILENCE, levels};
+pub use place::{marked, position_of, position_of_now, utc_of, wanted_at};
+pub use told::{Told, told};
 
 /// Version of the lines.
 pub const VERSION: u32 = 1;
@@ -75,17 +79,6 @@ pub struct Marker {
 }
 
 impl Marker {
-    /// What is wrong with it: a sentence, if something is.
-    #[must_use]
-    pub fn objection(&self) -> Option<String> {
-        for (what, text) in [("text", &self.text), ("maker", &self.who)] {
-            if text.len() > MOST_TEXT || text.chars().any(char::is_control) {
-                return Some(format!("the {what} of a marker is one line of at most {MOST_TEXT} bytes"));
-            }
-        }
-        self.text.is_empty().then(|| "a marker says something; give it a text".to_owned())
-    }
-
     /// The same place at another rate.
     #[must_use]
     pub fn at_rate(&self, rate: SampleRate) -> Self {
@@ -94,6 +87,17 @@ impl Marker {
         let position = FrameIndex(u64::try_from(position).unwrap_or(u64::MAX));
         Self { position, rate, ..self.clone() }
     }
+}
+
+/// What is wrong with what a marker would say: a sentence, if something is.
+#[must_use]
+pub fn objection(text: &str, who: &str) -> Option<String> {
+    for (what, told) in [("text", text), ("maker", who)] {
+        if told.len() > MOST_TEXT || told.chars().any(char::is_control) {
+            return Some(format!("the {what} of a marker is one line of at most {MOST_TEXT} bytes"));
+        }
+    }
+    text.is_empty().then(|| "a marker says something; give it a text".to_owned())
 }
 
 /// The name of the file of the day on which a frame lies, by TAI.
@@ -106,9 +110,9 @@ fn day_of(position: FrameIndex, rate: SampleRate) -> OsString {
 /// Adds a marker of a recorder, and returns when it would survive a power cut.
 ///
 /// # Errors
-/// [`io::ErrorKind::InvalidInput`] with [`Marker::objection`]; what the disk says: it is not added then, or torn and so none.
+/// [`io::ErrorKind::InvalidInput`] with [`objection`]; what the disk says: it is not added then, or torn and so none.
 pub fn add(recorder: &Beneath, marker: &Marker) -> io::Result<()> {
-    if let Some(objection) = marker.objection() {
+    if let Some(objection) = objection(&marker.text, &marker.who) {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, objection));
     }
     let directory = recorder.try_clone()?.make(&Path::new(HOUSE).join(NAME))?;

@@ -19,7 +19,7 @@ use crate::error::Error;
 use crate::extract::MAX_BODY;
 use crate::options::DEFAULT_IMAGE_REPORT;
 use crate::page::{self, Lookup};
-use crate::{assets, control, flows, guard, levels, metrics, recorders, system};
+use crate::{assets, control, flows, guard, levels, markers, metrics, recorders, system};
 
 /// What all routes share. Clones share it.
 #[derive(Debug, Clone)]
@@ -64,6 +64,7 @@ impl App {
     pub fn router(&self) -> Router {
         let routes = Router::new();
         let routes = recorders::add_routes(routes);
+        let routes = markers::add_routes(routes);
         let routes = control::add_routes(routes);
         let routes = assets::add_routes(routes);
         let routes = levels::add_routes(routes);

@@ -35,6 +35,15 @@ const FILE: OFlag = OFlag::O_RDONLY
     .union(OFlag::O_NOCTTY)
     .union(OFlag::O_NONBLOCK);
 
+/// Runs what waits for the disk where it doesn't keep other requests waiting.
+pub(crate) async fn off_the_loop<T: Send + 'static>(
+    task: impl FnOnce() -> Result<T, Error> + Send + 'static,
+) -> Result<T, Error> {
+    tokio::task::spawn_blocking(task)
+        .await
+        .unwrap_or_else(|error| Err(Error::Archive(format!("reading the archive was broken off: {error}"))))
+}
+
 /// A path below the archive root that is safe to walk: names between single slashes, none of them `.` or `..`.
 /// The root itself is the empty path.
 #[derive(Debug, Clone, PartialEq, Eq)]

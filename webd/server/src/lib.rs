@@ -33,6 +33,7 @@ mod legs;
 mod levels;
 pub mod listeners;
 pub mod log;
+mod markers;
 mod metrics;
 mod model;
 pub mod options;

@@ -52,7 +52,7 @@ pub(crate) fn unknown(id: &str) -> Error {
 }
 
 /// A name that no recorder can have is no recorder's.
-fn known_id(id: &str) -> Result<RecorderId, Error> {
+pub(crate) fn known_id(id: &str) -> Result<RecorderId, Error> {
     RecorderId::new(id).map_err(|_| unknown(id))
 }
 

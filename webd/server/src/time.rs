@@ -11,6 +11,12 @@ pub(crate) fn rfc3339(at: Timestamp<Utc>) -> String {
     instant(i128::from(at.as_nanos())).to_string()
 }
 
+/// The instant of an RFC 3339 text, if it is one within the years 1678 to 2261.
+pub(crate) fn parse_rfc3339(text: &str) -> Option<Timestamp<Utc>> {
+    let at: jiff::Timestamp = text.parse().ok()?;
+    i64::try_from(at.as_nanosecond()).ok().map(Timestamp::from_nanos)
+}
+
 /// The same from a file's whole seconds since 1970 and nanoseconds. What no calendar reaches becomes its edge.
 pub(crate) fn rfc3339_of_file(seconds: i64, nanos: i64) -> String {
     instant(i128::from(seconds) * 1_000_000_000 + i128::from(nanos)).to_string()
@@ -44,6 +50,11 @@ mod tests {
         assert_eq!(rfc3339(Timestamp::from_nanos(1_768_055_400_250_000_000)), "2026-01-10T14:30:00.25Z");
         assert_eq!(rfc3339(Timestamp::ZERO), "1970-01-01T00:00:00Z");
         assert_eq!(rfc3339_of_file(1_768_055_400, 0), "2026-01-10T14:30:00Z");
+        let same = ["2026-01-10T14:30:00.25Z", "2026-01-10T15:30:00.25+01:00"].map(parse_rfc3339);
+        assert_eq!(same, [Some(Timestamp::from_nanos(1_768_055_400_250_000_000)); 2]);
+        for bad in ["", "now", "2026-01-10", "2026-01-10T14:30:00", "9999-01-01T00:00:00Z"] {
+            assert_eq!(parse_rfc3339(bad), None, "{bad}");
+        }
     }
 
     #[test]

@@ -3,6 +3,7 @@ export {
   mdiAlert as iconWarning,
   mdiAlertOctagon as iconError,
   mdiArrowUp as iconUp,
+  mdiBookmarkOutline as iconMark,
   mdiMenuDown as iconSortDown,
   mdiMenuUp as iconSortUp,
   mdiCheck as iconGood,

@@ -188,6 +188,15 @@ export const texts = {
     keep: 'Keep recording',
   },
 
+  mark: {
+    button: 'Mark',
+    label: (name: string) => `Mark this place in ${name}`,
+    title: (time: string, name: string) => `Mark ${time} in ${name}`,
+    text: 'What is to be found here?',
+    cancel: 'Cancel',
+    made: (time: string) => `Marked ${time}`,
+  },
+
   overview: {
     title: 'Overview',
     startAll: 'Start all',

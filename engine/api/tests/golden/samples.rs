@@ -476,6 +476,12 @@ pub(crate) fn requests() -> Vec<Request> {
         },
         Request::Volumes,
         Request::AdoptVolume { root: "/srv/recordings".to_owned(), who: "anna".to_owned() },
+        Request::Mark {
+            id: recorder_id(),
+            at: Some(Timestamp::from_nanos(1_782_999_963_500_000_000)),
+            text: "goal, 2:1".to_owned(),
+            who: "anna".to_owned(),
+        },
     ]
 }
 
@@ -501,6 +507,7 @@ pub(crate) fn request_name(request: &Request) -> &'static str {
         Request::Protect { .. } => "request.protect",
         Request::Volumes => "request.volumes",
         Request::AdoptVolume { .. } => "request.adopt-volume",
+        Request::Mark { .. } => "request.mark",
     }
 }
 
@@ -523,6 +530,11 @@ pub(crate) fn replies() -> Vec<Reply> {
         ProtectedFile { path: "b.wav".to_owned(), refused: Some(refusal(RefusalKind::NotFound)) },
     ]));
     all.push(Reply::Volumes(VOLUME_STANDINGS.map(volume).to_vec()));
+    all.push(Reply::Marked {
+        position: FrameIndex(85_583_999_064_000),
+        rate: SampleRate::HZ_48000,
+        at: Timestamp::from_nanos(1_782_999_963_500_000_000),
+    });
     all
 }
 
@@ -538,6 +550,7 @@ pub(crate) fn reply_name(reply: &Reply) -> String {
         Reply::RetentionPlan(_) => "reply.retention-plan".to_owned(),
         Reply::Protected(_) => "reply.protected".to_owned(),
         Reply::Volumes(_) => "reply.volumes".to_owned(),
+        Reply::Marked { .. } => "reply.marked".to_owned(),
     }
 }
 

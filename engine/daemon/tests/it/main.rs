@@ -5,6 +5,7 @@ mod archive;
 mod common;
 mod engine;
 mod legs;
+mod markers;
 mod mirror;
 mod resume;
 mod retention;

@@ -84,7 +84,7 @@ pub struct Catalog {
 }
 
 impl Wanted {
-    fn takes(&self, recorder: &str, studio: Option<&str>) -> bool {
+    fn is_of(&self, recorder: &str, studio: Option<&str>) -> bool {
         self.recorder.as_deref().is_none_or(|wanted| wanted == recorder)
             && self.studio.as_deref().is_none_or(|wanted| Some(wanted) == studio)
     }
@@ -102,8 +102,10 @@ impl Wanted {
         }
     }
 
-    fn takes_segment(&self, segment: &Segment) -> bool {
-        self.takes(&segment.recorder, segment.studio.as_deref())
+    /// Whether a recording is wanted.
+    #[must_use]
+    pub fn takes(&self, segment: &Segment) -> bool {
+        self.is_of(&segment.recorder, segment.studio.as_deref())
             && self.meets((segment.start, segment.start_utc), (segment.end(), segment.end_utc))
     }
 }
@@ -192,6 +194,21 @@ impl Catalog {
     }
 }
 
+/// What is wanted and there of the recorder that records into `directory`; nothing where none ever did. What lies below in a directory of
+/// another is that one's.
+///
+/// # Errors
+/// [`MediaError::Chain`] if the directory cannot be read.
+pub fn of_recorder(directory: &Path, wanted: &Wanted) -> Result<Vec<Segment>, MediaError> {
+    let hits = Catalog::open(directory).and_then(|catalog| catalog.find(wanted));
+    let hits = match hits {
+        Err(MediaError::Chain { source, .. }) if source.kind() == io::ErrorKind::NotFound => Vec::new(),
+        hits => hits?,
+    };
+    let there = hits.into_iter().filter(|hit| hit.directory == directory && hit.state != State::Missing);
+    Ok(there.map(|hit| hit.segment).collect())
+}
+
 fn key(hit: &Hit) -> (i64, &str, super::Kind, &str) {
     (hit.segment.start_utc, &hit.segment.recorder, hit.segment.kind, &hit.segment.file)
 }
@@ -215,7 +232,7 @@ fn find_in(recorder: &Beneath, wanted: &Wanted, hits: &mut Vec<Hit>) -> io::Resu
         Some(segments) => segments,
         None => {
             let segments = chain::reindex(recorder)?;
-            segments.into_iter().filter(|segment| wanted.takes_segment(segment)).collect()
+            segments.into_iter().filter(|segment| wanted.takes(segment)).collect()
         }
     };
     let mut there = There { recorder, last: None };
@@ -236,7 +253,7 @@ fn find_in(recorder: &Beneath, wanted: &Wanted, hits: &mut Vec<Hit>) -> io::Resu
             continue;
         }
         if let Ok(segment) = Segment::of_unsealed(recorder, &file)
-            && wanted.takes_segment(&segment)
+            && wanted.takes(&segment)
         {
             hits.push(hit(segment, State::Unsealed));
         }
@@ -257,7 +274,7 @@ fn indexed(recorder: &Beneath, wanted: &Wanted) -> io::Result<Option<Vec<Segment
         current |= (row.entry, row.hash) == head;
         buried.extend(row.buries);
         if let Some(recorded) = &row.recorded
-            && wanted.takes(recorded.recorder(), recorded.studio())
+            && wanted.is_of(recorded.recorder(), recorded.studio())
             && wanted.meets((recorded.start, recorded.start_utc), (recorded.end(), recorded.end_utc))
         {
             found.push(recorded.segment(row.entry));

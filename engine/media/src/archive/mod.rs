@@ -27,7 +27,7 @@ mod reader;
 mod segment;
 mod source;
 
-pub use catalog::{Catalog, Hit, State, Unsealable, Wanted, When};
+pub use catalog::{Catalog, Hit, State, Unsealable, Wanted, When, of_recorder};
 pub use gaps::LedgerGaps;
 pub use range::{Piece, Range};
 pub use reader::{NOT_RECORDED, Part, RangeReader, UNREADABLE};

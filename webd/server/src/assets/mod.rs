@@ -20,7 +20,7 @@ use axum::routing::{delete, get, post};
 use serde::{Deserialize, Serialize};
 
 use crate::app::{App, both};
-use crate::archive::{Archive, RelPath};
+use crate::archive::{Archive, RelPath, off_the_loop};
 use crate::engine::View;
 use crate::error::Error;
 use crate::extract::{JsonBody, UrlPath, UrlQuery, json};
@@ -48,15 +48,6 @@ pub(crate) fn add_routes(routes: Router<App>) -> Router<App> {
 /// The archive that the engine records to.
 fn archive(view: &View) -> Archive {
     Archive::new(&view.config.global.archive_root)
-}
-
-/// Runs what waits for the disk where it doesn't keep other requests waiting.
-async fn off_the_loop<T: Send + 'static>(
-    task: impl FnOnce() -> Result<T, Error> + Send + 'static,
-) -> Result<T, Error> {
-    tokio::task::spawn_blocking(task)
-        .await
-        .unwrap_or_else(|error| Err(Error::Archive(format!("reading the archive was broken off: {error}"))))
 }
 
 /// Which directories a request may see.

@@ -12,7 +12,7 @@ use audyn_api::{
     RefusalKind, Reply, Request, RetentionSnapshot, RoomAlarm, RoomAlarmKind, ServerFrame, Snapshot,
     SourceConfig, TaiSource, VERSION,
 };
-use audyn_units::{ClockQuality, Dbfs, FrameCount, Ssrc, Timestamp};
+use audyn_units::{ClockQuality, Dbfs, FrameCount, FrameIndex, SampleRate, Ssrc, Timestamp};
 use audyn_webd::app::App;
 use audyn_webd::engine::{Engine, Link};
 use axum::Router;
@@ -72,6 +72,11 @@ impl State {
             Request::DeleteRecordings { paths, .. } => {
                 Reply::Deleted(paths.into_iter().map(|p| self.delete(p)).collect())
             }
+            Request::Mark { .. } => Reply::Marked {
+                position: FrameIndex(86_700),
+                rate: SampleRate::HZ_48000,
+                at: Timestamp::from_nanos(1_768_055_400_250_000_000),
+            },
             other => panic!("webd does not ask this: {other:?}"),
         }
     }

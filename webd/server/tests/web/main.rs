@@ -7,5 +7,6 @@ mod crowd;
 mod flows;
 mod guard;
 mod levels;
+mod markers;
 mod recorders;
 mod system;

@@ -14,6 +14,7 @@ import type {
   ControlStatus,
   Flow,
   ImageReport,
+  MarkedPlace,
   Problem,
   Recorder,
   RecorderConfig,
@@ -112,6 +113,9 @@ export const api = {
   startAll: () => request('POST', '/api/recorders/start-all'),
   stopAll: () => request('POST', '/api/recorders/stop-all'),
   configure: (id: string, config: RecorderConfig) => request('PUT', `${recorder(id)}/config`, config),
+  /** Marks an instant (RFC 3339) of what the recorder has recorded. */
+  mark: (id: string, text: string, at: string) =>
+    request('POST', `${recorder(id)}/markers`, { text, at }) as Promise<MarkedPlace>,
   /** 404 while the flow is not received. */
   flow: (id: string) => request('GET', `/api/flows/${encodeURIComponent(id)}`) as Promise<Flow>,
   status: () => request('GET', '/api/control/status') as Promise<ControlStatus>,

@@ -268,3 +268,13 @@ export type LevelsMessage =
   /** The engine went away or came back. */
   | { type: 'engine'; connected: boolean; detail: string | null }
   | { type: 'pong' };
+
+/** A place that was marked. */
+export interface MarkedPlace {
+  /** Its frame, counted from the epoch of the media clock. */
+  position: number;
+  /** Frames per second that it counts. */
+  rate: number;
+  /** RFC 3339, UTC. */
+  at: string;
+}

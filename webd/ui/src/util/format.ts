@@ -66,6 +66,12 @@ export function formatSince(rfc3339: string, now: number): string {
   return date === dateOf(new Date(now)) ? timeOf(at) : `${date} ${timeOf(at)}`;
 }
 
+/** `14:30:05`. */
+export function formatTime(rfc3339: string): string {
+  const at = new Date(rfc3339);
+  return Number.isNaN(at.getTime()) ? '–' : timeOf(at);
+}
+
 /** `2026-01-10 14:30:05`. */
 export function formatDateTime(rfc3339: string): string {
   const at = new Date(rfc3339);
