@@ -327,6 +327,8 @@ fn no_file_takes_the_place_of_another() {
     assert_eq!(std::fs::read_to_string(&mine).unwrap(), "the only one");
     // Where one of both cannot be made, the other is not left behind.
     let send = ["send", "-m", "127.0.0.1", "-p", "9", "--packets", "1", "--index"];
+    let (code, said) = refused(&[&send[..], &["--truth", &new, "--sdp-out", &new]].concat());
+    assert!(code == 2 && said.contains("--truth and --sdp-out name one file, "), "{said}");
     let (code, _) = refused(&[&send[..], &["--truth", &new, "--sdp-out", "/nonexistent/a.sdp"]].concat());
     assert_eq!(code, 1);
     assert_eq!(std::fs::read_dir(scratch.path()).unwrap().count(), 1);

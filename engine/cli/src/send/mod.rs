@@ -96,6 +96,12 @@ pub(crate) fn run(args: SendArgs, json: bool) -> Result<(), SendError> {
         return Err(SendError::Usage(sentence.into()));
     }
     args.truth.iter().chain(&args.sdp_out).try_for_each(|path| output::look_for(path))?;
+    if let (Some(path), true) = (&args.truth, args.truth == args.sdp_out)
+        && !output::takes_more(path)
+    {
+        let sentence = format!("--truth and --sdp-out name one file, {}; give each its own", path.display());
+        return Err(SendError::Usage(sentence));
+    }
     if let Some(capture) = &args.pcap {
         return replay::run(&args, capture, json);
     }

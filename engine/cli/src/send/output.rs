@@ -23,7 +23,7 @@ pub(super) fn look_for(path: &Path) -> Result<(), SendError> {
 }
 
 /// Whether this is a pipe or a device.
-fn takes_more(path: &Path) -> bool {
+pub(super) fn takes_more(path: &Path) -> bool {
     path.metadata().is_ok_and(|about| !about.is_file() && !about.is_dir())
 }
 
