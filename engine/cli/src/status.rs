@@ -105,7 +105,7 @@ fn one_flow(snapshot: &Snapshot, wanted: &str, json: bool) -> Result<(), StatusE
     Ok(())
 }
 
-/// A flow and its statistics in words. A leg of which nothing has come has none, and is told all the same.
+/// A flow and its statistics in words. A leg of which nothing has come is told all the same.
 fn one_flow_text(flow: &FlowSnapshot) -> String {
     let mut text = flow_line(flow) + "\n";
     leg_lines(flow, &mut text);

@@ -71,6 +71,11 @@ impl LegMeter {
         }
     }
 
+    /// Whether anything has come.
+    pub(crate) fn has_heard(&self) -> bool {
+        self.stats.ssrc().is_some()
+    }
+
     /// The figures, if it is time to hand them over.
     pub(crate) fn due(&mut self, now: Timestamp<Mono>) -> Option<LegReading> {
         if now - self.told < TELL_EACH {

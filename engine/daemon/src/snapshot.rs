@@ -4,8 +4,8 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use audyn_api::{
     CaptureStats, ChannelLevel, FlowCounters, FlowSnapshot, FlowState, FlowTiming, GapCause, GapEntry,
-    LevelsFrame, Placement, RecorderLevels, RecorderSnapshot, RecorderState, RetentionSnapshot, Snapshot,
-    SourceConfig, StampKind,
+    LegStatistics, LevelsFrame, Placement, RecorderLevels, RecorderSnapshot, RecorderState,
+    RetentionSnapshot, Snapshot, SourceConfig, StampKind,
 };
 use audyn_core::flow;
 use audyn_sys::clock;
@@ -192,8 +192,15 @@ fn flow_snapshot(flow: &FlowEntry) -> FlowSnapshot {
         timing: timing(&status),
         stamps: stamps(flow.shared.stamps.load(Relaxed)),
         legs: legs::snapshots(&flow.source, &flow.legs, &status),
-        statistics: lock(&flow.shared.statistics).iter().flatten().map(legmeter::statistics).collect(),
+        statistics: statistics(flow),
     }
+}
+
+/// Each leg's, in its place; none at all before both have been told.
+fn statistics(flow: &FlowEntry) -> Vec<LegStatistics> {
+    let told = lock(&flow.shared.statistics);
+    let legs = told.iter().take(flow.legs.len()).map(|leg| leg.as_ref().map(legmeter::statistics));
+    legs.collect::<Option<_>>().unwrap_or_default()
 }
 
 fn timing(status: &FlowStatus) -> FlowTiming {

@@ -283,11 +283,13 @@ impl FlowWorker {
         for leg in Leg::ALL {
             self.meters[leg.index()].miss(now, self.receiver.missed(leg));
         }
+        // Once one leg was heard, the other's silence says something as well.
+        let heard = self.meters.iter().any(LegMeter::has_heard);
         for (n, meter) in self.meters.iter_mut().enumerate() {
             if let Some(reading) = meter.due(now)
                 && let Ok(mut told) = self.shared.statistics.try_lock()
             {
-                told[n] = Some(reading).filter(|reading| reading.ssrc.is_some());
+                told[n] = heard.then_some(reading);
             }
         }
     }

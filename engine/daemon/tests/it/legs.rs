@@ -72,3 +72,32 @@ fn a_leg_that_cannot_be_opened_says_why_and_the_other_records() {
     assert_eq!(seen.recorders[0].state, audyn_api::RecorderState::Recording);
     stop(&mut engine, "a");
 }
+
+#[test]
+fn the_statistics_of_a_leg_that_never_came_stand_in_its_place_and_count_what_it_misses() {
+    let dir = tempfile::tempdir().unwrap();
+    let (first, second) = (address(65), address(66));
+    let source = two_legs(first, second, "lo");
+    let mut engine = engine(dir.path());
+    engine.configure(vec![recorder("a", &source, dir.path())], std::slice::from_ref(&source));
+    engine.record("a", None).unwrap();
+    let mut stream = Stream::new(3, second);
+    stream.send(10);
+    until_written(&mut engine, "a", 480);
+    let mut seen = engine.snapshot();
+    until("what the first leg misses", || {
+        stream.send(5);
+        seen = engine.snapshot();
+        seen.flows[0].statistics.first().is_some_and(|leg| leg.since_start.lost > 0)
+    });
+    let flow = &seen.flows[0];
+    let told: Vec<_> = flow
+        .statistics
+        .iter()
+        .map(|leg| (leg.ssrc.is_some(), leg.since_start.packets > 0, leg.since_start.lost > 0))
+        .collect();
+    assert_eq!(told, [(false, false, true), (true, true, false)], "{:?}", flow.statistics);
+    assert!(flow.legs[0].counters.lost >= flow.statistics[0].since_start.lost, "{:?}", flow.legs);
+    assert_eq!((flow.legs[0].state, flow.legs[1].counters.lost), (LegState::Waiting, 0));
+    stop(&mut engine, "a");
+}
