@@ -6,13 +6,15 @@
 //!
 //! | of two legs | if it differs |
 //! |---|---|
-//! | encoding, sample rate, channels, payload type, packet time, offset of the media clock | an error: one of the lines is wrong |
+//! | encoding, sample rate, channels, packet time, offset of the media clock | an error: one of the lines is wrong |
+//! | payload type | told; the first leg is received alone |
 //! | address, port, TTL, source filter, reference clock | as it should be: these are the way's |
 //! | names and order of the channels | told; those of the first leg count |
 //! | what one of them leaves out | the first leg counts; told as of any stream |
 //!
-//! A payload type belongs to its `m=` line in SDP, but it stands in the packets: two of them are no copies. A packet time counts in
-//! frames, so that 0.12 and 0.125 ms are one.
+//! A payload type belongs to its `m=` line, so that legs may have two (RFC 7104's own examples do); a flow is received by one. A packet
+//! time counts in frames, so that 0.12 and 0.125 ms are one. A leg that is switched off or on hold is no contradiction, nor is a group
+//! that names a stream which the text leaves out: that group counts as if it weren't there (RFC 5888 §6).
 
 use std::format;
 use std::string::{String, ToString};
@@ -25,7 +27,7 @@ use super::{Media, SdpError, Session};
 /// Streams that carry the same audio (`a=group:DUP`), by their `a=mid`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Duplicates {
-    /// Their names, in the order of the group.
+    /// Their names, in the order of the group; without those that can't be received together with the first.
     pub mids: Vec<String>,
     /// Why they can't be what the group says: an [`SdpError::Legs`].
     pub fault: Option<SdpError>,
@@ -35,7 +37,7 @@ pub struct Duplicates {
 pub(super) struct Unusable {
     pub(super) section: usize,
     pub(super) reason: String,
-    /// It is switched off at the sender, which is no contradiction.
+    /// It is switched off or on hold at the sender, which is no contradiction.
     pub(super) off: bool,
 }
 
@@ -55,17 +57,26 @@ pub(super) fn join(text: &str, unusable: &[Unusable], session: &mut Session) {
             ));
             continue;
         }
-        let mids: Vec<String> = words.map(String::from).collect();
+        let mut mids: Vec<String> = words.map(String::from).collect();
         let group = Group { lines: &lines, number, mids: &mids, names: &names };
         let judged = group.judge(&session.media, unusable, &mut session.oddities);
         let ours =
             session.media.first().is_some_and(|flow| flow.mid.as_ref().is_some_and(|m| mids.contains(m)));
-        let fault = judged.err().map(|problem| {
-            if !ours {
-                session.oddities.push(format!("A group of duplicates contradicts itself: {problem}."));
+        let fault = match judged {
+            Ok(apart) => {
+                mids.retain(|mid| !apart.contains(mid));
+                if mids.is_empty() {
+                    continue;
+                }
+                None
             }
-            SdpError::Legs { problem }
-        });
+            Err(problem) => {
+                if !ours {
+                    session.oddities.push(format!("A group of duplicates contradicts itself: {problem}."));
+                }
+                Some(SdpError::Legs { problem })
+            }
+        };
         session.duplication.push(Duplicates { mids, fault });
     }
 }
@@ -136,19 +147,25 @@ struct Group<'a> {
 }
 
 impl Group<'_> {
-    /// What stands against the group, in words; odd things go to `oddities`.
+    /// The names of the legs that can't be received together with the first, or what stands against the group, in words; odd things go to
+    /// `oddities`.
     fn judge(
         &self,
         media: &[Media],
         unusable: &[Unusable],
         oddities: &mut Vec<String>,
-    ) -> Result<(), String> {
+    ) -> Result<Vec<String>, String> {
         let mut legs: Vec<&Media> = Vec::new();
+        let mut nobody = None;
+        let told = oddities.len();
         for (at, mid) in self.mids.iter().enumerate() {
             if self.mids[..at].contains(mid) {
                 return Err(format!("{self} names \"{mid}\" twice, and no stream is a copy of itself"));
             }
-            let section = self.section(mid)?;
+            let Some(section) = self.section(mid)? else {
+                nobody = nobody.or(Some(mid));
+                continue;
+            };
             if let Some(leg) = media.iter().find(|media| media.section == section) {
                 legs.push(leg);
             } else if let Some(gone) = unusable.iter().find(|unusable| unusable.section == section) {
@@ -160,7 +177,17 @@ impl Group<'_> {
                 ));
             }
         }
-        let Some((first, others)) = legs.split_first() else { return Ok(()) };
+        if let Some(nobody) = nobody {
+            oddities.truncate(told);
+            oddities.push(format!(
+                "{self} names \"{nobody}\", and no stream has that a=mid, so the group joins nothing (RFC 5888 §6)."
+            ));
+            return Ok(self.mids.to_vec());
+        }
+        // The first of the text is the one that is received, whichever the group names first.
+        legs.sort_by_key(|leg| leg.section);
+        let mut apart = Vec::new();
+        let Some((first, others)) = legs.split_first() else { return Ok(apart) };
         if self.mids.len() == 1 {
             oddities.push(format!("{self} names one stream alone; it joins nothing."));
         }
@@ -171,6 +198,19 @@ impl Group<'_> {
                     "{}, and legs carry the same packets (ST 2022-7)",
                     differences.join(", ")
                 ));
+            }
+            if first.payload_type != other.payload_type {
+                let line = |leg: &Media| self.lines.saying(leg.section, "", |_| false);
+                oddities.push(format!(
+                    "The legs have payload type {} by line {} and {} by line {}; a stream is received by one payload type, so the first leg is \
+                     received and not protected by the other.",
+                    first.payload_type.get(),
+                    line(first),
+                    other.payload_type.get(),
+                    line(other),
+                ));
+                apart.extend(other.mid.clone());
+                continue;
             }
             for (what, differ) in [
                 ("names of the channels", differ(&first.channel_names, &other.channel_names, Vec::is_empty)),
@@ -184,15 +224,13 @@ impl Group<'_> {
                 }
             }
         }
-        Ok(())
+        Ok(apart)
     }
 
-    /// The one section that has this name.
-    fn section(&self, mid: &str) -> Result<usize, String> {
+    /// The one section that has this name, if any has.
+    fn section(&self, mid: &str) -> Result<Option<usize>, String> {
         let mut having = self.names.iter().filter(|name| name.mid == mid);
-        let Some(name) = having.next() else {
-            return Err(format!("{self} names \"{mid}\", and no stream has that a=mid"));
-        };
+        let Some(name) = having.next() else { return Ok(None) };
         if let Some(second) = having.find(|other| other.section != name.section) {
             return Err(format!(
                 "line {} and line {} both say a=mid:{mid}, so {self} may mean either stream",
@@ -205,7 +243,7 @@ impl Group<'_> {
                 "line {} and line {} give one stream two names, \"{mid}\" and \"{}\", of which {self} uses one",
                 name.number, other.number, other.mid
             )),
-            None => Ok(name.section),
+            None => Ok(Some(name.section)),
         }
     }
 
@@ -230,8 +268,6 @@ impl Group<'_> {
         let hertz = |leg: &Media| format!("{} Hz", leg.rate.hz());
         hold("sample rate", hertz(first), hertz(second), &map);
         hold("channels", first.channels.to_string(), second.channels.to_string(), &map);
-        let number = |leg: &Media| leg.payload_type.get().to_string();
-        hold("payload type", number(first), number(second), &media);
         if let (Some(one), Some(two)) = (first.packet_frames, second.packet_frames) {
             let line = |leg: &Media| match self.lines.saying(leg.section, "ptime", |_| true) {
                 line if line == media(leg) => self.lines.saying(leg.section, "framecount", |_| true),

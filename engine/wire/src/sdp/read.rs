@@ -50,7 +50,7 @@ pub(super) fn session(bytes: &[u8]) -> Result<Session, SdpError> {
         match scope.legs() {
             Ok(legs) => out.media.extend(legs),
             Err(reason) => {
-                unusable.push(legs::Unusable { section, reason: reason.clone(), off: media.port == 0 });
+                unusable.push(legs::Unusable { section, reason: reason.clone(), off: scope.is_off() });
                 out.unusable.push(SdpError::Media { media: scope.line(), reason });
             }
         }
@@ -122,6 +122,15 @@ impl<'a> Scope<'a> {
 
     fn value(&self, name: &str) -> Option<&'a str> {
         self.values(name).first().copied()
+    }
+
+    /// Whether the sender doesn't send it now: its port is 0 (RFC 3264 §6), or it is on hold by an address of zeros (§8.4).
+    fn is_off(&self) -> bool {
+        let unspecified = |connection: &Connection| {
+            let address = connection.connection_address.split('/').next().unwrap_or("");
+            address.parse().is_ok_and(|address: IpAddr| address.is_unspecified())
+        };
+        self.media.port == 0 || self.connections().into_iter().any(unspecified)
     }
 
     fn legs(&mut self) -> Result<Vec<Media>, String> {
@@ -245,20 +254,20 @@ impl<'a> Scope<'a> {
         Ok(Format { payload_type, encoding, rate, channels })
     }
 
-    /// Where it is sent: the section's `c=` lines, or the session's one.
+    /// The section's `c=` lines, or the session's one.
+    fn connections(&self) -> Vec<&'a Connection> {
+        let own = &self.media.connections;
+        if own.is_empty() { self.session.connection.iter().collect() } else { own.iter().collect() }
+    }
+
+    /// Where it is sent.
     fn addresses(&mut self) -> Result<Vec<(IpAddr, Option<u8>)>, String> {
-        let session = self.session;
-        let media = self.media;
-        let connections: Vec<&Connection> = if media.connections.is_empty() {
-            if session.connection.is_some() {
-                self.odd("c= stands only at the session's level.".into());
-            }
-            session.connection.iter().collect()
-        } else {
-            media.connections.iter().collect()
-        };
+        let connections = self.connections();
         if connections.is_empty() {
             return Err("no c= line says which address it is sent to".into());
+        }
+        if self.media.connections.is_empty() {
+            self.odd("c= stands only at the session's level.".into());
         }
         connections.into_iter().map(|connection| self.one_address(connection)).collect()
     }

@@ -56,7 +56,6 @@ fn legs_that_contradict_each_other_are_refused_by_their_lines() {
         ("encoding", second("L24", "L16"), "encoding L24 by line 8 and L16 by line 16"),
         ("rate", second("48000", "96000"), "sample rate 48000 Hz by line 8 and 96000 Hz by line 16"),
         ("channels", second("48000/2", "48000/8"), "channels 2 by line 8 and 8 by line 16"),
-        ("payload type", second("98", "97"), "payload type 98 by line 6 and 97 by line 14"),
         (
             "packet time",
             second("ptime:1", "ptime:0.125"),
@@ -70,8 +69,8 @@ fn legs_that_contradict_each_other_are_refused_by_their_lines() {
         ("media clock", second("direct=7", "direct=8"), "a=mediaclk offset 7 by line 11 and 8 by line 19"),
         (
             "two at once",
-            second("98", "97").replace("97 L24", "97 L16"),
-            "encoding L24 by line 8 and L16 by line 16, payload type 98 by line 6 and 97 by line 14, and legs",
+            second("L24/48000/2", "L16/48000/8"),
+            "encoding L24 by line 8 and L16 by line 16, channels 2 by line 8 and 8 by line 16, and legs",
         ),
         (
             "the session's word against the leg's",
@@ -89,11 +88,6 @@ fn legs_that_contradict_each_other_are_refused_by_their_lines() {
             "line 5 (a=group:DUP 1 2 1) names \"1\" twice",
         ),
         ("a group of one with itself", with("DUP 1 2", "DUP 1 1"), "names \"1\" twice"),
-        (
-            "a name that nobody has",
-            with("DUP 1 2", "DUP 1 3"),
-            "line 5 (a=group:DUP 1 3) names \"3\", and no stream",
-        ),
         ("one name for both", second("mid:2", "mid:1"), "line 13 and line 21 both say a=mid:1, so line 5"),
         (
             "one name for two streams",
@@ -169,6 +163,39 @@ fn what_is_odd_about_legs_is_told_and_taken() {
         ("no packet time on one", second("a=ptime:1\r\n", ""), both, "no a=ptime"),
         ("no offset on one", second("direct=7", "sender"), both, "no offset"),
         ("a leg that is switched off", second("5004", "0"), alone, "\"2\" is switched off"),
+        ("a leg on hold", second("239.2.0.1/64", "0.0.0.0"), alone, "\"2\" is switched off"),
+        ("a leg on hold, with a TTL", second("239.2.0.1/64", "0.0.0.0/32"), alone, "\"2\" is switched off"),
+        ("a leg on hold, of IPv6", second("IP4 239.2.0.1/64", "IP6 ::"), alone, "\"2\" is switched off"),
+        (
+            "the first on hold",
+            with("239.1.0.1/64", "0.0.0.0"),
+            &both[1..],
+            "\"1\" is switched off at the sender, so the stream is not protected.",
+        ),
+        (
+            "a name that nobody has",
+            with("DUP 1 2", "DUP 1 3"),
+            alone,
+            "line 5 (a=group:DUP 1 3) names \"3\", and no stream has that a=mid, so the group joins nothing (RFC 5888 §6).",
+        ),
+        (
+            "a leg whose section was left out",
+            TWO[..TWO.rfind("m=audio").unwrap()].into(),
+            alone,
+            "line 5 (a=group:DUP 1 2) names \"2\", and no stream",
+        ),
+        (
+            "payload types",
+            second("98", "97"),
+            alone,
+            "The legs have payload type 98 by line 6 and 97 by line 14; a stream is received by one payload type, so the first leg is received",
+        ),
+        (
+            "payload types, the other first",
+            second("98", "97").replace("DUP 1 2", "DUP 2 1"),
+            alone,
+            "The legs have payload type 98 by line 6 and 97 by line 14;",
+        ),
         ("a group of one", with("DUP 1 2", "DUP 1"), alone, "it joins nothing"),
         (
             "a group below a stream",
@@ -184,7 +211,7 @@ fn what_is_odd_about_legs_is_told_and_taken() {
         ),
         (
             "another stream's group",
-            with("DUP 1 2", "DUP 2 3"),
+            with("DUP 1 2", "DUP 2 2"),
             alone,
             "A group of duplicates contradicts itself: line 5",
         ),
