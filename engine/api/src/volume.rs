@@ -32,6 +32,10 @@ pub struct VolumeSnapshot {
     pub disk: DiskState,
     /// Files that are being written there.
     pub writing: u64,
+    /// Files that the other volume has and this one lacks, and that are to be copied to it.
+    pub lacks: u64,
+    /// Files that were copied to it from the other volume since the engine started.
+    pub copied: u64,
     /// What keeps recordings from being written there now, each a sentence.
     pub alarms: Vec<String>,
 }

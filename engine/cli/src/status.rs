@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use audyn_api::client::{Client, ClientError, DEFAULT_SOCKET};
 use audyn_api::{
     ClockSnapshot, FlowSnapshot, FlowTiming, LegSnapshot, Placement, PtpState, RecorderSnapshot,
-    RecorderState, Reply, Request, RetentionSnapshot, Snapshot, StampKind,
+    RecorderState, Reply, Request, RetentionSnapshot, Snapshot, StampKind, VolumeSnapshot, VolumeStanding,
 };
 use audyn_units::ByteSize;
 use clap::Args;
@@ -136,6 +136,7 @@ fn describe(snapshot: &Snapshot) -> String {
     );
     clock_lines(&snapshot.clock, &mut text);
     room_line(&snapshot.retention, &mut text);
+    volume_lines(&snapshot.volumes, &mut text);
     let late = &snapshot.lateness;
     if late.counts.iter().sum::<u64>() > 0 {
         let _ = writeln!(
@@ -166,6 +167,28 @@ fn describe(snapshot: &Snapshot) -> String {
         let _ = writeln!(text, "warning: {warning}");
     }
     text
+}
+
+/// A line for each volume, where there is a mirror. What is wrong stands among the warnings and the recorders' errors.
+fn volume_lines(volumes: &[VolumeSnapshot], text: &mut String) {
+    for (which, volume) in volumes.iter().enumerate().filter(|_| volumes.len() > 1) {
+        let name = if which == 0 { "archive" } else { "mirror" };
+        let standing = match volume.standing {
+            Some(VolumeStanding::Ours | VolumeStanding::New) if volume.alarms.is_empty() => "well",
+            _ => "NOT WELL",
+        };
+        let free = ByteSize(volume.disk.free_bytes);
+        let _ = write!(text, "{name:8} {}: {standing}, {free} free", volume.root);
+        if volume.lacks > 0 {
+            let files = counted(volume.lacks, "file");
+            let _ = write!(text, ", lacks {files} of the other volume's, which are copied");
+        }
+        if volume.copied > 0 {
+            let files = counted(volume.copied, "file");
+            let _ = write!(text, ", {files} copied to it since the start");
+        }
+        text.push('\n');
+    }
 }
 
 /// How long the room lasts, while something is written; and what limits have deleted. What is wrong stands among the warnings.
@@ -356,6 +379,30 @@ mod tests {
         let pending = audyn_api::PendingLimits { recorder: Some("a".to_owned()), acts_in_seconds: 3_541 };
         let waits = RetentionSnapshot { pending: vec![pending], ..RetentionSnapshot::default() };
         assert!(told(waits).contains("recorder a's limits do not all act yet: in 60 minutes\n"));
+    }
+
+    #[test]
+    fn two_volumes_are_told_and_one_alone_is_not() {
+        let volume = |root: &str, standing, alarms: &[&str], lacks| VolumeSnapshot {
+            root: root.to_owned(),
+            standing: Some(standing),
+            disk: audyn_api::DiskState { total_bytes: 4_000_000_000, free_bytes: 2_000_000_000 },
+            writing: 1,
+            lacks,
+            copied: lacks / 2,
+            alarms: alarms.iter().map(|&alarm| alarm.to_owned()).collect(),
+        };
+        let told = |volumes: Vec<_>| describe(&Snapshot { volumes, ..Snapshot::default() });
+        let archive = volume("/srv/1", VolumeStanding::Ours, &[], 0);
+        assert!(!told(vec![archive.clone()]).contains("/srv/1"));
+        let both = told(vec![archive.clone(), volume("/srv/2", VolumeStanding::Missing, &[], 2)]);
+        assert!(both.contains("archive  /srv/1: well, 2.0 GB free\n"), "{both}");
+        let mirror = "mirror   /srv/2: NOT WELL, 2.0 GB free, lacks 2 files of the other volume's, which are copied, 1 file copied to it since the start\n";
+        assert!(both.contains(mirror), "{both}");
+        assert!(
+            told(vec![archive, volume("/srv/2", VolumeStanding::Ours, &["full"], 0)])
+                .contains("/srv/2: NOT WELL")
+        );
     }
 
     #[test]

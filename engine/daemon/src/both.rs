@@ -7,8 +7,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use audyn_api::{DeletedFile, ProtectedFile, Refusal, RefusalKind};
-use audyn_media::MediaError;
 use audyn_media::archive::Segment;
+use audyn_media::{MediaError, chain};
 use audyn_units::{FrameIndex, SampleRate};
 
 use crate::chains::Chains;
@@ -42,8 +42,10 @@ impl Volumes {
             // Before anything goes by which it is known.
             let here = self.here(&path);
             let on = |root: &Path, chains: &Chains| delete::recording(root, chains, &path, who, &is_open);
+            // What it is by its sidecar goes from the mirror later, too (`refill`).
+            let later = matches!(here, Ok(Some(Begin { sealed: true, .. })));
             let refused = on(&self.root, &self.archive).err();
-            let refused = self.follow(&path, here, refused, "deleted", on);
+            let refused = self.follow(&path, here, refused, ("deleted", later), on);
             delete::tell(&path, who, refused.as_ref());
             DeletedFile { path, refused }
         };
@@ -56,7 +58,7 @@ impl Volumes {
             let here = self.here(&path);
             let on = |root: &Path, chains: &Chains| protect::recording(root, chains, &path, protected, who);
             let (deed, refused) = (protect::deed(protected), on(&self.root, &self.archive).err());
-            let refused = self.follow(&path, here, refused, deed, on);
+            let refused = self.follow(&path, here, refused, (deed, false), on);
             protect::tell(&path, who, deed, refused.as_ref());
             ProtectedFile { path, refused }
         };
@@ -68,13 +70,14 @@ impl Volumes {
         self.mirror.as_ref().map_or(Ok(None), |_| begin(&self.root, &self.archive, path))
     }
 
-    /// Has the mirror do what the archive's volume has done, or has nothing to do it with. `here` is what the path meant there.
+    /// Has the mirror do what the archive's volume has done, or has nothing to do it with. `here` is what the path meant there; the last word
+    /// says whether a mirror that is away does it by itself once it is back.
     fn follow(
         &self,
         path: &str,
         here: Result<Option<Begin>, String>,
         refused: Option<Refusal>,
-        deed: &str,
+        (deed, later): (&str, bool),
         on: impl Fn(&Path, &Chains) -> Result<(), Refusal>,
     ) -> Option<Refusal> {
         let is_gone = refused.as_ref().is_some_and(|refusal| refusal.kind == RefusalKind::NotFound);
@@ -87,11 +90,15 @@ impl Volumes {
         };
         let followed = match (here, there()) {
             (_, Ok(None)) => return refused, // it has none of that name
+            (_, Err(why)) if later && refused.is_none() => {
+                tracing::info!(path, why, "it goes from the mirror once that is back");
+                return None;
+            }
             (_, Err(why)) => Err(why),
             _ if is_gone => on(mirror.chains.archive(), &mirror.chains).map_err(|refusal| refusal.detail),
             (Err(why), _) => Err(why),
             // Something else of the same name is left alone.
-            (Ok(here), Ok(there)) if here != there => return refused,
+            (Ok(here), Ok(there)) if !is_same(here, there) => return refused,
             _ => on(mirror.chains.archive(), &mirror.chains).map_err(|refusal| refusal.detail),
         };
         match followed {
@@ -108,10 +115,17 @@ impl Volumes {
 }
 
 /// By what two files of one name are known to be the same recording, though one may lack its end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy)]
 struct Begin {
     position: FrameIndex,
     rate: SampleRate,
+    /// It has a sidecar.
+    sealed: bool,
+}
+
+fn is_same(here: Option<Begin>, there: Option<Begin>) -> bool {
+    let of = |begin: Option<Begin>| begin.map(|begin| (begin.position, begin.rate));
+    of(here) == of(there)
 }
 
 /// What a path means on a volume; none if nothing that is known of.
@@ -121,9 +135,12 @@ fn begin(root: &Path, chains: &Chains, path: &str) -> Result<Option<Begin>, Stri
         Err(Refusal { kind: RefusalKind::NotFound | RefusalKind::Invalid, .. }) => return Ok(None),
         found => found.map_err(|refusal| refusal.detail)?,
     };
-    let told = chains.directory(&named.recorder).map_err(|error| error.to_string());
-    match Segment::of_unsealed(&told?, &named.file) {
-        Ok(segment) => Ok(Some(Begin { position: segment.start, rate: segment.rate })),
+    let recorder = chains.directory(&named.recorder).map_err(|error| error.to_string())?;
+    match Segment::of_unsealed(&recorder, &named.file) {
+        Ok(Segment { start: position, rate, .. }) => {
+            let sealed = matches!(chain::sidecar_in(&recorder, Path::new(&named.file)), Ok(Some(_)));
+            Ok(Some(Begin { position, rate, sealed }))
+        }
         // Without its ledger nothing tells what it is.
         Err(MediaError::Chain { source, .. }) if source.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error.to_string()),

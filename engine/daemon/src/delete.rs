@@ -24,6 +24,9 @@ const MOST_BYTES: usize = 256 * 1_024;
 /// Bytes of the name of whoever deletes.
 const MOST_WHO: usize = 200;
 
+/// Why a recording goes that a person has deleted; other reasons begin otherwise.
+pub(crate) const ASKED_FOR: &str = "asked for";
+
 /// Suffixes that recordings have.
 const SUFFIXES: [&str; 3] = ["wav", "flac", "opus"];
 
@@ -70,7 +73,7 @@ pub(crate) fn recording(
         return Err(Refusal { kind: RefusalKind::Conflict, detail });
     }
     let when = jiff::Timestamp::now().to_string();
-    let buried = chains.with(&found.recorder, |chain| chain.bury(&found.file, who, &when, "asked for"));
+    let buried = chains.with(&found.recorder, |chain| chain.bury(&found.file, who, &when, ASKED_FOR));
     buried.map_err(|error| refusal(path, "deleted", &cause(error)))
 }
 

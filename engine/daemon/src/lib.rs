@@ -42,6 +42,7 @@ mod policy;
 mod printer;
 mod protect;
 mod recording;
+mod refill;
 mod resume;
 mod retention;
 mod segment;

@@ -31,6 +31,8 @@ mod error;
 #[cfg(feature = "guard")]
 #[expect(unsafe_code, reason = "an allocator is unsafe to implement; this one is for tests")]
 pub mod guard;
+#[expect(unsafe_code, reason = "no crate of ours wraps ioprio_set(2)")]
+mod idle;
 mod inherited;
 mod interfaces;
 mod membership;
@@ -57,6 +59,7 @@ mod watch;
 
 pub use clock::{ClockPair, Grid, Tick};
 pub use error::SysError;
+pub use idle::idle_io;
 pub use inherited::inherited;
 pub use interfaces::{InterfaceInfo, InterfaceRef, interfaces};
 pub use membership::{Membership, Memberships, Rejoined};

@@ -274,6 +274,8 @@ pub(crate) fn snapshot() -> Snapshot {
             standing: Some(VolumeStanding::Missing),
             disk: DiskState { total_bytes: 57, free_bytes: 58 },
             writing: 59,
+            lacks: 60,
+            copied: 61,
             alarms: vec!["the mirror is not there".to_owned()],
         }],
     }

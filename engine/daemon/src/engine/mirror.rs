@@ -4,7 +4,7 @@
 //! A disk that fails, fills, goes read-only or is pulled costs no recording, and a person hears of it within two seconds.
 //!
 //! # Non-goals
-//! Two volumes that always hold the same: each has what its disk took. What one lacks, the other tells.
+//! Two volumes that hold the same at every instant: each has what its disk took. What one lacks is copied from the other afterwards (`refill`).
 //!
 //! # Invariants
 //! 1. Neither volume waits for the other: each has a thread for its disk, its list of open files, its sealer, and 10 s of memory for
@@ -38,6 +38,8 @@
 //! *Silence where the mirror was away*: hours of silence under names of recordings, beside an archive that has them.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::sync_channel;
 
 use audyn_api::VolumeSnapshot;
@@ -51,6 +53,7 @@ use crate::error::EngineError;
 use crate::feed::{Feed, FeedEnd};
 use crate::naming::Naming;
 use crate::recording::{Recording, RecordingPlan};
+use crate::refill::{Count, Refill};
 use crate::resume::{Resume, Timeline};
 use crate::shared::{RecordingStatus, SharedRecording};
 use crate::syncer::{MakeSafe, make_safe};
@@ -65,6 +68,8 @@ const MOST_ALARMS: usize = 8;
 /// The second volume, and who writes there.
 pub(crate) struct Mirror {
     // In the order in which they must end.
+    /// None where no thread could be had.
+    pub(crate) refill: Option<Refill>,
     disk: Disk,
     /// Notes where its files end.
     resume: Resume,
@@ -82,7 +87,7 @@ impl Mirror {
     pub(super) fn start(
         root: PathBuf,
         state: &Path,
-        first: Ours,
+        archive: Chains,
         sync: bool,
         beside: &Disk,
     ) -> Result<Self, EngineError> {
@@ -91,14 +96,17 @@ impl Mirror {
         if let Err(error) = std::fs::create_dir_all(&state) {
             tracing::warn!(path = %state.display(), %error, "what the mirror needs over restarts cannot be noted");
         }
-        let chains = Chains::on(Ours::mirror(root, state.clone(), first));
+        let chains = Chains::on(Ours::mirror(root, state.clone(), archive.ours().clone()));
         // Nobody is told what the archive's disk writer tells as well.
         let (notices, _) = sync_channel(0);
         let safe = sync.then(|| safe(chains.ours().clone()));
         let disk = Disk::start_beside(beside, notices, safe, Some(state.clone()), chains.clone())?;
         let resume = Resume::take(Some(state));
         let volume = Volume::watch(chains.clone())?;
-        Ok(Self { disk, resume, volume, chains })
+        let refill = Refill::start(archive, chains.clone())
+            .inspect_err(|error| tracing::warn!(%error, "no thread copies to one volume what the other has"))
+            .ok();
+        Ok(Self { refill, disk, resume, volume, chains })
     }
 
     pub(super) fn root(&self) -> &Path {
@@ -164,7 +172,11 @@ impl Engine {
 
     /// What is known of each volume.
     pub(crate) fn volumes(&self) -> Vec<VolumeSnapshot> {
-        let of = |volume: &Volume, root: &Path, stall: Option<String>, errors: Vec<String>| {
+        let counted = |which: usize, of: fn(&Count) -> &AtomicU64| {
+            let refill = self.mirror().and_then(|mirror| mirror.refill.as_ref());
+            refill.map_or(0, |refill| of(refill.count(which)).load(Relaxed))
+        };
+        let of = |which, volume: &Volume, root: &Path, stall: Option<String>, errors: Vec<String>| {
             let mut alarms: Vec<String> = volume.alarm().into_iter().chain(stall).collect();
             // Where the volume is the wrong one, each recorder says so too.
             for error in errors {
@@ -172,19 +184,25 @@ impl Engine {
                     alarms.push(error);
                 }
             }
-            let writing = self.open_files.below(root);
-            let root = root.to_string_lossy().into_owned();
-            VolumeSnapshot { root, standing: volume.standing(), disk: volume.state(), writing, alarms }
+            VolumeSnapshot {
+                root: root.to_string_lossy().into_owned(),
+                standing: volume.standing(),
+                disk: volume.state(),
+                writing: self.open_files.below(root),
+                lacks: counted(which, |count| &count.lacks),
+                copied: counted(which, |count| &count.copied),
+                alarms,
+            }
         };
         let wanted = || self.recorders.iter().filter(|entry| entry.wanted);
         let errors = wanted().filter_map(|entry| lock(&entry.recording).error.clone()).collect();
         let stall = self.disk_complaint().map(|(sentence, _)| sentence);
-        let mut volumes = vec![of(&self.volume, &self.options.archive_root, stall, errors)];
+        let mut volumes = vec![of(0, &self.volume, &self.options.archive_root, stall, errors)];
         if let Some(mirror) = self.mirror() {
             let errors =
                 wanted().filter_map(|entry| lock(&entry.mirrored).error.as_deref().map(named)).collect();
             let stall = mirror.stalled();
-            volumes.push(of(&mirror.volume, mirror.root(), stall, errors));
+            volumes.push(of(1, &mirror.volume, mirror.root(), stall, errors));
         }
         volumes
     }

@@ -126,8 +126,8 @@ impl Engine {
         let disk = Disk::start(sender, safe, options.state.clone(), chains.clone())?;
         let mirror = match (&options.mirror, &options.state) {
             (Some(root), Some(state)) => {
-                let ours = chains.ours().clone();
-                Some(Mirror::start(root.clone(), state, ours, options.sync_every_second, &disk)?)
+                let sync = options.sync_every_second;
+                Some(Mirror::start(root.clone(), state, chains.clone(), sync, &disk)?)
             }
             _ => None,
         };

@@ -122,8 +122,8 @@ impl Range {
                 .filter(|(_, s)| s.kind == kind)
                 .map(|(at, s)| (at, scale.position(s.start), scale.position(s.end())))
                 .collect();
-            if !of_kind.is_empty() {
-                pieces = pieces.into_iter().flat_map(|piece| filled(piece, &of_kind)).collect();
+            for files in in_turn(of_kind, &segments) {
+                pieces = pieces.into_iter().flat_map(|piece| filled(piece, &files)).collect();
             }
         }
         Ok(Self { from, to, rate, channels, depth, segments, pieces })
@@ -168,6 +168,26 @@ fn depth_of(bits: Option<u16>) -> PcmDepth {
         Some(32) => PcmDepth::Float32,
         _ => PcmDepth::Pcm24,
     }
+}
+
+/// Files of one kind, sorted by their first frames, in the order in which they are taken: all at once, unless they overlap. Then one is there
+/// twice, as a part that was cut or holds silence, and as the whole copy of another volume: what has less silence comes first.
+fn in_turn(
+    files: Vec<(usize, FrameIndex, FrameIndex)>,
+    segments: &[Segment],
+) -> Vec<Vec<(usize, FrameIndex, FrameIndex)>> {
+    let mut end = FrameIndex(0);
+    let overlap = files.iter().any(|&(_, start, its_end)| {
+        let overlaps = start < end;
+        end = end.max(its_end);
+        overlaps
+    });
+    if !overlap {
+        return vec![files];
+    }
+    let mut files: Vec<_> = files.into_iter().map(|file| vec![file]).collect();
+    files.sort_by_key(|file| segments[file[0].0].filled);
+    files
 }
 
 /// What files, sorted by their first frames, fill of a piece that no file holds.
@@ -264,6 +284,30 @@ mod tests {
         assert_eq!(
             pieces(&plan(&files, 100, 480, None).unwrap()),
             [(100, 400, "long.wav"), (400, 480, "after.wav")]
+        );
+    }
+
+    #[test]
+    fn of_a_file_and_its_copy_from_another_volume_the_one_with_less_silence_is_taken() {
+        let silent = |file: &str, start, frames, filled| Segment {
+            filled: FrameCount(filled),
+            ..segment(file, Kind::Wav, start, frames)
+        };
+        let files = [
+            silent("holed.wav", 100, 100, 30),
+            silent("copy.wav", 100, 100, 5),
+            silent("cut.wav", 200, 40, 0),
+            silent("whole.wav", 200, 100, 0),
+            silent("longer.wav", 250, 100, 60),
+        ];
+        assert_eq!(
+            pieces(&plan(&files, 100, 350, None).unwrap()),
+            [
+                (100, 200, "copy.wav"),
+                (200, 240, "cut.wav"),
+                (240, 300, "whole.wav"),
+                (300, 350, "longer.wav")
+            ]
         );
     }
 

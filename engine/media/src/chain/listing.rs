@@ -7,8 +7,9 @@ use std::ffi::OsStr;
 use std::io;
 use std::path::Path;
 
-use super::files::{self, HOUSE, Head, House, is_audio, sidecar_of};
+use super::files::{self, HOUSE, Head, House, Tombstone, is_audio, sidecar_of};
 use super::seal::place;
+use super::sidecar::Sidecar;
 use super::verify::{entries_of, walk};
 use crate::Beneath;
 use crate::archive::Segment;
@@ -76,6 +77,40 @@ fn sealed(recorder: &Beneath) -> io::Result<(Vec<Segment>, Vec<u64>)> {
         Some((segment, entry.hash.beginning()))
     });
     Ok(recordings.unzip())
+}
+
+/// What the sidecar of a file, a path below the recorder's directory, tells; none if it has none.
+///
+/// # Errors
+/// What the disk says; [`io::ErrorKind::InvalidData`] if what stands there is no sidecar.
+pub fn sidecar_in(recorder: &Beneath, file: &Path) -> io::Result<Option<Sidecar>> {
+    let (directory, name) = match place(recorder, file) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        found => found?,
+    };
+    let text = files::read(&directory, &sidecar_of(name))?;
+    Ok(text.map(|text| serde_json::from_slice(&text)).transpose()?)
+}
+
+/// The tombstones of a recorder in their order, to `each`, in constant memory. What is none is passed over.
+///
+/// # Errors
+/// What the disk says.
+pub fn tombstones(recorder: &Beneath, mut each: impl FnMut(Tombstone)) -> io::Result<()> {
+    let Some(house) = House::open(recorder)? else { return Ok(()) };
+    house.tombstones(|line| {
+        if let Ok(tombstone) = serde_json::from_slice(line) {
+            each(tombstone);
+        }
+    })
+}
+
+/// Number and beginning of the hash of a chain's newest entry: what tells whether anything was sealed or deleted since.
+///
+/// # Errors
+/// What the disk says.
+pub fn newest_of(recorder: &Beneath) -> io::Result<Option<(u64, u64)>> {
+    head_of(recorder)
 }
 
 /// The files that were told to be open or to wait to be sealed, as paths below the recorder's directory; none if nobody has told.

@@ -48,6 +48,7 @@
 //! directories of deleted days would stay for ever.
 
 mod account;
+mod copy;
 mod files;
 mod hash;
 mod heads;
@@ -59,12 +60,13 @@ mod sidecar;
 mod verify;
 
 pub use account::account;
+pub use copy::{Copied, copy, uncopy};
 pub(crate) use files::replace;
 pub use files::{HOUSE, Head, Next, SIDECAR_SUFFIX, Tombstone, is_sidecar, ledger_of, sidecar_of};
 pub use hash::{Sha256, hash_of};
 pub use heads::{HeadKey, Heads, KeptHead, MOST_HEADS, PublicKey};
 pub(crate) use listing::{head_of, open_files, reindex};
-pub use listing::{set_open_files, tell_unsealable, unsealable, unsealed};
+pub use listing::{newest_of, set_open_files, sidecar_in, tell_unsealable, tombstones, unsealable, unsealed};
 pub use protect::{Protected, protected, segment_of};
 pub use seal::{Chain, Hashes, Sealing};
 pub use sidecar::{ClockFacts, FormatFacts, GapFacts, Instants, LedgerHash, MOST_GAPS, Sidecar, VERSION};

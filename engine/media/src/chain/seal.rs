@@ -84,6 +84,12 @@ impl Hashes {
             .is_ok_and(|now| now == self.read)
     }
 
+    /// Whether these are the file and the ledger that a sidecar tells of.
+    #[must_use]
+    pub fn are_told_by(&self, sidecar: &Sidecar) -> bool {
+        (self.bytes, self.sha256, self.ledger) == (sidecar.bytes, sidecar.sha256, sidecar.ledger)
+    }
+
     /// Reads `file`, a path below the recorder's directory, and its ledger, both as the disk has them once it has confirmed them. Takes
     /// as long as the file is; `go_on` is asked meanwhile, see [`hash_of`].
     ///

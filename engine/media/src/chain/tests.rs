@@ -58,6 +58,20 @@ pub(super) fn sidecar(file: &str) -> Sidecar {
     archive.seal(file).unwrap()
 }
 
+/// Has a recorder's directory hold this file, sealed.
+pub(super) fn recorder_with(directory: &Beneath, file: &str) -> Sidecar {
+    let path = directory.path().join(file);
+    std::fs::write(&path, format!("audio of {file}")).unwrap();
+    std::fs::write(path.with_file_name(ledger_of(path.file_name().unwrap())), "{}\n").unwrap();
+    seal(&mut Chain::open(directory.try_clone().unwrap()).unwrap(), directory, file)
+}
+
+/// Seals a file that is there.
+pub(super) fn seal(chain: &mut Chain, directory: &Beneath, file: &str) -> Sidecar {
+    let hashes = Hashes::of(directory, Path::new(file), || true).unwrap();
+    chain.seal(sealing(file), hashes).unwrap()
+}
+
 /// A recorder's directory.
 struct Archive {
     dir: tempfile::TempDir,
