@@ -16,8 +16,8 @@
 //! An identity that cannot be read for a moment (a read error, too many open files) is the one that was read last in the same directory of the
 //! same file system. What is written already is confirmed unless the root surely lies on another volume: nothing is written by that.
 //!
-//! A mirror's root is not made, and written to only where it is known by its identity; what speaks against a place that nothing is known of
-//! yet says `beside`.
+//! A mirror's root is not made, and written to only where it is known by its identity, and not while it lies on the archive's volume; what
+//! speaks against a place says `beside`. The archive does not become the mirror's volume on a person's word.
 //!
 //! A machine that chooses between disks for one root tells which one it chose (`--volume-chosen`), and the engine remembers a volume for
 //! each: a box that records to its own disk while the second is missing meets a volume that it knows, and an empty mount point is told
@@ -26,13 +26,13 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 
 use audyn_api::VolumeStanding;
 use audyn_media::Beneath;
 use audyn_media::volume::{self, Identity};
 
-use super::beside::{Against, against};
+use super::beside::{Against, against, known};
 use super::memory::Memory;
 use crate::engine::lock;
 
@@ -76,12 +76,18 @@ struct Inner {
     /// Where the machine tells which of its disks it chose for the root.
     chosen: Option<PathBuf>,
     memory: Mutex<Memory>,
+    /// Held by who gives what is new its identity, which waits for the disk; who looks into `memory` never does.
+    settling: Mutex<()>,
     /// Why no identity can be made was told.
     told: Mutex<bool>,
     /// Its disk has confirmed something that was being written.
     confirmed: AtomicBool,
     /// The archive's, if this is the mirror's.
     first: Option<Ours>,
+    /// The mirror's, if this is the archive's and there is one.
+    second: Mutex<Weak<Inner>>,
+    /// The device of the root, as long as it is written to.
+    device: Mutex<Option<u64>>,
     /// Device and inode of the root that bore an identity last, and which.
     last: Mutex<Option<((u64, u64), Identity)>>,
 }
@@ -110,13 +116,28 @@ impl Ours {
 
     /// That of the mirror of a `first`. What is remembered stands in a state directory of its own.
     pub(crate) fn mirror(root: PathBuf, state: PathBuf, first: Self) -> Self {
-        Self::new(root, Some(state), None, Some(first))
+        let mirror = Self::new(root, Some(state), None, Some(first));
+        if let Some(first) = &mirror.0.first {
+            *lock(&first.0.second) = Arc::downgrade(&mirror.0);
+        }
+        mirror
     }
 
     fn new(root: PathBuf, state: Option<PathBuf>, chosen: Option<PathBuf>, first: Option<Self>) -> Self {
         let memory = Mutex::new(state.as_deref().map_or_else(Memory::none, Memory::read));
-        let (told, confirmed, last) = (Mutex::default(), AtomicBool::default(), Mutex::default());
-        Self(Arc::new(Inner { root, state, chosen, memory, told, confirmed, first, last }))
+        Self(Arc::new(Inner {
+            root,
+            state,
+            chosen,
+            memory,
+            settling: Mutex::default(),
+            told: Mutex::default(),
+            confirmed: AtomicBool::default(),
+            first,
+            second: Mutex::default(),
+            device: Mutex::default(),
+            last: Mutex::default(),
+        }))
     }
 
     /// Every volume is as good.
@@ -132,6 +153,23 @@ impl Ours {
     /// Whether it is the mirror's.
     pub(crate) fn is_mirror(&self) -> bool {
         self.0.first.is_some()
+    }
+
+    #[cfg(test)]
+    pub(super) fn first(&self) -> Option<Self> {
+        self.0.first.clone()
+    }
+
+    /// The device that the root was on when it was last looked at, if it is written to. Asks no disk.
+    pub(super) fn device(&self) -> Option<u64> {
+        *lock(&self.0.device)
+    }
+
+    /// Whether this identity belongs there. Asks no disk.
+    pub(super) fn remembers(&self, identity: &Identity) -> bool {
+        let Some(choice) = self.choice() else { return false };
+        let memory = lock(&self.0.memory);
+        memory.of(&self.0.root, choice.volume.as_deref()).is_some_and(|known| known.is(identity))
     }
 
     /// Opens the root if it lies on its volume.
@@ -168,7 +206,11 @@ impl Ours {
             Ok((
                 _,
                 Seen {
-                    standing: VolumeStanding::Another | VolumeStanding::Unmarked | VolumeStanding::Missing,
+                    standing:
+                        VolumeStanding::Another
+                        | VolumeStanding::Unmarked
+                        | VolumeStanding::Missing
+                        | VolumeStanding::Same,
                     sentence,
                     ..
                 },
@@ -207,15 +249,23 @@ impl Ours {
         let choice = self.choice().ok_or_else(|| self.unchosen())?;
         let opened = Beneath::root(&self.0.root)
             .map_err(|error| format!("{root} cannot be opened ({error}); mount its disk first"))?;
+        let found = volume::read(&opened).ok().flatten();
         if let Some(first) = &self.0.first
-            && let Some(against @ (Against::Same | Against::Waits)) = against(first, &opened)
+            && let Some(against) = known(first, &opened, found.as_ref()).or_else(|| against(first, &opened))
+            && against != Against::System
         {
             return Err(against.sentence(first, self));
         }
-        let identity = match volume::read(&opened) {
-            Ok(Some(identity)) => Ok(identity),
-            _ => made(&opened),
-        };
+        if let Some(second) = lock(&self.0.second).upgrade().map(Self)
+            && found.as_ref().is_some_and(|found| second.remembers(found))
+        {
+            return Err(format!(
+                "the volume at {root} is the one of the mirror {}, and cannot be both; if it shall be the archive's from now on, take the \
+                 mirror out of `global.json`, restart the engine, and repeat this",
+                second.root().display()
+            ));
+        }
+        let identity = found.map_or_else(|| made(&opened), Ok);
         let identity = identity.map_err(|error| {
             format!("the volume at {root} takes no identity ({error}); check that it is writable")
         })?;
@@ -243,6 +293,14 @@ impl Ours {
 
     /// Opens the root and judges what is there; with `make` a root that nothing is known of is made.
     fn judge(&self, make: bool) -> io::Result<(Option<Beneath>, Seen)> {
+        let (opened, seen) = self.judged(make)?;
+        let is_written = may_write(seen.standing, self.is_mirror());
+        *lock(&self.0.device) =
+            opened.as_ref().filter(|_| is_written).and_then(|opened| opened.device().ok());
+        Ok((opened, seen))
+    }
+
+    fn judged(&self, make: bool) -> io::Result<(Option<Beneath>, Seen)> {
         let Inner { root, state, first, .. } = &*self.0;
         let made = || if make { std::fs::create_dir_all(root) } else { Ok(()) };
         if state.is_none() {
@@ -274,8 +332,16 @@ impl Ours {
         if let (Some(opened), Some(seen)) = (&opened, found.take()) {
             found = Some(self.as_before(opened.place().ok(), seen));
         }
-        let unfit = match (&expected, first, &opened) {
-            (None, Some(first), Some(opened)) => against(first, opened).map(|against| (against, first)),
+        let unfit = match (first, &opened) {
+            (Some(first), Some(opened)) => {
+                let identity = match &found {
+                    Some(Found::Is(identity)) => Some(identity),
+                    _ => None,
+                };
+                let known = known(first, opened, identity);
+                let new = || if expected.is_none() { against(first, opened) } else { None };
+                known.or_else(new).map(|against| (against, first))
+            }
             _ => None,
         };
         if expected.is_none()
@@ -291,12 +357,11 @@ impl Ours {
             (None, None, Some(_)) => VolumeStanding::Missing,
             _ => standing(expected.as_ref(), found.as_ref()),
         };
-        let sentence = match (&expected, may_write(standing, first.is_some())) {
-            (_, true) => choice.missing.map(|missing| self.instead(&missing)),
-            (Some(expected), false) => Some(self.wrong(expected, found.as_ref())),
-            (None, false) => Some(
-                unfit.map_or_else(|| self.unmade(standing), |(against, first)| against.sentence(first, self)),
-            ),
+        let sentence = match (unfit, &expected) {
+            _ if may_write(standing, first.is_some()) => choice.missing.map(|missing| self.instead(&missing)),
+            (Some((against, first)), _) => Some(against.sentence(first, self)),
+            (None, Some(expected)) => Some(self.wrong(expected, found.as_ref())),
+            (None, None) => Some(self.unmade(standing)),
         };
         let found = match found {
             Some(Found::Is(identity)) => Some(identity),
@@ -326,7 +391,7 @@ impl Ours {
     fn settle(&self, opened: &Beneath, chosen: Option<&str>) -> Option<Identity> {
         let root = &self.0.root;
         // Under the lock: of two who come first, the second finds what the first has made.
-        let mut memory = lock(&self.0.memory);
+        let _settling = lock(&self.0.settling);
         let (identity, what) = match volume::read(opened) {
             Ok(Some(identity)) => (Ok(identity), "the volume that is there is the archive's from now on"),
             _ => (made(opened), "the archive's volume has got an identity"),
@@ -340,6 +405,7 @@ impl Ours {
             ),
         }
         let identity = identity.ok()?;
+        let mut memory = lock(&self.0.memory);
         memory.remember(root, chosen, identity.clone());
         if let Some(state) = &self.0.state
             && let Err(error) = memory.save(state)

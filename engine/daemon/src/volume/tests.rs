@@ -53,8 +53,10 @@ fn refused(ours: &Ours) -> (VolumeStanding, String) {
     let seen = ours.look().unwrap();
     assert_eq!(seen.sentence, Some(error.to_string()));
     // What is written already is confirmed unless the volume is surely another's.
-    let is_anothers =
-        matches!(seen.standing, VolumeStanding::Another | VolumeStanding::Unmarked | VolumeStanding::Missing);
+    let is_anothers = matches!(
+        seen.standing,
+        VolumeStanding::Another | VolumeStanding::Unmarked | VolumeStanding::Missing | VolumeStanding::Same
+    );
     let checked = ours.check(&ours.root().join("a/x.wav"));
     assert_eq!(checked.is_err_and(|error| is_not_ours(&error)), is_anothers, "{error}");
     (seen.standing, error.to_string())
@@ -296,4 +298,83 @@ fn a_mirror_on_the_machines_own_file_system_is_one_when_a_person_says_so_and_nev
     assert_eq!(refused(&same).0, VolumeStanding::Same);
     assert!(same.adopt().unwrap_err().contains("protects nothing"));
     assert_eq!(read_dir(it.root()).unwrap().count(), 0);
+}
+
+/// A box whose mirror is known, on another file system than its archive; and the archive's root, a link that can lead elsewhere.
+fn known_mirror() -> (Box, TempDir, Ours, Ours) {
+    let it = Box { dir: tempfile::tempdir_in("/dev/shm").unwrap() };
+    create_dir(it.dir.path().join("state")).unwrap();
+    create_dir(it.dir.path().join("first-state")).unwrap();
+    create_dir(it.root()).unwrap();
+    let archive = tempfile::tempdir().unwrap();
+    create_dir(archive.path().join("disk")).unwrap();
+    lead(&archive, &archive.path().join("disk"));
+    let first = Ours::of(archive.path().join("root"), Some(it.dir.path().join("first-state")), None);
+    let ours = Ours::mirror(it.root(), it.dir.path().join("state"), first.clone());
+    ours.open().unwrap();
+    assert_eq!(first.look().unwrap().standing, VolumeStanding::Ours);
+    (it, archive, first, ours)
+}
+
+/// The archive's root leads to this directory now, as if its disk were mounted.
+fn lead(archive: &TempDir, to: &std::path::Path) {
+    let root = archive.path().join("root");
+    let _ = remove_file(&root); // the first time there is none
+    std::os::unix::fs::symlink(to, root).unwrap();
+}
+
+#[test]
+fn a_mirror_that_is_known_yields_when_the_archive_comes_to_its_volume() {
+    let (it, archive, first, ours) = known_mirror();
+    let beside = it.dir.path().join("beside");
+    create_dir(&beside).unwrap();
+    lead(&archive, &beside);
+    assert_eq!(ours.look().unwrap().standing, VolumeStanding::Ours, "nothing is written beside it");
+    first.adopt().unwrap();
+    first.open().unwrap();
+    let (standing, sentence) = refused(&ours);
+    assert_eq!(standing, VolumeStanding::Same);
+    assert!(sentence.contains("the same volume as the archive"), "{sentence}");
+    assert!(ours.adopt().unwrap_err().contains("the same volume as the archive"));
+    // And mirrors again when the archive has gone from there.
+    lead(&archive, &archive.path().join("disk"));
+    first.adopt().unwrap();
+    assert_eq!(first.look().unwrap().standing, VolumeStanding::Ours);
+    ours.open().unwrap();
+}
+
+#[test]
+fn what_has_the_archives_identity_is_no_mirror() {
+    let (it, archive, _, ours) = known_mirror();
+    let identity = std::fs::read(archive.path().join("disk").join(NAME)).unwrap();
+    // In the mirror's place, and in one of which nothing is known: the archive was copied there.
+    it.swap("mine");
+    write(it.root().join(NAME), &identity).unwrap();
+    let new = Ours::mirror(it.root(), it.dir.path().join("other-state"), ours.first().unwrap());
+    create_dir(it.dir.path().join("other-state")).unwrap();
+    for ours in [&ours, &new] {
+        let (standing, sentence) = refused(ours);
+        assert_eq!(standing, VolumeStanding::Same);
+        let way = format!("remove {} if this is a copy", it.root().join(NAME).display());
+        assert!(sentence.contains(&way), "{sentence}");
+        assert!(ours.adopt().unwrap_err().contains("has the identity of the archive's volume"));
+    }
+    assert_eq!(std::fs::read(it.root().join(NAME)).unwrap(), identity);
+    remove_file(it.root().join(NAME)).unwrap();
+    new.open().unwrap();
+    assert!(it.there().is_some_and(|made| !new.first().unwrap().remembers(&made)));
+}
+
+#[test]
+fn the_mirrors_volume_does_not_become_the_archives_on_a_persons_word() {
+    let (it, archive, first, ours) = known_mirror();
+    lead(&archive, &it.root());
+    let said = first.adopt().unwrap_err();
+    assert!(said.contains("the one of the mirror") && said.contains("take the mirror out"), "{said}");
+    assert!(is_not_ours(&first.open().unwrap_err()));
+    assert_eq!(ours.look().unwrap().standing, VolumeStanding::Ours);
+    // Without a mirror it may.
+    drop(ours);
+    first.adopt().unwrap();
+    first.open().unwrap();
 }
