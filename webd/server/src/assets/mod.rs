@@ -11,7 +11,7 @@ use std::collections::HashSet;
 use std::ops::ControlFlow;
 
 use audyn_api::client::ClientError;
-use audyn_api::{DeletedFile, Refusal, Reply, Request};
+use audyn_api::{DeletedFile, Refusal, Reply, Request, VolumeStanding};
 use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -47,7 +47,20 @@ pub(crate) fn add_routes(routes: Router<App>) -> Router<App> {
 
 /// The archive that the engine records to.
 fn archive(view: &View) -> Archive {
-    Archive::new(&view.config.global.archive_root)
+    Archive::new(root(view))
+}
+
+/// The root of what is read: the archive's, or its mirror's while the archive's volume is away and the mirror is there.
+fn root(view: &View) -> &str {
+    let is_away = |standing| !matches!(standing, VolumeStanding::Ours | VolumeStanding::New);
+    match view.snapshot.volumes.as_slice() {
+        [archive, mirror, ..]
+            if archive.standing.is_some_and(is_away) && mirror.standing == Some(VolumeStanding::Ours) =>
+        {
+            &mirror.root
+        }
+        _ => &view.config.global.archive_root,
+    }
 }
 
 /// Which directories a request may see.

@@ -58,7 +58,7 @@ struct Answer<'a> {
 
 pub(super) async fn stats(State(app): State<App>) -> Result<Response, Error> {
     let view = app.engine.view()?;
-    let root = view.config.global.archive_root.clone();
+    let root = super::root(&view).to_owned();
     let mut kept = app.stats.lock().await;
     let stats = match kept.take() {
         Some(known) if known.root == root && known.counted.elapsed() < KEPT => known,

@@ -2,7 +2,7 @@
 
 use std::os::unix::fs::symlink;
 
-use audyn_api::Request;
+use audyn_api::{DiskState, Request, VolumeSnapshot, VolumeStanding};
 use axum::http::Method;
 use serde_json::{Value, json};
 
@@ -271,6 +271,37 @@ async fn an_archive_that_is_not_there_is_said() {
         let problem = harness.get(&format!("/api/assets/{address}")).await.problem(500);
         assert!(problem["detail"].as_str().unwrap().contains("/nonexistent/archive"), "{problem}");
     }
+}
+
+#[tokio::test]
+async fn while_the_archives_volume_is_away_its_mirror_is_read() {
+    let volumes = |root: &str, mirror| {
+        let of = |root: &str, standing| VolumeSnapshot {
+            root: root.to_owned(),
+            standing: Some(standing),
+            disk: DiskState::default(),
+            writing: 0,
+            lacks: 0,
+            copied: 0,
+            alarms: Vec::new(),
+        };
+        vec![of("/nonexistent/archive", VolumeStanding::Missing), of(root, mirror)]
+    };
+    let with = async |mirror| {
+        Harness::with(move |state| {
+            let root =
+                std::mem::replace(&mut state.config.global.archive_root, "/nonexistent/archive".to_owned());
+            std::fs::create_dir_all(format!("{root}/r1")).unwrap();
+            std::fs::write(format!("{root}/r1/kept.wav"), "audio").unwrap();
+            state.snapshot.volumes = volumes(&root, mirror);
+        })
+        .await
+    };
+    let harness = with(VolumeStanding::Ours).await;
+    assert_eq!(names(&harness.get("/api/assets/search?q=kept").await.json()), ["kept.wav"]);
+    assert_eq!(harness.get("/api/assets/stats").await.json()["total_files"], 1);
+    assert_eq!(harness.get("/api/assets/download/r1/kept.wav").await.bytes, b"audio");
+    with(VolumeStanding::Another).await.get("/api/assets/browse").await.problem(500);
 }
 
 #[tokio::test]
