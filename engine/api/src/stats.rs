@@ -74,7 +74,7 @@ pub const LATENESS_EDGES_NANOS: [u64; 13] = [
 /// | lost | numbers that did not come, also before the first packet that counts | holes in what is the flow's, less stragglers |
 /// | late | the place was written already, by silence: audio that was missed | further behind the newest than the skew class allows: the class is too small |
 /// | reordered, duplicated | up to 200 numbers back; what is further off is a stray or a restart | up to 16,384 packets back, as long as a leg may lag |
-/// | foreign | another SSRC while the source sends | not the flow's audio, by comparison with the other leg |
+/// | foreign | another SSRC, or another address, while the source sends | not the flow's audio, by comparison with the other leg |
 ///
 /// So on a leg that carries another stream (`differs`) the statistics describe that stream, and the counters call it foreign.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]

@@ -57,6 +57,7 @@ pub(crate) struct Filled {
     pub(crate) truncated: bool,
     pub(crate) arrival: Timestamp<Mono>,
     pub(crate) sender: IpAddr,
+    pub(crate) port: u16,
     /// What the IP header said.
     pub(crate) ttl: Option<u8>,
     pub(crate) dscp: Option<u8>,
@@ -164,6 +165,7 @@ fn once_around(
             truncated: false,
             arrival: Timestamp::ZERO,
             sender: IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED),
+            port: 0,
             ttl: None,
             dscp: None,
         };
@@ -424,7 +426,8 @@ pub(crate) fn drain(
                 len: datagram.len as u16,
                 truncated: datagram.truncated,
                 arrival,
-                sender: datagram.source.ip(),
+                sender: datagram.source.0,
+                port: datagram.source.1,
                 ttl: datagram.ttl,
                 dscp: datagram.dscp,
             });

@@ -85,6 +85,10 @@ pub fn event_line(position: FrameIndex, event: FlowEvent) -> LedgerLine {
             ("started", format!("SSRC {ssrc}, {} a packet", Counted(packet_frames.into(), "frame")))
         }
         FlowEvent::SsrcChanged { from, to } => ("ssrc-changed", format!("from {from} to {to}")),
+        FlowEvent::SenderMoved { leg, from, to } => {
+            let leg = leg.index() + 1;
+            ("sender-moved", format!("from {from} to {to}, with the same SSRC, on leg {leg}"))
+        }
         FlowEvent::SequenceReset => ("sequence-reset", "the timestamps went on".to_owned()),
         FlowEvent::TimestampJumped(frames) => {
             let (way, by) = (if frames < 0 { "-" } else { "" }, Counted(frames.unsigned_abs(), "frame"));

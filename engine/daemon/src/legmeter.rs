@@ -1,8 +1,10 @@
 //! A worker's statistics of one leg, and how they are told to control.
 //!
-//! Owns: which of a leg's datagrams count (those whose payload the receiver would take; whose they are is `core::flow::stats`' to
-//! say, not the receiver's), and how often figures are handed over. Never: a
+//! Owns: which of a leg's datagrams count (those whose payload the receiver would take; whose they are by their SSRC is `core::flow::stats`'
+//! to say, by their address the receiver's), and how often figures are handed over. Never: a
 //! judgement about where audio belongs.
+
+use std::net::SocketAddr;
 
 use audyn_api::{LegPeriod, LegStatistics};
 use audyn_core::clock::TaiReading;
@@ -23,12 +25,21 @@ pub(crate) struct LegMeter {
     told: Timestamp<Mono>,
     /// What the receiver said it had missed.
     missed: u64,
+    /// The address that the receiver followed when something last came from another; none while nothing does.
+    followed: Option<SocketAddr>,
 }
 
 impl LegMeter {
     /// Allocates all that it will ever need.
     pub(crate) fn new(format: &FlowFormat) -> Self {
-        Self { stats: LegStats::new(format.rate), told: Timestamp::ZERO, missed: 0 }
+        Self { stats: LegStats::new(format.rate), told: Timestamp::ZERO, missed: 0, followed: None }
+    }
+
+    /// A datagram came from another address than the receiver `followed`; `late` as in [`Self::take`].
+    pub(crate) fn elsewhere(&mut self, followed: Option<SocketAddr>, late: u64) {
+        self.stats.note_elsewhere();
+        self.followed = self.followed.or(followed);
+        (0..late).for_each(|_| self.stats.note_late());
     }
 
     /// Takes a datagram that the receiver has taken, too; `late` is how many more it calls late since.
@@ -49,6 +60,11 @@ impl LegMeter {
             && !packet.payload.is_empty()
             && packet.payload.len().is_multiple_of(format.frame_bytes())
         {
+            if let Some(followed) = self.followed.take()
+                && followed != SocketAddr::new(filled.sender, filled.port)
+            {
+                self.stats.note_moved();
+            }
             self.stats.observe(&Arrived {
                 arrival: filled.arrival,
                 header: packet.header,

@@ -345,6 +345,7 @@ mod tests {
                 truncated: false,
                 arrival: at(millis),
                 sender: IpAddr::from([127, 0, 0, 1]),
+                port: 5004,
                 ttl: None,
                 dscp: None,
             };

@@ -3,7 +3,7 @@
 //! Owns: the receivers and the taps. Wakes on a grid of its own; what has come since is in the rings. Never: touches a
 //! socket or a file, or waits for a reader.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{
     AtomicBool,
@@ -246,9 +246,15 @@ impl FlowWorker {
                 let before = receiver.counters().received;
                 let late = receiver.counters().late;
                 let bytes = self.ports.bytes(leg, &filled);
-                receiver.on_leg_packet(leg, filled.arrival, bytes, &mut sink);
+                let from = SocketAddr::new(filled.sender, filled.port);
+                let followed = receiver.on_packet_from(leg, filled.arrival, &from, bytes, &mut sink);
                 let late = receiver.counters().late - late;
-                self.meters[leg.index()].take(&filled, bytes, receiver, &reading, late);
+                let meter = &mut self.meters[leg.index()];
+                if followed {
+                    meter.take(&filled, bytes, receiver, &reading, late);
+                } else {
+                    meter.elsewhere(receiver.follows(leg).filter(|&follows| follows != from), late);
+                }
                 if receiver.counters().received > before {
                     self.sender = Some(filled.sender);
                     self.ports.senders[leg.index()] = Some(filled.sender);

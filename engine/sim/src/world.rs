@@ -1,5 +1,7 @@
 //! Virtual time: senders, the network and the capture thread's turns around one receiver.
 
+use std::net::{Ipv4Addr, SocketAddr};
+
 use audyn_core::flow::{FlowCounters, FlowFormat, Leg, LegReport, Receiver};
 use audyn_core::sender::{self, SenderError, Spans, Truth};
 use audyn_units::{FrameIndex, Mono, Nanos, SkewClass, Ssrc, Timestamp};
@@ -14,6 +16,8 @@ struct Talker {
     ssrc: Ssrc,
     /// Its audio may be heard.
     wanted: bool,
+    /// Where it sends from, where that is told.
+    from: Option<SocketAddr>,
 }
 
 /// A receiver in a virtual network. Time passes only in [`World::run_until`] and [`World::run_out`].
@@ -124,8 +128,16 @@ impl World {
         leg: LegFaults,
     ) -> Result<usize, SenderError> {
         let ssrc = config.ssrc;
-        self.talkers.push(Talker { lane: AudioLane::new(config, stream, path, leg)?, ssrc, wanted });
+        let lane = AudioLane::new(config, stream, path, leg)?;
+        self.talkers.push(Talker { lane, ssrc, wanted, from: None });
         Ok(self.talkers.len() - 1)
+    }
+
+    /// Tells the receiver where datagrams come from: every sender that has been added has an address of its own.
+    pub fn tell_addresses(&mut self) {
+        for (number, talker) in (1u8..).zip(&mut self.talkers) {
+            talker.from = Some((Ipv4Addr::new(192, 0, 2, number), 5004).into());
+        }
     }
 
     /// Mixes rubbish in.
@@ -269,12 +281,17 @@ impl World {
             let (receiver, tape) = (&mut self.receiver, &mut self.tape);
             match which {
                 Some(talker) => {
-                    let Talker { lane, ssrc, wanted } = &mut self.talkers[talker];
+                    let Talker { lane, ssrc, wanted, from } = &mut self.talkers[talker];
                     if *wanted {
                         tape.learn(lane.stream(), *ssrc, lane.truth(), lane.horizon());
                     }
                     let leg = lane.leg();
-                    lane.pop(|datagram| receiver.on_leg_packet(leg, arrival, datagram, tape));
+                    lane.pop(|datagram| match *from {
+                        None => receiver.on_leg_packet(leg, arrival, datagram, tape),
+                        Some(from) => {
+                            receiver.on_packet_from(leg, arrival, &from, datagram, tape);
+                        }
+                    });
                 }
                 None => {
                     if let Some(rubbish) = &mut self.rubbish {
@@ -291,7 +308,7 @@ impl World {
     fn lose(&mut self, which: Option<usize>) {
         match (which, &mut self.rubbish) {
             (Some(talker), _) => {
-                let Talker { lane, ssrc, wanted } = &mut self.talkers[talker];
+                let Talker { lane, ssrc, wanted, .. } = &mut self.talkers[talker];
                 if *wanted {
                     self.tape.learn(lane.stream(), *ssrc, lane.truth(), lane.horizon());
                 }

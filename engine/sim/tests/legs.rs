@@ -9,9 +9,15 @@ use audyn_core::sender::PauseKind;
 use audyn_sim::{LegFaults, LegScenario, Path, Protection, Stream};
 use audyn_units::{FrameCount, FrameIndex, Nanos, RtpTime, SeqNo, SkewClass, Ssrc};
 
-use outcome::{check, end, first, played};
+use outcome::{Outcome, check, end, first};
 
 const SEEDS: u64 = 150;
+
+fn played(scenario: &LegScenario) -> Outcome {
+    let out = end(scenario.world());
+    check(scenario, &out);
+    out
+}
 
 #[test]
 fn half_of_the_packets_on_each_leg_are_the_whole() {

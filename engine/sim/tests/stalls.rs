@@ -8,7 +8,7 @@ use audyn_core::sender::Format;
 use audyn_sim::{Dice, LegScenario, Protection};
 use audyn_units::{Nanos, SkewClass};
 
-use outcome::{first, played};
+use outcome::{check, end, first};
 
 const SEEDS: u64 = 60;
 
@@ -48,7 +48,8 @@ fn draw(seed: u64) -> LegScenario {
 #[test]
 fn a_stall_of_both_legs_costs_nothing() {
     support::every_seed("stalls a_stall_of_both_legs_costs_nothing", SEEDS, draw, |scenario| {
-        let out = played(scenario);
+        let out = end(scenario.world());
+        check(scenario, &out);
         assert_eq!(out.tape.gaps(), [], "{:?}", out.counters);
         // What came first came from the leg that led, and what the other had of before that came after its place.
         assert_eq!(out.tape.written().0, 4 * 48_000 - first(scenario, &out).0);

@@ -6,7 +6,7 @@
 //! Never: allocates after [`BatchReceiver::new`], waits, logs, looks into a datagram, or loses a slot.
 
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::ptr;
 
@@ -27,8 +27,8 @@ pub struct Datagram {
     /// When the network card received it, on the card's own clock; `None` unless the card stamps such packets and the socket asks
     /// for it ([`crate::FlowSocket::stamp_by_card`]).
     pub card_time: Option<Timestamp<Phc>>,
-    /// The sender (`0.0.0.0:0` if the socket is not one of IPv4 or IPv6).
-    pub source: SocketAddr,
+    /// The sender's address and its port (`0.0.0.0` and 0 if the socket is not one of IPv4 or IPv6).
+    pub source: (IpAddr, u16),
     /// How many datagrams the socket had dropped when it queued this one: a counter that runs, and wraps, since the
     /// socket was made. `None` until the first drop, or without `SO_RXQ_OVFL`. Full buffer and bad checksum
     /// count alike.
@@ -213,23 +213,21 @@ impl std::fmt::Debug for BatchReceiver {
 }
 
 #[inline]
-fn source_of(name: &Name, len: usize) -> SocketAddr {
+fn source_of(name: &Name, len: usize) -> (IpAddr, u16) {
     // SAFETY: the union was zeroed when made and is written by the kernel only; integers take any bits.
     let family = unsafe { name.family };
     match libc::c_int::from(family) {
         libc::AF_INET if len >= size_of::<libc::sockaddr_in>() => {
             // SAFETY: as above; the kernel says that it wrote all of a sockaddr_in.
             let v4 = unsafe { name.v4 };
-            let address = Ipv4Addr::from(u32::from_be(v4.sin_addr.s_addr));
-            SocketAddrV4::new(address, u16::from_be(v4.sin_port)).into()
+            (Ipv4Addr::from(u32::from_be(v4.sin_addr.s_addr)).into(), u16::from_be(v4.sin_port))
         }
         libc::AF_INET6 if len >= size_of::<libc::sockaddr_in6>() => {
             // SAFETY: as above; the kernel says that it wrote all of a sockaddr_in6.
             let v6 = unsafe { name.v6 };
-            let address = Ipv6Addr::from(v6.sin6_addr.s6_addr);
-            SocketAddrV6::new(address, u16::from_be(v6.sin6_port), v6.sin6_flowinfo, v6.sin6_scope_id).into()
+            (Ipv6Addr::from(v6.sin6_addr.s6_addr).into(), u16::from_be(v6.sin6_port))
         }
-        _ => SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0).into(),
+        _ => (Ipv4Addr::UNSPECIFIED.into(), 0),
     }
 }
 

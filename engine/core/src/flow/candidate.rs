@@ -2,10 +2,13 @@
 //!
 //! Owns: a bounded store of packets of one would-be source, in arrival order. Never: a decision; the receiver decides.
 
+use core::net::SocketAddr;
+
 use audyn_units::{FrameCount, Mono, Nanos, RtpTime, SampleRate, SeqNo, Ssrc, Timestamp};
 use audyn_wire::rtp::Header;
 
 use super::history::{History, SPAN};
+use super::pins::Came;
 use super::{FlowFormat, Leg};
 
 /// What made the packets wait.
@@ -15,6 +18,8 @@ pub(super) enum Doubt {
     First,
     /// Another SSRC than the flow's.
     Foreign,
+    /// The flow's SSRC from another address than its leg follows.
+    Elsewhere,
     /// The flow's SSRC with timestamps that agree neither with its last packet nor with the arrival clock.
     Jump,
     /// The flow's SSRC, with both counters back by the same way: old copies, or a sender that began again.
@@ -39,6 +44,8 @@ pub(super) struct Candidate {
     ssrc: Ssrc,
     seq: SeqNo,
     timestamp: RtpTime,
+    /// The address that they come from on each leg.
+    from: [Option<SocketAddr>; 2],
     packets: Vec<Waiting>,
     bytes: Vec<u8>,
     /// Two legs bring each packet twice; only the first copy waits. None with one leg.
@@ -64,6 +71,7 @@ impl Candidate {
             ssrc: Ssrc(0),
             seq: SeqNo(0),
             timestamp: RtpTime(0),
+            from: [None; 2],
             packets: Vec::new(),
             bytes: Vec::new(),
             copies: None,
@@ -80,6 +88,11 @@ impl Candidate {
 
     pub(super) fn payload(&self, packet: &Waiting) -> &[u8] {
         &self.bytes[packet.from..packet.to]
+    }
+
+    /// How a packet came.
+    pub(super) fn came(&self, packet: &Waiting) -> Came<'_> {
+        Came { leg: packet.leg, arrival: packet.arrival, from: self.from[packet.leg.index()].as_ref() }
     }
 
     pub(super) fn first(&self) -> Option<&Waiting> {
@@ -103,9 +116,12 @@ impl Candidate {
         }
     }
 
-    /// Whether a packet goes on from those that wait: one source, and sequence and timestamp tell the same distance.
-    pub(super) fn agrees(&self, doubt: Doubt, header: &Header, frames: u32) -> bool {
+    /// Whether a packet goes on from those that wait: one source, from one address on each leg, and sequence and timestamp tell the same distance.
+    pub(super) fn agrees(&self, doubt: Doubt, came: &Came<'_>, header: &Header, frames: u32) -> bool {
         if self.packets.is_empty() || self.doubt != doubt || self.ssrc != header.ssrc {
+            return false;
+        }
+        if self.from[came.leg.index()].is_some_and(|from| came.from.is_some_and(|other| *other != from)) {
             return false;
         }
         let steps = i64::from(header.sequence.distance_from(self.seq));
@@ -118,13 +134,13 @@ impl Candidate {
     pub(super) fn restart(
         &mut self,
         doubt: Doubt,
-        leg: Leg,
-        arrival: Timestamp<Mono>,
+        came: &Came<'_>,
         header: Header,
         frames: u32,
         payload: &[u8],
     ) {
         self.clear();
+        self.from = [None; 2];
         if let Some(copies) = &mut self.copies {
             *copies = History::before(header.sequence);
         }
@@ -132,33 +148,38 @@ impl Candidate {
         self.ssrc = header.ssrc;
         self.seq = header.sequence;
         self.timestamp = header.timestamp;
-        self.add(leg, arrival, header, frames, payload);
+        self.add(came, header, frames, payload);
     }
 
     /// Adds a packet that agrees. False if there is no room.
-    pub(super) fn add(
-        &mut self,
-        leg: Leg,
-        arrival: Timestamp<Mono>,
-        header: Header,
-        frames: u32,
-        payload: &[u8],
-    ) -> bool {
+    pub(super) fn add(&mut self, came: &Came<'_>, header: Header, frames: u32, payload: &[u8]) -> bool {
+        let Came { leg, arrival, from } = *came;
+        let known = &mut self.from[leg.index()];
+        *known = known.or(from.copied());
         if self.copies.as_mut().is_some_and(|copies| copies.note(header.sequence)) {
             return true;
         }
-        let from = self.bytes.len();
-        let to = from + payload.len();
+        let begin = self.bytes.len();
+        let to = begin + payload.len();
         if self.packets.len() == self.packets.capacity() || to > self.bytes.capacity() {
             return false;
         }
         self.bytes.extend_from_slice(payload);
-        self.packets.push(Waiting { arrival, header, frames, leg, from, to });
+        self.packets.push(Waiting { arrival, header, frames, leg, from: begin, to });
         if header.sequence.distance_from(self.seq) > 0 {
             self.seq = header.sequence;
             self.timestamp = header.timestamp;
         }
         true
+    }
+
+    /// Forgets those of one leg; their room is free again once all are.
+    pub(super) fn forget(&mut self, leg: Leg) {
+        self.packets.retain(|packet| packet.leg != leg);
+        self.from[leg.index()] = None;
+        if self.packets.is_empty() {
+            self.clear();
+        }
     }
 
     /// Forgets all of them. Returns how many there were.

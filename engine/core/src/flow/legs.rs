@@ -36,6 +36,7 @@ use audyn_units::{
 use audyn_wire::rtp::Header;
 
 use super::TAKEOVER;
+use super::candidate::Waiting;
 use super::history::{History, SPAN};
 use super::patience::Patience;
 
@@ -303,6 +304,13 @@ impl Legs {
         passed.min().map_or(until, |passed| until.min(FrameIndex(passed).max(self.patience.settled())))
     }
 
+    /// What has waited is counted from here on, in the order in which it came.
+    pub(super) fn replay(&mut self, waited: &[Waiting]) {
+        if let Some(last) = waited.last().filter(|_| self.are_two()) {
+            self.patience.replay(last.arrival);
+        }
+    }
+
     /// Whether both legs were alive when the flow was last heard.
     pub(super) fn both_live(&self) -> bool {
         self.are_two() && Leg::ALL.into_iter().all(|leg| self.patience.lives(leg))
@@ -332,9 +340,19 @@ impl Legs {
         !self.are_two() || !Leg::ALL.into_iter().any(|leg| self.is_live(leg, now))
     }
 
+    /// Whether one of two legs goes on with the flow as it stands.
+    pub(super) fn one_goes_on(&self, now: Timestamp<Mono>) -> bool {
+        self.are_two() && !self.are_quiet(now)
+    }
+
     /// When the last packet of the flow came, on whichever leg.
     pub(super) fn last_in_step(&self) -> Option<Timestamp<Mono>> {
         self.each.iter().filter_map(|book| book.in_step).max()
+    }
+
+    /// The SSRC on a leg, once known; of two legs only.
+    pub(super) fn ssrc(&self, leg: Leg) -> Option<Ssrc> {
+        self.each[leg.index()].ssrc
     }
 
     /// A leg that was found to carry another stream since this was asked last.

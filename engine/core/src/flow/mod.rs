@@ -26,7 +26,7 @@
 //! sender made, and the ledger says so (`leap`).
 //!
 //! ```text
-//!            2 packets agree                 timestamps disagree, or another SSRC
+//!            2 packets agree                 timestamps disagree, another SSRC, or another address (`pins`)
 //!   Waiting ────────────────► Receiving ───────────────────────────► candidate waits beside
 //!                              ▲  │ ▲                                   │ it agrees with itself
 //!           a packet in place  │  │ └───────────── anchored anew ◄──────┘ (and the old source is silent)
@@ -53,10 +53,13 @@ mod history;
 mod leap;
 mod legs;
 mod patience;
+mod pins;
 mod receiver;
 mod source;
 pub mod stats;
 mod window;
+
+use core::net::SocketAddr;
 
 use audyn_units::{
     ChannelCount, ClockQuality, Encoding, FrameCount, FrameIndex, Nanos, PayloadType, SampleRate, Ssrc,
@@ -73,7 +76,7 @@ pub const OUTAGE_MARGIN: Nanos = Nanos::from_millis(1_000);
 /// The margin and the tolerances grow by it during an outage.
 pub const DRIFT_PPM: i64 = 200;
 
-/// A source must be silent for this long before another SSRC takes its place. Senders that packetise whole
+/// A source must be silent for this long before another SSRC, or another address, takes its place. Senders that packetise whole
 /// buffers send nothing for about 20 ms between bursts.
 pub const TAKEOVER: Nanos = Nanos::from_millis(40);
 
@@ -106,7 +109,7 @@ pub enum GapCause {
     /// Nothing came: for longer than [`OUTAGE_MARGIN`], or since the sender paused, whose unbroken sequence numbers tell that no packet
     /// was lost.
     Outage,
-    /// The sender became another one.
+    /// The sender became another one: another SSRC, or the same from another address.
     SsrcChange,
     /// The sender's timestamps jumped; no packet, or few, was lost.
     TimestampJump,
@@ -156,6 +159,15 @@ pub enum FlowEvent {
         from: Ssrc,
         /// The one that came.
         to: Ssrc,
+    },
+    /// The same SSRC comes from another address on this leg, whose own has fallen silent, and is followed.
+    SenderMoved {
+        /// The leg.
+        leg: Leg,
+        /// The one that went.
+        from: SocketAddr,
+        /// The one that came.
+        to: SocketAddr,
     },
     /// Sequence numbers jumped while timestamps went on.
     SequenceReset,
@@ -234,7 +246,8 @@ pub struct FlowCounters {
     pub wrong_size: u64,
     /// Refused: cut by the kernel, since it was larger than a slot.
     pub oversized: u64,
-    /// Refused: a source other than the flow's, which was still sending, or a packet that nothing confirmed.
+    /// Refused: a source other than the flow's (another SSRC, or the same from another address), which was still sending, or a packet that
+    /// nothing confirmed.
     pub foreign_source: u64,
 }
 

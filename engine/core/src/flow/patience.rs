@@ -83,6 +83,11 @@ impl Patience {
         }
     }
 
+    /// Packets come that have waited to be believed, the last of them since `arrival`: no time passes between them.
+    pub(super) fn replay(&mut self, arrival: Timestamp<Mono>) {
+        self.last = self.last.max(arrival);
+    }
+
     /// Where the flow stood the window ago: nothing before that is waited for.
     pub(super) fn settled(&self) -> FrameIndex {
         self.settled

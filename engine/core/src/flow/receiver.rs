@@ -6,6 +6,8 @@
 mod belief;
 mod release;
 
+use core::net::SocketAddr;
+
 use audyn_units::{ClockQuality, FrameCount, FrameIndex, Mono, Nanos, SkewClass, Ssrc, Timestamp};
 use audyn_wire::pcm;
 use audyn_wire::rtp::{HEADER_BYTES, Header, Packet, RtpError};
@@ -19,6 +21,7 @@ use super::history::History;
 use super::leap::{Leap, Leaps, is_leap, is_pause};
 use super::legs::{Flow, Leg, LegReport, Legs, Reference, Sorted};
 use super::patience::HELD;
+use super::pins::{Came, Pins, Whose};
 use super::source::{Former, MAX_MISORDER, Source, drift, shifted, unwrapped};
 use super::window::Window;
 use super::{FlowCounters, FlowEvent, FlowFormat, FlowSink, Gap, GapCause, OUTAGE_MARGIN, TAKEOVER};
@@ -59,6 +62,7 @@ pub struct Receiver {
     open: Option<Gap>,
     /// Holes of the sender's own.
     leaps: Leaps,
+    pins: Pins,
     counters: FlowCounters,
     legs: Legs,
     /// One packet's samples.
@@ -93,6 +97,7 @@ impl Receiver {
             head: base,
             open: None,
             leaps: Leaps::default(),
+            pins: Pins::default(),
             counters: FlowCounters::default(),
             scratch: vec![0; MAX_PAYLOAD / format.encoding.bytes()],
         }
@@ -169,6 +174,11 @@ impl Receiver {
         self.legs.missed(leg)
     }
 
+    /// The address that a leg follows, where addresses are told.
+    pub fn follows(&self, leg: Leg) -> Option<SocketAddr> {
+        self.pins.of(leg)
+    }
+
     /// Counts a datagram that did not fit into a slot; what is left of it is not looked at.
     pub fn on_oversized(&mut self, leg: Leg) {
         self.counters.oversized += 1;
@@ -204,7 +214,7 @@ impl Receiver {
         self.on_leg_packet(Leg::First, arrival, datagram, sink);
     }
 
-    /// Takes a datagram that arrived at `arrival`. Arrivals come in order, as a socket gives them; those of two legs as well
+    /// Takes a datagram that arrived at `arrival`, from wherever. Arrivals come in order, as a socket gives them; those of two legs as well
     /// as may be.
     pub fn on_leg_packet(
         &mut self,
@@ -213,33 +223,91 @@ impl Receiver {
         datagram: &[u8],
         sink: &mut impl FlowSink,
     ) {
-        let Some((mut header, frames, payload)) = self.judge(leg, datagram) else { return };
-        let (reorder, misorder) = (self.reorder_frames(), self.misorder());
-        if self.source.as_ref().is_some_and(|source| arrival - source.arrival >= OUTAGE_MARGIN) {
+        self.take(&Came { leg, arrival, from: None }, datagram, sink);
+    }
+
+    /// The same, told where it came `from`: a leg follows one address as long as that sends. False if it has the flow's SSRC and came from
+    /// another.
+    pub fn on_packet_from(
+        &mut self,
+        leg: Leg,
+        arrival: Timestamp<Mono>,
+        from: &SocketAddr,
+        datagram: &[u8],
+        sink: &mut impl FlowSink,
+    ) -> bool {
+        self.take(&Came { leg, arrival, from: Some(from) }, datagram, sink)
+    }
+
+    fn take(&mut self, came: &Came<'_>, datagram: &[u8], sink: &mut impl FlowSink) -> bool {
+        let Some((mut header, frames, payload)) = self.judge(came.leg, datagram) else { return true };
+        if self.source.as_ref().is_some_and(|source| came.arrival - source.arrival >= OUTAGE_MARGIN) {
             // A reader that was held up has not let this time pass yet, and what it made silence must not depend on that.
-            self.on_time(arrival, sink);
+            self.on_time(came.arrival, sink);
         }
+        let whose = self.pins.hear(came);
+        if let Whose::Elsewhere { silent } = whose
+            && let Some(ssrc) = self.source.as_ref().map(|source| source.ssrc)
+            && (header.ssrc == ssrc || self.legs.ssrc(came.leg) == Some(header.ssrc))
+        {
+            header.ssrc = ssrc;
+            if !silent || !self.legs.one_goes_on(came.arrival) {
+                self.doubt(Doubt::Elsewhere, came, header, frames, payload, sink);
+                return false;
+            }
+            if self.candidate.agrees(Doubt::Elsewhere, came, &header, frames) {
+                self.resume(Some(came.leg), sink);
+            }
+        }
+        self.sort(came, whose, header, frames, payload, sink);
+        true
+    }
+
+    /// Follows the address of a packet that is placed.
+    fn pin(&mut self, came: &Came<'_>, sink: &mut impl FlowSink) {
+        if let (Some(from), Some(&to)) = (self.pins.follow(came), came.from) {
+            sink.event(FlowEvent::SenderMoved { leg: came.leg, from, to });
+        }
+    }
+
+    /// Finds the place of a datagram whose form is right.
+    fn sort(
+        &mut self,
+        came: &Came<'_>,
+        whose: Whose,
+        mut header: Header,
+        frames: u32,
+        payload: &[u8],
+        sink: &mut impl FlowSink,
+    ) {
+        let (leg, arrival) = (came.leg, came.arrival);
+        let (reorder, misorder) = (self.reorder_frames(), self.misorder());
         if self.source.is_none() {
-            return self.doubt(Doubt::First, leg, arrival, header, frames, payload, sink);
+            return self.doubt(Doubt::First, came, header, frames, payload, sink);
         }
         if self.legs.are_two() {
-            let flow = self.flow_at(arrival, &header, frames);
+            let flow = self.flow_at(came, &header, frames);
             let Some(source) = &mut self.source else { return };
             let sorted = self.legs.sort(leg, arrival, &mut header, payload, &flow, &source.history);
             self.tell_news(sink);
             match sorted {
-                Sorted::Alone if self.candidate.agrees(Doubt::Jump, &header, frames) => {
-                    return self.doubt(Doubt::Jump, leg, arrival, header, frames, payload, sink);
+                Sorted::Alone if self.candidate.agrees(Doubt::Jump, came, &header, frames) => {
+                    return self.doubt(Doubt::Jump, came, header, frames, payload, sink);
                 }
                 Sorted::Plain | Sorted::Alone => {}
                 Sorted::Follows => {
                     self.follow(header.ssrc, &flow.newest, sink);
                 }
-                Sorted::At(at) => return self.place(leg, arrival, &header, at, frames, payload, sink),
+                Sorted::At(at) => {
+                    if whose != Whose::Pinned {
+                        self.pin(came, sink);
+                    }
+                    return self.place(came, &header, at, frames, payload, sink);
+                }
                 Sorted::Former => return self.is_former(leg),
                 Sorted::Broken => {
                     let doubt = if header.ssrc == flow.ssrc { Doubt::Jump } else { Doubt::Foreign };
-                    return self.doubt(doubt, leg, arrival, header, frames, payload, sink);
+                    return self.doubt(doubt, came, header, frames, payload, sink);
                 }
                 Sorted::Foreign => {
                     self.counters.foreign_source += 1;
@@ -249,7 +317,7 @@ impl Receiver {
         }
         let Some(source) = &mut self.source else { return };
         if header.ssrc != source.ssrc {
-            return self.doubt(Doubt::Foreign, leg, arrival, header, frames, payload, sink);
+            return self.doubt(Doubt::Foreign, came, header, frames, payload, sink);
         }
 
         let steps = header.sequence.distance_from(source.seq);
@@ -266,11 +334,11 @@ impl Receiver {
             let at = shifted(source.at, i64::from(ticks));
             if steps < -misorder {
                 // Too far back for a straggler (RFC 3550 A.1): an old copy, or a sender that began again as it began before.
-                return self.doubt(Doubt::Back, leg, arrival, header, frames, payload, sink);
+                return self.doubt(Doubt::Back, came, header, frames, payload, sink);
             }
             let ahead = rate.frames_in(TOLERANCE_IN_SEQUENCE + allowance);
             if at.distance_from(expected) > ahead.0 as i64 {
-                return self.doubt(Doubt::Jump, leg, arrival, header, frames, payload, sink);
+                return self.doubt(Doubt::Jump, came, header, frames, payload, sink);
             }
             at
         } else if self
@@ -285,7 +353,7 @@ impl Receiver {
             let off = at.distance_from(expected);
             let back = steps > 0 && at < source.at;
             if back || off.unsigned_abs() > rate.frames_in(TOLERANCE + self.legs.apart() + allowance).0 {
-                return self.doubt(Doubt::Jump, leg, arrival, header, frames, payload, sink);
+                return self.doubt(Doubt::Jump, came, header, frames, payload, sink);
             }
             let straggler = (-misorder..0).contains(&steps) && at < source.at;
             // Fewer frames than the sequence says: not a loss, the sequence itself jumped.
@@ -302,7 +370,10 @@ impl Receiver {
             }
             at
         };
-        self.place(leg, arrival, &header, at, frames, payload, sink);
+        if whose != Whose::Pinned {
+            self.pin(came, sink);
+        }
+        self.place(came, &header, at, frames, payload, sink);
     }
 
     /// Takes note if the sender left out frames between the flow's newest packet and this one, and no packet with them.
@@ -317,7 +388,8 @@ impl Receiver {
     }
 
     /// The flow as a packet of one of two legs finds it.
-    fn flow_at(&self, arrival: Timestamp<Mono>, header: &Header, length: u32) -> Flow {
+    fn flow_at(&self, came: &Came<'_>, header: &Header, length: u32) -> Flow {
+        let arrival = came.arrival;
         let source = self.source.as_ref().expect("packets of legs are sorted by the source");
         let quiet = arrival - source.arrival;
         let ahead = self.format.rate.frames_in(TOLERANCE_IN_SEQUENCE + drift(quiet));
@@ -331,7 +403,7 @@ impl Receiver {
             stale: quiet >= COUNTERS_LAST,
             latest: source.clock.position_at(arrival) + ahead,
             former: self.former.as_ref().is_some_and(counts),
-            awaited: self.candidate.agrees(Doubt::Foreign, header, length),
+            awaited: self.candidate.agrees(Doubt::Foreign, came, header, length),
         }
     }
 
@@ -343,10 +415,11 @@ impl Receiver {
         sink.event(FlowEvent::SsrcChanged { from, to });
         // As in `anchor`: what is read from is cleared by `place`.
         let mut store = std::mem::replace(&mut self.candidate, Candidate::unallocated());
+        self.legs.replay(store.packets());
         for packet in store.packets() {
             if let Some((at, _)) = newest.place(&packet.header) {
-                let payload = store.payload(packet);
-                self.place(packet.leg, packet.arrival, &packet.header, at, packet.frames, payload, sink);
+                let (came, payload) = (store.came(packet), store.payload(packet));
+                self.place(&came, &packet.header, at, packet.frames, payload, sink);
             }
         }
         store.clear();
@@ -393,7 +466,8 @@ impl Receiver {
                 self.fill(until, GapCause::Outage, sink);
             }
         }
-        let waits = |doubt| matches!(doubt, Doubt::Foreign | Doubt::Back) || self.legs.are_two();
+        let waits =
+            |doubt| matches!(doubt, Doubt::Foreign | Doubt::Elsewhere | Doubt::Back) || self.legs.are_two();
         if self.candidate.doubt().is_some_and(waits) {
             self.consider(now, sink);
         }
@@ -438,24 +512,23 @@ impl Receiver {
     }
 
     /// Puts a believed packet into its place.
-    #[expect(clippy::too_many_arguments, reason = "a packet, taken apart once")]
     fn place(
         &mut self,
-        leg: Leg,
-        arrival: Timestamp<Mono>,
+        came: &Came<'_>,
         header: &Header,
         at: FrameIndex,
         frames: u32,
         payload: &[u8],
         sink: &mut impl FlowSink,
     ) {
+        let (leg, arrival) = (came.leg, came.arrival);
         let source = self.source.as_mut().expect("a packet is believed only of a source");
         let length = FrameCount(u64::from(frames));
         let steps = header.sequence.distance_from(source.seq);
 
         if steps > 0 && at + length <= self.head {
             // In sequence but behind: either a burst that catches up, or a sender whose clock stood still.
-            return self.doubt(Doubt::Behind, leg, arrival, *header, frames, payload, sink);
+            return self.doubt(Doubt::Behind, came, *header, frames, payload, sink);
         }
         let bytes = HEADER_BYTES + payload.len();
         self.counters.received += 1;

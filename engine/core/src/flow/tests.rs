@@ -12,6 +12,7 @@ use super::*;
 mod clock;
 mod leaps;
 mod patience;
+mod pins;
 
 const BASE: FrameIndex = FrameIndex(1_000_000);
 const MS: i64 = 1_000_000;

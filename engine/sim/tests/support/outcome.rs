@@ -59,12 +59,6 @@ pub(crate) fn check(scenario: &LegScenario, out: &Outcome) {
     assert!(!out.tape.events().iter().any(|event| matches!(event, FlowEvent::LegsDiffer(_))));
 }
 
-pub(crate) fn played(scenario: &LegScenario) -> Outcome {
-    let out = end(scenario.world());
-    check(scenario, &out);
-    out
-}
-
 /// The index of the first frame heard.
 pub(crate) fn first(scenario: &LegScenario, out: &Outcome) -> FrameIndex {
     out.tape.kept(scenario.base.stream.number).as_slice()[0].start

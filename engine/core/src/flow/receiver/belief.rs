@@ -11,10 +11,11 @@ use super::super::candidate::{Candidate, Doubt, Waiting};
 use super::super::drift::DriftMeter;
 use super::super::history::History;
 use super::super::legs::Leg;
+use super::super::pins::Came;
 use super::super::source::{Former, MAX_MISORDER, Source, drift, shifted, unwrapped};
 use super::super::{FlowEvent, FlowSink, Gap, GapCause, TAKEOVER};
 use super::release::close;
-use super::{Receiver, TOLERANCE};
+use super::{COUNTERS_LAST, Receiver, TOLERANCE, TOLERANCE_IN_SEQUENCE};
 
 /// A sender whose clock stopped is told from a burst that catches up by its pace over this time.
 const PACE_TIME: Nanos = Nanos::from_millis(60);
@@ -27,38 +28,37 @@ const JOINT: Nanos = Nanos::from_millis(25);
 
 impl Receiver {
     /// Keeps a packet that is not believed yet, and considers whether it should be.
-    #[expect(clippy::too_many_arguments, reason = "a packet, taken apart once, and what stands against it")]
     pub(super) fn doubt(
         &mut self,
         doubt: Doubt,
-        leg: Leg,
-        arrival: Timestamp<Mono>,
+        came: &Came<'_>,
         header: Header,
         frames: u32,
         payload: &[u8],
         sink: &mut impl FlowSink,
     ) {
-        if self.candidate.agrees(doubt, &header, frames) {
-            if !self.candidate.add(leg, arrival, header, frames, payload) {
+        if self.candidate.agrees(doubt, came, &header, frames) {
+            if !self.candidate.add(came, header, frames, payload) {
                 // No room, so it comes faster than audio is played: a burst, or a flood.
                 self.dismiss();
             }
         } else {
             // A stray packet does not drive out one that waits for its second, nor one that has it.
             let patience = if self.candidate.packets().len() > 1 { TAKEOVER } else { SECOND_COMES };
-            let waits = self.candidate.last_arrival().is_some_and(|last| arrival - last < patience);
+            let waits = self.candidate.last_arrival().is_some_and(|last| came.arrival - last < patience);
             // The flow's own source, though its counters broke, goes before another that waits for its silence.
             let own = matches!(doubt, Doubt::Jump | Doubt::Behind | Doubt::Back);
-            let held = waits && !(own && self.candidate.doubt() == Some(Doubt::Foreign));
+            let held =
+                waits && !(own && matches!(self.candidate.doubt(), Some(Doubt::Foreign | Doubt::Elsewhere)));
             if held {
                 self.counters.foreign_source += 1;
-                self.legs.foreign(leg);
+                self.legs.foreign(came.leg);
                 return;
             }
             self.dismiss();
-            self.candidate.restart(doubt, leg, arrival, header, frames, payload);
+            self.candidate.restart(doubt, came, header, frames, payload);
         }
-        self.consider(arrival, sink);
+        self.consider(came.arrival, sink);
     }
 
     /// Believes the packets that wait, if it is time to.
@@ -71,9 +71,10 @@ impl Receiver {
         let believed = match doubt {
             Doubt::First => true,
             Doubt::Jump => self.legs.are_quiet(now),
-            Doubt::Foreign | Doubt::Back => {
+            Doubt::Foreign | Doubt::Elsewhere | Doubt::Back => {
                 let silent = self.source.as_ref().is_none_or(|source| now - source.arrival >= TAKEOVER);
-                silent && self.legs.are_quiet(now)
+                let pinned = doubt != Doubt::Elsewhere || self.pins.are_silent(now);
+                silent && pinned && self.legs.are_quiet(now)
             }
             Doubt::Behind => {
                 let pace = rate.frames_in(PACE_TIME);
@@ -88,6 +89,9 @@ impl Receiver {
     /// Gives the flow a new source, or its source a new place, and replays the packets that waited.
     pub(super) fn anchor(&mut self, doubt: Doubt, sink: &mut impl FlowSink) {
         let first = *self.candidate.first().expect("a candidate that is believed holds packets");
+        if doubt == Doubt::Elsewhere && self.goes_on(&first) {
+            return self.resume(None, sink);
+        }
         let (at, clock) = match self.source.take() {
             None => {
                 let mark =
@@ -115,23 +119,58 @@ impl Receiver {
             drift: DriftMeter::new(self.format.rate, first.arrival),
         });
         self.legs.anchored(first.leg);
+        if matches!(doubt, Doubt::First | Doubt::Foreign) {
+            // Another sender; from its own addresses.
+            Leg::ALL.into_iter().for_each(|leg| self.pins.let_go(leg));
+        }
         // `place` clears the store it reads from, so the store is taken out while it is replayed.
         let store = std::mem::replace(&mut self.candidate, Candidate::unallocated());
+        self.legs.replay(store.packets());
         for packet in store.packets() {
             let ticks = packet.header.timestamp.distance_from(first.header.timestamp);
             let place = shifted(at, i64::from(ticks));
-            self.place(
-                packet.leg,
-                packet.arrival,
-                &packet.header,
-                place,
-                packet.frames,
-                store.payload(packet),
-                sink,
-            );
+            let came = store.came(packet);
+            self.pin(&came, sink);
+            self.place(&came, &packet.header, place, packet.frames, store.payload(packet), sink);
         }
         self.candidate = store;
         self.candidate.clear();
+    }
+
+    /// Whether packets from another address go on by the counters of the source.
+    fn goes_on(&self, first: &Waiting) -> bool {
+        let Some(source) = &self.source else { return false };
+        let quiet = first.arrival - source.arrival;
+        let ahead = self.format.rate.frames_in(TOLERANCE_IN_SEQUENCE + drift(quiet));
+        let latest = source.clock.position_at(first.arrival) + ahead;
+        let misorder = self.misorder();
+        quiet < COUNTERS_LAST
+            && source
+                .newest()
+                .place(&first.header)
+                .is_some_and(|(at, steps)| at <= latest && steps >= -misorder)
+    }
+
+    /// The source goes on from another address, on one leg or all: what waited stands where the counters say.
+    pub(super) fn resume(&mut self, only: Option<Leg>, sink: &mut impl FlowSink) {
+        let Some(newest) = self.source.as_ref().map(Source::newest) else { return };
+        // As in `anchor`: what is read from is cleared by `place`.
+        let mut store = std::mem::replace(&mut self.candidate, Candidate::unallocated());
+        self.legs.replay(store.packets());
+        for packet in store.packets().iter().filter(|packet| only.is_none_or(|leg| packet.leg == leg)) {
+            let came = store.came(packet);
+            self.pin(&came, sink);
+            if let Some((at, _)) = newest.place(&packet.header) {
+                self.place(&came, &packet.header, at, packet.frames, store.payload(packet), sink);
+            }
+        }
+        match only {
+            Some(leg) => store.forget(leg),
+            None => {
+                store.clear();
+            }
+        }
+        self.candidate = store;
     }
 
     /// Where a source stands that took the place of `before`: by its timestamps if they go on, else by arrival.
@@ -150,9 +189,11 @@ impl Receiver {
         self.former = (doubt == Doubt::Jump || self.legs.are_two()).then(|| Former::of(&before));
         let near = rate.frames_in(TOLERANCE + self.legs.apart() + drift(first.arrival - before.arrival)).0;
 
-        if doubt == Doubt::Foreign {
-            self.counters.ssrc_changes += 1;
-            sink.event(FlowEvent::SsrcChanged { from: before.ssrc, to: first.header.ssrc });
+        if matches!(doubt, Doubt::Foreign | Doubt::Elsewhere) {
+            if doubt == Doubt::Foreign {
+                self.counters.ssrc_changes += 1;
+                sink.event(FlowEvent::SsrcChanged { from: before.ssrc, to: first.header.ssrc });
+            }
             if off.unsigned_abs() <= near && told >= self.head {
                 // The new source counts on the same media clock: exact, and whatever is missing is plain loss.
                 self.fill(told, GapCause::SsrcChange, sink);
@@ -179,7 +220,8 @@ impl Receiver {
             sink.event(FlowEvent::TimestampJumped(off));
         }
 
-        let cause = if doubt == Doubt::Foreign { GapCause::SsrcChange } else { GapCause::TimestampJump };
+        let another = matches!(doubt, Doubt::Foreign | Doubt::Elsewhere);
+        let cause = if another { GapCause::SsrcChange } else { GapCause::TimestampJump };
         let adjacent = first.header.sequence == before.seq.next();
         let joint = adjacent && expected.distance_from(self.head).unsigned_abs() <= rate.frames_in(JOINT).0;
         let at = if joint { self.head } else { expected.max(self.head) };

@@ -223,6 +223,8 @@ pub struct LegStats {
     missed: (u64, u64),
     /// Packets that were counted so and after which the numbers began anew.
     missed_before: u64,
+    /// What comes next is another sender's, whatever its SSRC.
+    moved: bool,
 }
 
 /// The source that is followed.
@@ -261,6 +263,7 @@ impl LegStats {
             foreign: 0,
             missed: (0, 0),
             missed_before: 0,
+            moved: false,
         }
     }
 
@@ -271,9 +274,10 @@ impl LegStats {
             self.missed_before += std::mem::take(&mut self.missed).0;
             return self.count(packet, Some(Place::Ahead { missing: 0 }));
         };
-        if source.ssrc != packet.header.ssrc {
+        let moved = std::mem::take(&mut self.moved);
+        if moved || source.ssrc != packet.header.ssrc {
             // Another sender takes the place when the first is silent, as the receiver has it; until then it is a stranger.
-            if packet.arrival - source.last.0 < TAKEOVER {
+            if !moved && packet.arrival - source.last.0 < TAKEOVER {
                 self.foreign += 1;
                 return;
             }
@@ -304,6 +308,16 @@ impl LegStats {
                 self.follow(packet, place);
             }
         }
+    }
+
+    /// A packet with the source's SSRC came from another address than the receiver follows.
+    pub fn note_elsewhere(&mut self) {
+        self.foreign += 1;
+    }
+
+    /// The receiver follows another address from here on: what is observed next is another sender's.
+    pub fn note_moved(&mut self) {
+        self.moved = true;
     }
 
     /// The packet that was taken last came too late for the receiver, which had filled its place.

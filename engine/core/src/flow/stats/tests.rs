@@ -130,6 +130,17 @@ fn a_pause_on_a_running_clock_misses_frames_and_no_packets() {
 }
 
 #[test]
+fn a_sender_at_another_address_is_foreign_until_it_is_followed() {
+    let mut stats = of((0..1_000).map(|n| packet(n, 0)));
+    (0..40).for_each(|_| stats.note_elsewhere());
+    stats.note_moved();
+    (1_040..2_000).for_each(|n| stats.observe(&packet(n, 0)));
+    let all = stats.since_start();
+    assert_eq!((stats.foreign(), stats.restarts(), stats.jumps()), (40, 1, 0));
+    assert_eq!((all.packets, all.lost, all.lost_frames), (1_960, 0, 0));
+}
+
+#[test]
 fn another_source_takes_over_only_after_a_silence() {
     let other = |n| {
         let mut one = packet(n, 300);
