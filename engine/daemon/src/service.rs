@@ -2,6 +2,9 @@
 //!
 //! Owns: the engine and its configuration together, so that what is on disk and what runs agree. Never: a socket.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
@@ -14,6 +17,7 @@ use audyn_units::Nanos;
 use tokio::sync::oneshot;
 
 use crate::chains::Chains;
+use crate::closing::OpenFiles;
 use crate::engine::{CapturePulse, Engine, EngineOptions, check_writable, mirror, same_flow};
 use crate::error::EngineError;
 use crate::keep::KeptSockets;
@@ -110,15 +114,15 @@ impl Service {
             engine.record_when_possible(recorder.id.as_str());
         }
         engine.release();
-        let limits = |chains: Chains, state: PathBuf| {
-            let archive = Archive { root: chains.archive().to_owned(), chains, open: engine.open_files() };
+        let limits = |chains: Chains, open: OpenFiles, state: PathBuf| {
+            let archive = Archive { root: chains.archive().to_owned(), chains, open };
             Retention::start(archive, state, engine.clock(), &rules(store.document()))
         };
         let state = store.directory();
-        let retention = limits(engine.chains(), state.to_owned())?;
+        let retention = limits(engine.chains(), engine.open_files(), state.to_owned())?;
         let mirror = engine
             .mirror()
-            .map(|mirror| limits(mirror.chains.clone(), mirror::state_of(state)))
+            .map(|mirror| limits(mirror.chains.clone(), mirror.open_files.clone(), mirror::state_of(state)))
             .transpose()?;
         let mirror = mirror.map(|retention| (retention, RoomAlarms::default()));
         let (changed, states, room) = (true, HashMap::new(), RoomAlarms::default());
@@ -267,9 +271,10 @@ impl Service {
             Request::DeleteRecordings { paths, who } => {
                 delete::check(&paths, &who)?;
                 let root = PathBuf::from(&self.store.document().global.archive_root);
-                let (open, volumes) = (self.engine.open_files(), self.both(root));
+                let (open, volumes) = (self.all_open_files(), self.both(root));
                 let ask = move || -> Then {
-                    let deleted = volumes.delete(paths, &who, |path| open.contains(path));
+                    let deleted =
+                        volumes.delete(paths, &who, |path| open.iter().any(|files| files.contains(path)));
                     Box::new(|_| Reply::Deleted(deleted))
                 };
                 Ok(Answer::OnDisk(DiskWork {
@@ -384,6 +389,12 @@ impl Service {
             .mirror()
             .map(|mirror| both::Mirror { chains: mirror.chains.clone(), stalled: mirror.stalled() });
         both::Volumes { root, archive: self.engine.chains(), mirror }
+    }
+
+    /// Which files are being written, on each volume.
+    fn all_open_files(&self) -> Vec<OpenFiles> {
+        let mirror = self.engine.mirror().map(|mirror| mirror.open_files.clone());
+        std::iter::once(self.engine.open_files()).chain(mirror).collect()
     }
 
     /// What deletes by limits, on each volume.

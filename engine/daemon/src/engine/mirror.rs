@@ -48,6 +48,7 @@ use audyn_units::FrameIndex;
 
 use super::{Engine, lock};
 use crate::chains::Chains;
+use crate::closing::OpenFiles;
 use crate::disk::Disk;
 use crate::error::EngineError;
 use crate::feed::{Feed, FeedEnd};
@@ -75,6 +76,8 @@ pub(crate) struct Mirror {
     resume: Resume,
     pub(crate) volume: Volume,
     pub(crate) chains: Chains,
+    /// Its own: what one volume refuses says nothing of the other.
+    pub(crate) open_files: OpenFiles,
 }
 
 /// Where the mirror's threads keep what outlives the engine.
@@ -106,7 +109,7 @@ impl Mirror {
         let refill = Refill::start(archive, chains.clone())
             .inspect_err(|error| tracing::warn!(%error, "no thread copies to one volume what the other has"))
             .ok();
-        Ok(Self { refill, disk, resume, volume, chains })
+        Ok(Self { refill, disk, resume, volume, chains, open_files: OpenFiles::default() })
     }
 
     pub(super) fn root(&self) -> &Path {
@@ -184,11 +187,13 @@ impl Engine {
                     alarms.push(error);
                 }
             }
+            let mirror = self.mirror().filter(|_| which == 1);
+            let open = mirror.map_or(&self.open_files, |mirror| &mirror.open_files);
             VolumeSnapshot {
                 root: root.to_string_lossy().into_owned(),
                 standing: volume.standing(),
                 disk: volume.state(),
-                writing: self.open_files.below(root),
+                writing: open.below(root),
                 lacks: counted(which, |count| &count.lacks),
                 copied: counted(which, |count| &count.copied),
                 alarms,

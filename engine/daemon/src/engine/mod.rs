@@ -319,7 +319,9 @@ impl Engine {
         entry.mirrored = Arc::new(Mutex::new(begun.clone()));
         entry.recording = Arc::new(Mutex::new(begun));
         self.open_files.add(&entry.recording);
-        self.open_files.add(&entry.mirrored);
+        if let Some(mirror) = &self.mirror {
+            mirror.open_files.add(&entry.mirrored);
+        }
         self.reconcile();
     }
 
@@ -330,6 +332,7 @@ impl Engine {
         let entry = &mut self.recorders[at];
         entry.wanted = false;
         lock(&entry.recording).active = false;
+        lock(&entry.mirrored).active = false;
         if let (true, Some(flow)) = (std::mem::take(&mut entry.feeding), entry.tapped) {
             let (closing, closed) = Closing::begin();
             entry.closing = Some(closing);
@@ -348,7 +351,7 @@ impl Engine {
         self.find(id).is_ok_and(|at| self.recorders[at].wanted)
     }
 
-    /// Which files are being written, to be asked from anywhere.
+    /// Which files of the archive are being written, to be asked from anywhere. The mirror's are its own.
     pub(crate) fn open_files(&self) -> OpenFiles {
         self.open_files.clone()
     }

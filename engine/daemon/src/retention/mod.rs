@@ -133,6 +133,7 @@ pub(crate) struct Kept {
 pub(crate) struct Archive {
     pub(crate) root: PathBuf,
     pub(crate) chains: Chains,
+    /// This volume's alone: what another one refuses is no reason to delete here.
     pub(crate) open: OpenFiles,
 }
 
@@ -255,6 +256,12 @@ impl Retention {
     /// Says how many bytes a second are being written: that much less is free without anybody's fault.
     pub(crate) fn writes(&self, bytes_per_second: u64) {
         self.shared.writing.store(bytes_per_second, Relaxed);
+    }
+
+    /// Whom it asks which files are being written.
+    #[cfg(test)]
+    pub(crate) fn open_files(&self) -> &OpenFiles {
+        &self.shared.archive.open
     }
 
     /// What the last turn saw.

@@ -1,0 +1,62 @@
+//! What is told and judged of two volumes: of each, what is its own.
+
+use serde_json::json;
+
+use super::*;
+use crate::engine::lock;
+use crate::shared::RecordingStatus;
+
+/// A service with a mirror. Its recorder `a` is to record from an interface that is not there: so nothing of it reaches a disk, and what
+/// each volume has of it is what a test says.
+struct Two {
+    _dir: tempfile::TempDir,
+    service: Service,
+}
+
+impl Two {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let state = dir.path().join("state");
+        std::fs::create_dir(&state).unwrap();
+        let source = json!([{ "id": "desk", "name": "", "address": "239.77.0.1", "interface": "not-there" }]);
+        let recorder = json!([{ "id": "a", "name": "", "source_id": "desk", "auto_start": true }]);
+        std::fs::write(state.join("sources.json"), source.to_string()).unwrap();
+        std::fs::write(state.join("recorders.json"), recorder.to_string()).unwrap();
+        let below = |name: &str| dir.path().join(name).to_string_lossy().into_owned();
+        let global = GlobalConfig {
+            archive_root: below("archive"),
+            mirror: Some(below("mirror")),
+            fifo_priority: 0,
+            ..GlobalConfig::default()
+        };
+        let service = Service::start(ConfigStore::open(&state, global).unwrap()).unwrap();
+        Self { _dir: dir, service }
+    }
+
+    fn on_archive(&self, tell: impl FnOnce(&mut RecordingStatus)) {
+        tell(&mut lock(&self.service.engine.recorders()[0].recording));
+    }
+
+    fn on_mirror(&self, tell: impl FnOnce(&mut RecordingStatus)) {
+        tell(&mut lock(&self.service.engine.recorders()[0].mirrored));
+    }
+}
+
+#[test]
+fn what_one_volume_refuses_says_nothing_of_the_other_and_is_past_with_its_recording() {
+    let mut two = Two::new();
+    let writing = |two: &Two| {
+        let (mirror, _) = two.service.mirror.as_ref().unwrap();
+        [&two.service.retention, mirror].map(|retention| retention.open_files().writing())
+    };
+    two.on_archive(|status| status.open = vec!["/archive/a/1.wav".into(), "/archive/a/1.flac".into()]);
+    two.on_mirror(|status| status.error = Some("no room is left on the disk".to_owned()));
+    assert_eq!(writing(&two), [(2, false), (0, true)]);
+    let open = two.service.all_open_files();
+    assert!(open.iter().any(|files| files.contains(Path::new("/archive/a/1.flac"))));
+    two.on_mirror(|status| status.open = vec!["/mirror/a/1.wav".into()]);
+    assert!(open.iter().any(|files| files.contains(Path::new("/mirror/a/1.wav"))));
+    two.on_mirror(|status| status.open.clear());
+    two.service.engine.stop("a", Box::new(|| {})).unwrap();
+    assert_eq!(writing(&two), [(2, false), (0, false)]);
+}
