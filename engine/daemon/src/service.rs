@@ -144,8 +144,9 @@ impl Service {
             snapshot.warnings.push(waiting.to_owned());
         }
         let (now, writing) = (snapshot.at, self.engine.writing());
-        let known = |retention: &Retention, disk, alarms: &mut RoomAlarms| {
+        let known = |which, retention: &Retention, disk, alarms: &mut RoomAlarms| {
             alarms.tell(&Known {
+                which,
                 now,
                 disk,
                 volume: &document.global.volume,
@@ -155,10 +156,10 @@ impl Service {
                 makes_room_in: retention.makes_room_in(),
             })
         };
-        snapshot.retention = known(&self.retention, snapshot.disk, &mut self.room);
+        snapshot.retention = known("the archive's volume", &self.retention, snapshot.disk, &mut self.room);
         snapshot.warnings.extend(snapshot.retention.alarms.iter().map(|alarm| alarm.text.clone()));
         if let (Some((retention, alarms)), Some(mirror)) = (&mut self.mirror, snapshot.volumes.get(1)) {
-            let told = known(retention, mirror.disk, alarms);
+            let told = known("the mirror's volume", retention, mirror.disk, alarms);
             snapshot.warnings.extend(told.alarms.into_iter().map(|alarm| alarm.text));
         }
         for (recorder, config) in snapshot.recorders.iter_mut().zip(&document.recorders) {

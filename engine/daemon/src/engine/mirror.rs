@@ -5,6 +5,7 @@
 //!
 //! # Non-goals
 //! Two volumes that hold the same at every instant: each has what its disk took. What one lacks is copied from the other afterwards (`refill`).
+//! Markers stand on the archive's volume alone; plans of what limits would delete are of that one.
 //!
 //! # Invariants
 //! 1. Neither volume waits for the other: each has a thread for its disk, its list of open files, its sealer, and 10 s of memory for
@@ -25,6 +26,7 @@
 //! | the archive's volume does | alarmed; the mirror records on; the recorder counts as recording, since it is |
 //! | both do | as without a mirror |
 //! | the mirror is missing at the start | alarmed; it is recorded to as soon as it is there |
+//! | a recording is to begin while the archive's disk hangs | refused after 10 s, as without a mirror |
 //! | a recording is ended | whoever waits for that waits for the archive's file; the mirror's is closed beside it |
 //! | the engine ends | both are asked to end at once, then waited for |
 //!

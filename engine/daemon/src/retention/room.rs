@@ -15,6 +15,8 @@ const DAY: u64 = 86_400;
 
 /// What is known at an instant.
 pub(crate) struct Known<'a> {
+    /// Which volume, in words.
+    pub(crate) which: &'a str,
     pub(crate) now: Timestamp<Utc>,
     pub(crate) disk: DiskState,
     pub(crate) volume: &'a VolumeConfig,
@@ -109,7 +111,8 @@ impl Known<'_> {
                 _ => "make room, or limit what recorders keep (retention)".to_owned(),
             };
             let text = format!(
-                "the archive's volume will be full in {} at the present {} a second; {what_to_do}",
+                "{} will be full in {} at the present {} a second; {what_to_do}",
+                self.which,
                 span(left),
                 ByteSize(self.rate())
             );
@@ -131,9 +134,8 @@ impl Known<'_> {
                 None => "make room, or let a recorder's oldest recordings make it (retention: make_room)",
             };
             let floor = ByteSize(floor);
-            let text = format!(
-                "the archive's volume has less than its floor of {floor} free, and {why}; {what_to_do}"
-            );
+            let text =
+                format!("{} has less than its floor of {floor} free, and {why}; {what_to_do}", self.which);
             complaints.push((RoomAlarmKind::BelowFloor, text));
         }
         complaints.extend(self.told.fruitless.iter().map(|text| (RoomAlarmKind::Fruitless, text.clone())));
@@ -173,6 +175,7 @@ mod tests {
     /// A volume of 1,000 GB, ten days after the oldest recording; `a` and `b` write 1 MB a second each.
     fn tell(alarms: &mut RoomAlarms, free: u64, told: &Told) -> RetentionSnapshot {
         alarms.tell(&Known {
+            which: "the archive's volume",
             now: Timestamp::from_nanos(10 * DAY as i64 * 1_000_000_000),
             disk: DiskState { total_bytes: 1_000 * GB, free_bytes: free * GB },
             volume: &VolumeConfig::default(),
@@ -188,6 +191,7 @@ mod tests {
         let tell = |recorder: Option<&str>, acts_in_seconds| {
             let pending = PendingLimits { recorder: recorder.map(str::to_owned), acts_in_seconds };
             let snapshot = RoomAlarms::default().tell(&Known {
+                which: "the mirror's volume",
                 now: Timestamp::ZERO,
                 disk: DiskState { total_bytes: 1_000 * GB, free_bytes: 60 * GB },
                 volume: &VolumeConfig::default(),
@@ -199,7 +203,8 @@ mod tests {
             snapshot.alarms[0].text.clone()
         };
         let text = tell(Some("a"), 42 * 60);
-        assert!(text.contains("full in 20 min") && text.contains("acts only in 42 min"), "{text}");
+        assert!(text.starts_with("the mirror's volume will be full in 20 min"), "{text}");
+        assert!(text.contains("acts only in 42 min"), "{text}");
         assert!(tell(None, 1_201).contains("acts only in 20 min"));
         let in_time = tell(Some("a"), 1_200);
         assert!(in_time.contains("or limit what recorders keep"), "{in_time}");
@@ -208,6 +213,7 @@ mod tests {
     #[test]
     fn below_the_floor_a_limit_that_is_to_make_room_is_told() {
         let snapshot = RoomAlarms::default().tell(&Known {
+            which: "the mirror's volume",
             now: Timestamp::ZERO,
             disk: DiskState { total_bytes: 1_000 * GB, free_bytes: 49 * GB },
             volume: &VolumeConfig::default(),
@@ -217,6 +223,7 @@ mod tests {
             makes_room_in: Some(42 * 60),
         });
         let text = &snapshot.alarms[0].text;
+        assert!(text.starts_with("the mirror's volume has less than its floor"), "{text}");
         assert!(
             text.contains("a limit that makes room acts in 42 min; make room if that is too late"),
             "{text}"
@@ -305,6 +312,7 @@ mod tests {
     #[test]
     fn a_volume_that_says_nothing_of_itself_is_no_alarm() {
         let snapshot = RoomAlarms::default().tell(&Known {
+            which: "the mirror's volume",
             now: Timestamp::ZERO,
             disk: DiskState::default(),
             volume: &VolumeConfig { floor_bytes: GB, ..VolumeConfig::default() },
