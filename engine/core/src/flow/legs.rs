@@ -38,6 +38,7 @@ use audyn_wire::rtp::Header;
 use super::TAKEOVER;
 use super::candidate::Waiting;
 use super::history::{History, SPAN};
+use super::numbers::{Number, Numbers};
 use super::patience::Patience;
 
 /// What the window is longer than the skew: jitter of each leg.
@@ -215,6 +216,8 @@ struct LegBook {
     ssrc: Option<Ssrc>,
     /// Its newest packet of the flow as it stands.
     newest: Option<Reference>,
+    /// That packet's number.
+    number: Number,
     history: History,
     /// The last packet of the flow.
     in_step: Option<Timestamp<Mono>>,
@@ -242,8 +245,9 @@ pub(super) struct Legs {
     each: [LegBook; 2],
     /// The leg that the flow was anchored on: where audio differs, the other is wrong.
     home: Leg,
-    /// The first packet since then.
-    origin: Option<(Reference, Timestamp<Mono>)>,
+    /// The number of the first packet since then, and when it came, by the time in which packets came.
+    origin: Option<(Number, Nanos)>,
+    numbers: Numbers,
     /// A digest of the payload of each of the last [`SPAN`] sequence numbers; empty with one leg.
     digests: Vec<u32>,
     /// A leg that was found to carry another stream just now.
@@ -258,6 +262,7 @@ impl Legs {
             counters: LegCounters::default(),
             ssrc: None,
             newest: None,
+            number: Number::default(),
             history: History::new(SeqNo(0)),
             in_step: None,
             heard: None,
@@ -276,6 +281,7 @@ impl Legs {
             each: [book(), book()],
             home: Leg::First,
             origin: None,
+            numbers: Numbers::default(),
             digests: if skew.is_some() { vec![0; SPAN] } else { Vec::new() },
             news: None,
             patience: Patience::new(window),
@@ -391,28 +397,30 @@ impl Legs {
     }
 
     /// Counts what a silent leg has missed of what the other one brings: it is missed, whether or not the leg ever comes back. What
-    /// may still come by its skew counts for nothing yet.
-    pub(super) fn count_missed(&mut self, now: Timestamp<Mono>) {
+    /// may still come by its skew counts for nothing yet. Both the silence and what is missed are told by the packets that came: while the
+    /// sender pauses, or what both legs bring is held up, no leg is silent and nothing is missed.
+    pub(super) fn count_missed(&mut self) {
         if !self.are_two() {
             return;
         }
-        let window = self.rate.frames_in(self.window);
         for leg in Leg::ALL {
             let Some(other) = self.each[leg.other().index()].newest else { continue };
-            let book = &mut self.each[leg.index()];
+            let book = &self.each[leg.index()];
             // One of which nothing has come yet may lag by more than its class bears, and says so when it comes.
-            let (had, since, patience, window) = match (book.newest, book.in_step, self.origin) {
-                (Some(newest), Some(last), _) => (newest.end(), last, SILENT_AFTER, window),
+            let (had, silence, more_lag) = match (book.newest, self.patience.silence(leg), self.origin) {
+                (Some(_), Some(silence), _) => (book.number.at, silence, Nanos::ZERO),
                 (None, _, Some((first, since))) => {
-                    (first.at, since, KNOWN_LAG, window.max(self.rate.frames_in(KNOWN_LAG)))
+                    (first.at - 1, self.patience.awake() - since, (KNOWN_LAG - self.window).max(Nanos::ZERO))
                 }
                 _ => continue,
             };
-            if now - since < patience {
+            if silence < self.window + more_lag + SILENT_AFTER {
                 continue;
             }
-            let missing = other.end().since(had + window).0 / u64::from(other.frames.max(1));
-            let more = missing.saturating_sub(book.missed);
+            let underway = self.rate.frames_in(more_lag).0 / u64::from(other.frames.max(1));
+            let missing = self.patience.settled_number() - had - underway as i64;
+            let book = &mut self.each[leg.index()];
+            let more = u64::try_from(missing).unwrap_or(0).saturating_sub(book.missed);
             book.counters.lost += more;
             book.missed += more;
             book.missed_ever += more;
@@ -514,8 +522,9 @@ impl Legs {
         arriving: FrameIndex,
     ) -> (bool, bool) {
         let two = self.are_two();
+        let number = self.numbers.of(&place);
         if two {
-            self.patience.packet(leg, arrival, newest);
+            self.patience.packet(leg, arrival, newest, self.numbers.furthest());
         }
         let window = self.rate.frames_in(self.window);
         let settled = self.patience.settled();
@@ -532,37 +541,36 @@ impl Legs {
             book.lag = (lag, book.lag.0, arrival);
         }
         book.lag.0 = book.lag.0.min(lag);
-        self.origin.get_or_insert((place, arrival));
+        self.origin.get_or_insert((number, self.patience.awake()));
 
-        let Some(before) = &mut book.newest else {
+        let before = std::mem::replace(&mut book.number, number);
+        let Some(newest) = &mut book.newest else {
             book.newest = Some(place);
             book.missed = 0;
             book.history = History::new(place.seq);
             return (false, false);
         };
-        let steps = place.seq.distance_from(before.seq);
-        let moved = place.at.distance_from(before.at);
-        let packets = moved / i64::from(before.frames.max(1));
-        // The number of packets is told by the positions, where the sequence number says the same as far as it reaches.
-        let ahead = packets > 0 && SeqNo(packets as u16).0 == steps as u16;
-        if !ahead && !(-(SPAN as i32)..1_000).contains(&i32::from(steps)) {
-            // The sequence numbers go on elsewhere.
+        if number.run != before.run {
+            // The sequence numbers go on elsewhere: what it had missed until then is all that can be told.
             book.history = History::new(place.seq);
             book.missed = 0;
-            *before = place;
+            *newest = place;
             return (false, false);
         }
-        if ahead || steps > 0 {
-            let missing = if ahead { packets as u64 - 1 } else { steps as u64 - 1 };
+        let steps = number.at - before.at;
+        let behind = steps <= 0;
+        if behind {
+            book.number = before;
+        } else {
+            let missing = steps.unsigned_abs() - 1;
             counters.lost = (counters.lost + missing).saturating_sub(std::mem::take(&mut book.missed));
-            *before = place;
+            *newest = place;
         }
-        if packets >= SPAN as i64 {
+        if steps >= SPAN as i64 {
             book.history = History::new(place.seq);
             return (false, false);
         }
         let again = book.history.note(place.seq);
-        let behind = !ahead && steps <= 0;
         if again {
             counters.duplicated += 1;
         } else if behind {
@@ -588,6 +596,7 @@ impl Legs {
     pub(super) fn anchored(&mut self, leg: Leg) {
         self.home = leg;
         self.patience.anchored();
+        self.numbers.anchored();
         self.origin = None;
         for book in &mut self.each {
             book.ssrc = None;

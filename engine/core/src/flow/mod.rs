@@ -52,6 +52,7 @@ mod drift;
 mod history;
 mod leap;
 mod legs;
+mod numbers;
 mod patience;
 mod pins;
 mod receiver;

@@ -48,12 +48,13 @@ pub(super) struct Patience {
     last: Timestamp<Mono>,
     /// When each leg brought its last packet, by `awake`.
     heard: [Option<Nanos>; 2],
-    /// Where the flow stood at the last so many parts of the window, the oldest at `next`, and when the newest was noted.
-    marks: [FrameIndex; PARTS],
+    /// Where the flow stood at the last so many parts of the window, and with which packet's number; the oldest at `next`. And when the
+    /// newest was noted.
+    marks: [(FrameIndex, i64); PARTS],
     next: usize,
     marked: Nanos,
     /// Where the flow stood the window ago.
-    settled: FrameIndex,
+    settled: (FrameIndex, i64),
 }
 
 impl Patience {
@@ -63,21 +64,21 @@ impl Patience {
             awake: Nanos::ZERO,
             last: Timestamp::ZERO,
             heard: [None; 2],
-            marks: [FrameIndex(0); PARTS],
+            marks: [(FrameIndex(0), 0); PARTS],
             next: 0,
             marked: Nanos::ZERO,
-            settled: FrameIndex(0),
+            settled: (FrameIndex(0), 0),
         }
     }
 
-    /// Takes note of a packet of the flow, whose furthest frame is before `newest`.
-    pub(super) fn packet(&mut self, leg: Leg, arrival: Timestamp<Mono>, newest: FrameIndex) {
+    /// Takes note of a packet of the flow, whose furthest frame is before `newest`, and whose furthest packet has `number`.
+    pub(super) fn packet(&mut self, leg: Leg, arrival: Timestamp<Mono>, newest: FrameIndex, number: i64) {
         let passed = arrival - self.last;
         self.awake = self.awake + passed.max(Nanos::ZERO).min(STANDS);
         self.last = self.last.max(arrival);
         self.heard[leg.index()] = Some(self.awake);
         if self.awake - self.marked >= Nanos(self.window.0 / PARTS as i64) {
-            self.settled = std::mem::replace(&mut self.marks[self.next], newest);
+            self.settled = std::mem::replace(&mut self.marks[self.next], (newest, number));
             self.next = (self.next + 1) % PARTS;
             self.marked = self.awake;
         }
@@ -90,7 +91,12 @@ impl Patience {
 
     /// Where the flow stood the window ago: nothing before that is waited for.
     pub(super) fn settled(&self) -> FrameIndex {
-        self.settled
+        self.settled.0
+    }
+
+    /// The number of the packet that it stood at then.
+    pub(super) fn settled_number(&self) -> i64 {
+        self.settled.1
     }
 
     /// Whether the leg brought something while the flow was last heard.
@@ -98,8 +104,20 @@ impl Patience {
         self.heard[leg.index()].is_some_and(|heard| self.awake - heard < TAKEOVER)
     }
 
+    /// For how long a leg has brought nothing while packets of the flow came; none if it never brought one.
+    pub(super) fn silence(&self, leg: Leg) -> Option<Nanos> {
+        Some(self.awake - self.heard[leg.index()]?)
+    }
+
+    /// The time in which packets came.
+    pub(super) fn awake(&self) -> Nanos {
+        self.awake
+    }
+
     /// The flow stands on a new anchor: what each leg brought before says nothing.
     pub(super) fn anchored(&mut self) {
         self.heard = [None; 2];
+        self.marks.iter_mut().for_each(|mark| mark.1 = 0);
+        self.settled.1 = 0;
     }
 }

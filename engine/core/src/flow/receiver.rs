@@ -471,7 +471,7 @@ impl Receiver {
         if self.candidate.doubt().is_some_and(waits) {
             self.consider(now, sink);
         }
-        self.legs.count_missed(now);
+        self.legs.count_missed();
     }
 
     /// Gives what waits in the reorder window, its holes as silence: nothing more is awaited.

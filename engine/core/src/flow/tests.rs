@@ -11,6 +11,7 @@ use super::*;
 
 mod clock;
 mod leaps;
+mod missed;
 mod patience;
 mod pins;
 

@@ -8,18 +8,18 @@ use super::*;
 const WINDOW: u32 = 30;
 
 impl Wire {
-    fn class_a() -> Self {
+    pub(super) fn class_a() -> Self {
         let mut wire = Self::new();
         wire.receiver = Receiver::with_second_leg(*wire.receiver.format(), BASE, SkewClass::A);
         wire
     }
 
-    fn on(&mut self, leg: Leg, n: u32) {
+    pub(super) fn on(&mut self, leg: Leg, n: u32) {
         let bytes = self.datagram(n);
         self.receiver.on_leg_packet(leg, self.now, &bytes, &mut self.tape);
     }
 
-    fn both(&mut self, packets: std::ops::Range<u32>) {
+    pub(super) fn both(&mut self, packets: std::ops::Range<u32>) {
         for n in packets {
             self.on(Leg::First, n);
             self.on(Leg::Second, n);
@@ -27,7 +27,7 @@ impl Wire {
         }
     }
 
-    fn first(&mut self, packets: std::ops::Range<u32>) {
+    pub(super) fn first(&mut self, packets: std::ops::Range<u32>) {
         for n in packets {
             self.on(Leg::First, n);
             self.tick();
