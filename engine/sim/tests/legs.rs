@@ -193,6 +193,7 @@ fn a_leg_with_another_stream_is_told_and_never_heard() {
         assert_eq!(out.tape.offsets().len(), 1, "{what}");
         assert!(out.legs[1].counters.foreign > 11_000, "{what}: {:?}", out.legs[1]);
         assert_eq!(out.legs[0].counters.foreign, 0, "{what}");
+        assert_eq!(out.legs[1].counters.lost, 0, "{what}: what comes is foreign");
     }
 }
 

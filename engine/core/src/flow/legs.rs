@@ -98,7 +98,8 @@ pub struct LegCounters {
     pub bytes: u64,
     /// Brought audio that had not come before.
     pub used: u64,
-    /// Missing on this leg, by its sequence numbers; known when a later one comes, and while the leg is silent by what the other brings.
+    /// Missing on this leg, by its sequence numbers; known when a later one comes, and while nothing comes on the leg by what the other brings.
+    /// Not while it carries another stream: what comes is foreign then.
     pub lost: u64,
     /// Came so long after the newest that they could not have filled a hole.
     pub late: u64,
@@ -226,6 +227,8 @@ struct LegBook {
     /// Since when only other counters come while the other leg goes on.
     out_since: Option<Timestamp<Mono>>,
     standing: Standing,
+    /// It has carried another stream since its newest packet of the flow.
+    strayed: bool,
     unlike: u8,
     alike: u8,
     /// Packets behind its newest that are counted as lost already, since the other leg brought them.
@@ -268,6 +271,7 @@ impl Legs {
             heard: None,
             out_since: None,
             standing: Standing::Same,
+            strayed: false,
             unlike: 0,
             alike: 0,
             missed: 0,
@@ -398,14 +402,18 @@ impl Legs {
 
     /// Counts what a silent leg has missed of what the other one brings: it is missed, whether or not the leg ever comes back. What
     /// may still come by its skew counts for nothing yet. Both the silence and what is missed are told by the packets that came: while the
-    /// sender pauses, or what both legs bring is held up, no leg is silent and nothing is missed.
-    pub(super) fn count_missed(&mut self) {
+    /// sender pauses, or what both legs bring is held up, no leg is silent and nothing is missed. Nor is it where something else comes: a
+    /// leg that carries another stream brings foreign packets, and its own are not missing until it is back.
+    pub(super) fn count_missed(&mut self, now: Timestamp<Mono>) {
         if !self.are_two() {
             return;
         }
         for leg in Leg::ALL {
             let Some(other) = self.each[leg.other().index()].newest else { continue };
             let book = &self.each[leg.index()];
+            if book.strayed || book.heard.is_some_and(|heard| now - heard < SILENT_AFTER) {
+                continue;
+            }
             // One of which nothing has come yet may lag by more than its class bears, and says so when it comes.
             let (had, silence, more_lag) = match (book.newest, self.patience.silence(leg), self.origin) {
                 (Some(_), Some(silence), _) => (book.number.at, silence, Nanos::ZERO),
@@ -502,6 +510,7 @@ impl Legs {
         }
         if arrival - *book.out_since.get_or_insert(arrival) > hold + TAKEOVER {
             book.standing = Standing::Apart;
+            book.strayed = true;
             book.out_since = None;
             book.counters.foreign += 1;
             self.news = Some(leg);
@@ -547,11 +556,12 @@ impl Legs {
         let Some(newest) = &mut book.newest else {
             book.newest = Some(place);
             book.missed = 0;
+            book.strayed = false;
             book.history = History::new(place.seq);
             return (false, false);
         };
-        if number.run != before.run {
-            // The sequence numbers go on elsewhere: what it had missed until then is all that can be told.
+        if number.run != before.run || std::mem::take(&mut book.strayed) {
+            // The sequence numbers go on elsewhere, or something else came meanwhile: what it had missed until then is all that can be told.
             book.history = History::new(place.seq);
             book.missed = 0;
             *newest = place;
@@ -608,6 +618,7 @@ impl Legs {
             book.missed = 0;
             if book.standing == Standing::Other {
                 book.standing = Standing::Same;
+                book.strayed = false;
             }
         }
     }
@@ -640,6 +651,7 @@ impl Legs {
             book.unlike = book.unlike.saturating_add(1);
             if book.standing == Standing::Same && book.unlike >= UNLIKE {
                 book.standing = Standing::Other;
+                book.strayed = true;
                 self.news = Some(suspect);
             }
         }

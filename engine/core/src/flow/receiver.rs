@@ -471,7 +471,7 @@ impl Receiver {
         if self.candidate.doubt().is_some_and(waits) {
             self.consider(now, sink);
         }
-        self.legs.count_missed();
+        self.legs.count_missed(now);
     }
 
     /// Gives what waits in the reorder window, its holes as silence: nothing more is awaited.

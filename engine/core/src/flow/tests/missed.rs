@@ -102,3 +102,35 @@ fn a_dead_leg_misses_what_comes_in_a_burst_and_what_a_new_beginning_brings() {
     wire.both(1_500..1_600);
     wire.has_missed(1_400);
 }
+
+#[test]
+fn a_leg_that_carries_another_stream_brings_foreign_packets_and_misses_none() {
+    // By its own counters, and by its audio alone.
+    for apart in [true, false] {
+        let mut wire = Wire::class_a();
+        wire.both(0..100);
+        for n in 100..1_500 {
+            wire.on(Leg::First, n);
+            let mut other = wire.datagram(n);
+            if apart {
+                other[2] ^= 0x55;
+                other[8] ^= 0x55;
+            }
+            other.iter_mut().skip(HEADER_BYTES).for_each(|byte| *byte ^= 0x0f);
+            wire.receiver.on_leg_packet(Leg::Second, wire.now, &other, &mut wire.tape);
+            wire.tick();
+            assert_eq!(wire.lost(), [0, 0], "apart {apart}, packet {n}");
+        }
+        assert_eq!(wire.receiver.leg(Leg::Second, wire.now).state, LegState::Differs);
+        let foreign = wire.receiver.leg(Leg::Second, wire.now).counters.foreign;
+        assert!(foreign > 1_300, "{foreign}");
+        // Its own stream is on it again.
+        wire.both(1_500..1_800);
+        assert_eq!(wire.receiver.leg(Leg::Second, wire.now).state, LegState::Receiving);
+        assert_eq!(wire.lost(), [0, 0], "apart {apart}");
+        // And then nothing.
+        wire.first(1_800..2_500);
+        wire.has_missed(700);
+        assert_eq!(wire.receiver.missed(Leg::Second).0, wire.lost()[1], "what the statistics are told");
+    }
+}
