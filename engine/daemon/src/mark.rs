@@ -7,7 +7,7 @@ use std::path::Path;
 
 use audyn_api::{RecorderId, Refusal, RefusalKind, Reply};
 use audyn_media::archive::{Segment, When, of_recorder};
-use audyn_media::{Beneath, markers};
+use audyn_media::{Beneath, MediaError, markers};
 use audyn_units::{Timestamp, Utc};
 
 use crate::chains::Chains;
@@ -26,9 +26,9 @@ pub(crate) struct Wish {
     pub(crate) who: String,
 }
 
-/// Marks what is wished below `root`; waits for the disk.
-pub(crate) fn mark(root: &Path, chains: &Chains, wish: &Wish) -> Reply {
-    match try_mark(root, chains, wish) {
+/// Marks what is wished; waits for the disk.
+pub(crate) fn mark(chains: &Chains, wish: &Wish) -> Reply {
+    match try_mark(chains, wish) {
         Ok(reply) => reply,
         Err(refusal) => {
             tracing::info!(recorder = %wish.id, why = refusal.detail, "place not marked");
@@ -37,30 +37,31 @@ pub(crate) fn mark(root: &Path, chains: &Chains, wish: &Wish) -> Reply {
     }
 }
 
-fn try_mark(root: &Path, chains: &Chains, wish: &Wish) -> Result<Reply, Refusal> {
+fn try_mark(chains: &Chains, wish: &Wish) -> Result<Reply, Refusal> {
     let disk = |error: &io::Error| {
-        let kind = if is_not_ours(error) { RefusalKind::Conflict } else { RefusalKind::Failed };
+        if is_not_ours(error) {
+            let detail = format!("the place cannot be marked: {error}");
+            return Refusal { kind: RefusalKind::Conflict, detail };
+        }
         let detail = format!(
             "the place cannot be marked: {error}; the recordings are as they were, so check the disk and mark it again"
         );
-        Refusal { kind, detail }
+        Refusal { kind: RefusalKind::Failed, detail }
     };
-    match chains.ours().open() {
-        Err(error) if is_not_ours(&error) => return Err(disk(&error)),
-        _ => {}
-    }
+    let recorder = match chains.ours().open().and_then(|root| root.open(Path::new(wish.id.as_str()))) {
+        Ok(recorder) => Some(recorder),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(error) => return Err(disk(&error)),
+    };
     let now = jiff::Timestamp::now();
     let utc =
         wish.at.map_or_else(|| i64::try_from(now.as_nanosecond()).unwrap_or(i64::MAX), Timestamp::as_nanos);
-    let directory = root.join(wish.id.as_str());
-    let wanted = markers::wanted_at(Some(wish.id.to_string()), When::Utc(utc));
-    let mut segments = of_recorder(&directory, &wanted).map_err(|error| disk(&cause(error)))?;
-    if segments.is_empty() {
-        // A file that was just opened is listed a moment later.
-        segments.extend(just_opened(&directory, wish).filter(|opened| wanted.takes(opened)));
-    }
+    let segments = match &recorder {
+        Some(recorder) => there(recorder, wish, utc).map_err(|error| disk(&cause(error)))?,
+        None => Vec::new(),
+    };
     let marker = markers::marked(&segments, When::Utc(utc), &wish.text, &wish.who, &now.to_string());
-    let Some(marker) = marker else {
+    let Some((recorder, marker)) = recorder.zip(marker) else {
         let when = jiff::Timestamp::from_nanosecond(i128::from(utc)).unwrap_or(jiff::Timestamp::MAX);
         let detail = format!(
             "recorder `{}` recorded nothing at {when}, so there is no place to mark; start it, or name an instant of its recordings",
@@ -68,16 +69,22 @@ fn try_mark(root: &Path, chains: &Chains, wish: &Wish) -> Result<Reply, Refusal>
         );
         return Err(Refusal { kind: RefusalKind::NotFound, detail });
     };
-    let kept = Beneath::root(&directory).and_then(|recorder| markers::add(&recorder, &marker));
-    kept.map_err(|error| disk(&error))?;
+    markers::add(&recorder, &marker).map_err(|error| disk(&error))?;
     tracing::info!(recorder = %wish.id, position = marker.position.0, who = wish.who, "place marked");
     let at = Timestamp::from_nanos(markers::utc_of(&segments, &marker));
     Ok(Reply::Marked { position: marker.position, rate: marker.rate, at })
 }
 
-/// What is known of the file that is written now; none before its ledger is there.
-fn just_opened(directory: &Path, wish: &Wish) -> Option<Segment> {
-    let file = wish.current.as_ref()?.strip_prefix(wish.id.as_str())?.strip_prefix('/')?;
-    let recorder = Beneath::root(directory).ok()?;
-    Segment::of_unsealed(&recorder, file).ok()
+/// What the recorder has there at an instant, in nanoseconds of UTC.
+fn there(recorder: &Beneath, wish: &Wish, utc: i64) -> Result<Vec<Segment>, MediaError> {
+    let wanted = markers::wanted_at(Some(wish.id.to_string()), When::Utc(utc));
+    let mut segments = of_recorder(recorder, &wanted)?;
+    if segments.is_empty() {
+        // A file that was just opened is listed a moment later, and there is none before its ledger is.
+        let file =
+            wish.current.as_deref().and_then(|path| path.strip_prefix(wish.id.as_str())?.strip_prefix('/'));
+        let opened = file.and_then(|file| Segment::of_unsealed(recorder, file).ok());
+        segments.extend(opened.filter(|opened| wanted.takes(opened)));
+    }
+    Ok(segments)
 }

@@ -343,19 +343,18 @@ impl Service {
             Request::Mark { id, at, text, who } => {
                 delete::check(&[], &who)?;
                 markers::objection(&text, &who).map_or(Ok(()), |why| Err(EngineError::Invalid(why)))?;
-                let root = PathBuf::from(&self.running.archive_root);
                 let recorders = self.engine.snapshot().recorders;
                 let current =
                     recorders.into_iter().find(|one| one.id == id.as_str()).and_then(|one| one.current_file);
                 let (chains, wish) = (self.engine.chains(), Wish { id, at, current, text, who });
                 let ask = move || -> Then {
-                    let reply = mark::mark(&root, &chains, &wish);
+                    let reply = mark::mark(&chains, &wish);
                     Box::new(|_| reply)
                 };
                 Ok(Answer::OnDisk(DiskWork {
                     lane: Lane::Mark,
                     ask: Box::new(ask),
-                    late: "the disk has not kept the marker within 10 s and goes on; look at the markers again, and check the disk",
+                    late: "the disk has not kept the marker within 10 s; it may do so later, so look at the markers again, and check the disk",
                 }))
             }
             Request::Subscribe(_) => now(Reply::Done),

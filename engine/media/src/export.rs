@@ -97,10 +97,14 @@ pub struct Exported {
 /// Where an instant lies among segments of one recorder, sorted by start: as the one that holds it tells, else the nearest.
 #[must_use]
 pub fn position_at(segments: &[Segment], utc: i64) -> Option<FrameIndex> {
+    nearest(segments, utc).map(|segment| segment.position_of(utc))
+}
+
+/// The one of them that holds an instant, else the nearest.
+pub(crate) fn nearest(segments: &[Segment], utc: i64) -> Option<&Segment> {
     let holds = |s: &&Segment| s.start_utc <= utc && utc < s.end_utc;
     let distance = |s: &&Segment| if utc < s.start_utc { s.start_utc - utc } else { utc - s.end_utc };
-    let nearest = segments.iter().find(holds).or_else(|| segments.iter().min_by_key(distance));
-    nearest.map(|segment| segment.position_of(utc))
+    segments.iter().find(holds).or_else(|| segments.iter().min_by_key(distance))
 }
 
 /// Exports. `each` is told how many frames are done, now and then; its answer says whether to go on.

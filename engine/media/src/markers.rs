@@ -35,8 +35,8 @@ use crate::chain::{HOUSE, ledger_of};
 use crate::ledger::LedgerLine;
 
 pub use levels::{CLIP, LevelRules, SILENCE, levels};
-pub use place::{marked, position_of, position_of_now, utc_of, wanted_at};
-pub use told::{Told, told};
+pub use place::{marked, position_of, position_of_now, utc_of, wanted_at, wanted_between};
+pub use told::{Told, told, told_between};
 
 /// Version of the lines.
 pub const VERSION: u32 = 1;
@@ -79,13 +79,18 @@ pub struct Marker {
 }
 
 impl Marker {
-    /// The same place at another rate.
+    /// The same place counted at another rate.
     #[must_use]
-    pub fn at_rate(&self, rate: SampleRate) -> Self {
+    pub fn position_at(&self, rate: SampleRate) -> FrameIndex {
         let (from, to) = (u128::from(self.rate.hz()), u128::from(rate.hz()));
         let position = (u128::from(self.position.0) * to + from / 2) / from;
-        let position = FrameIndex(u64::try_from(position).unwrap_or(u64::MAX));
-        Self { position, rate, ..self.clone() }
+        FrameIndex(u64::try_from(position).unwrap_or(u64::MAX))
+    }
+
+    /// The same marker at another rate.
+    #[must_use]
+    pub fn at_rate(&self, rate: SampleRate) -> Self {
+        Self { position: self.position_at(rate), rate, ..self.clone() }
     }
 }
 
@@ -161,14 +166,14 @@ pub fn read(
         each_line(lines, |line| {
             if let Ok(marker) = serde_json::from_slice::<Marker>(line)
                 && marker.audyn_marker == VERSION
-                && (from..to).contains(&marker.at_rate(rate).position)
+                && (from..to).contains(&marker.position_at(rate))
                 && markers.len() < MOST
             {
                 markers.push(marker);
             }
         })?;
     }
-    markers.sort_by_key(|marker| marker.at_rate(rate).position);
+    markers.sort_by_key(|marker| marker.position_at(rate));
     Ok(markers)
 }
 

@@ -10,6 +10,7 @@ use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{Method, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::routing::MethodRouter;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tower_http::trace::TraceLayer;
 
@@ -20,6 +21,9 @@ use crate::extract::MAX_BODY;
 use crate::options::DEFAULT_IMAGE_REPORT;
 use crate::page::{self, Lookup};
 use crate::{assets, control, flows, guard, levels, markers, metrics, recorders, system};
+
+/// So many read markers at once; each may read a day of ledgers and peaks.
+const MARKER_READS: usize = 2;
 
 /// What all routes share. Clones share it.
 #[derive(Debug, Clone)]
@@ -37,6 +41,8 @@ pub struct App {
     /// How long a client may take to send a body, however it drips.
     pub body_patience: Duration,
     pub(crate) sockets: Arc<AtomicUsize>,
+    /// Turns to read markers.
+    pub(crate) marker_reads: Arc<Semaphore>,
     pub(crate) stats: Arc<tokio::sync::Mutex<Option<Stats>>>,
 }
 
@@ -51,6 +57,7 @@ impl App {
             socket_patience: Duration::from_secs(5),
             body_patience: Duration::from_secs(15),
             sockets: Arc::default(),
+            marker_reads: Arc::new(Semaphore::new(MARKER_READS)),
             stats: Arc::default(),
         }
     }

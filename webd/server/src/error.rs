@@ -61,6 +61,9 @@ pub enum Error {
     /// Too many at once.
     #[error("there are {0} level meters open, which is all that this server serves at once; close some")]
     TooMany(usize),
+    /// What is asked for is being done for others.
+    #[error("{0}")]
+    Busy(&'static str),
     /// The engine's link is down; the status is that of the error that broke it.
     #[error("{detail}")]
     Away {
@@ -104,7 +107,7 @@ impl Error {
             Self::Range { .. } => StatusCode::RANGE_NOT_SATISFIABLE,
             Self::Precondition => StatusCode::PRECONDITION_FAILED,
             Self::NotWebSocket => StatusCode::UPGRADE_REQUIRED,
-            Self::TooMany(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::TooMany(_) | Self::Busy(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Away { status, .. } => *status,
             Self::Engine(error) => client_status(error),
             Self::Unexpected => StatusCode::BAD_GATEWAY,

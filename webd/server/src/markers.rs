@@ -4,13 +4,15 @@
 //! what people have marked in that time, the last 24 hours if it isn't given; with `all=true` also what lacks, what happened to the clock,
 //! silence of 10 s below −60 dBFS, and clipping. A marker is the engine's to keep; recordings never change.
 
-use std::path::Path;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use audyn_api::{Reply, Request};
-use audyn_media::archive::{Range, Wanted, When, of_recorder};
+use audyn_api::{RecorderId, Reply, Request};
+use audyn_media::archive::of_recorder;
 use audyn_media::markers::{self, LevelRules, Marker};
 use audyn_media::{Beneath, MediaError};
-use audyn_units::{FrameCount, FrameIndex, Nanos, SampleRate, Timestamp, Utc};
+use audyn_units::{FrameIndex, Nanos, SampleRate, Timestamp, Utc};
 use axum::Router;
 use axum::extract::State;
 use axum::response::Response;
@@ -27,11 +29,15 @@ use crate::time::{parse_rfc3339, rfc3339};
 /// Markers of one answer, at most.
 const MOST: usize = 10_000;
 
-/// The longest time of one question, in nanoseconds: 31 days and an hour, as a month may have.
-const LONGEST: i64 = (31 * 24 + 1) * 3_600 * 1_000_000_000;
+/// An hour and a day in nanoseconds.
+const HOUR: i64 = 3_600 * 1_000_000_000;
+const DAY: i64 = 24 * HOUR;
 
-/// A day in nanoseconds.
-const DAY: i64 = 24 * 3_600 * 1_000_000_000;
+/// The longest time of one question, in nanoseconds and in words: a month may have an hour more than its days.
+const LONGEST: (i64, &str) = (31 * DAY + HOUR, "31 days");
+
+/// The same where ledgers and peaks are read as well.
+const LONGEST_OF_ALL: (i64, &str) = (DAY + HOUR, "a day");
 
 /// What silence is where nobody says so.
 const RULES: LevelRules = LevelRules { silence: Nanos::from_secs(10), below: -60.0 };
@@ -119,52 +125,40 @@ async fn list(
             "the time begins at its end or behind it; give an earlier `from`",
         ));
     }
-    if to.saturating_sub(from) > LONGEST {
-        return Err(Error::invalid(
-            "from",
-            "markers are told for at most 31 days at once; give a shorter time",
-        ));
+    let (longest, words) = if query.all { LONGEST_OF_ALL } else { LONGEST };
+    if to.saturating_sub(from) > longest {
+        let detail = format!("markers are told for at most {words} at once; give a shorter time");
+        return Err(Error::invalid("from", detail));
     }
-    let directory = Path::new(&view.config.global.archive_root).join(id.as_str());
-    let wanted = Wanted {
-        recorder: Some(id.to_string()),
-        studio: None,
-        from: Some(When::Utc(from)),
-        to: Some(When::Utc(to)),
-    };
+    // What is found is much to read, and goes on being read when whoever asked has gone.
+    let turn = Arc::clone(&app.marker_reads).try_acquire_owned();
+    let turn = turn.map_err(|_| Error::Busy("markers are being told to others; ask again in a moment"))?;
+    let root = PathBuf::from(&view.config.global.archive_root);
     let rules = query.all.then_some(RULES);
     let told = off_the_loop(move || {
-        told(&directory, &wanted, (from, to.min(now), now), rules)
-            .map_err(|error| Error::Archive(error.to_string()))
+        let _turn = turn;
+        told(&root, &id, (from, to.min(now)), now, rules).map_err(|error| Error::Archive(error.to_string()))
     });
     Ok(json(told.await?))
 }
 
 fn told(
-    directory: &Path,
-    wanted: &Wanted,
-    (from, to, now): (i64, i64, i64),
+    root: &Path,
+    id: &RecorderId,
+    (from, to): (i64, i64),
+    now: i64,
     rules: Option<LevelRules>,
 ) -> Result<Told, MediaError> {
-    let segments = of_recorder(directory, wanted)?;
-    let Some(first) = segments.first() else {
-        return Ok(Told { markers: Vec::new(), truncated: false });
-    };
-    let until_now = to == now;
-    let [from, to] = [from, to].map(|utc| markers::position_of(&segments, When::Utc(utc)));
-    let there = to.min(markers::position_of_now(&segments, now)).max(from + FrameCount(1));
-    // What is marked this very moment is.
-    let to = to + FrameCount(u64::from(until_now));
-    let failed = |source| MediaError::Chain { path: directory.to_owned(), source };
-    let recorder = Beneath::root(directory).map_err(failed)?;
-    let mut markers = match rules {
-        None => markers::read(&recorder, from, to, first.rate),
-        Some(rules) => {
-            let range = Range::plan(segments.clone(), from, there, None)?;
-            markers::told(&recorder, &range, to, Some(rules)).map(|told| told.markers)
+    let failed = |source| MediaError::Chain { path: root.join(id.as_str()), source };
+    // No link leads out of the archive.
+    let recorder = match Beneath::root(root).and_then(|root| root.open(Path::new(id.as_str()))) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Ok(Told { markers: Vec::new(), truncated: false });
         }
-    }
-    .map_err(failed)?;
+        recorder => recorder.map_err(failed)?,
+    };
+    let segments = of_recorder(&recorder, &markers::wanted_between(Some(id.to_string()), from, to))?;
+    let mut markers = markers::told_between(&recorder, &segments, (from, to), now, rules)?.markers;
     let truncated = markers.len() > MOST;
     markers.truncate(MOST);
     let one = |marker: Marker| {

@@ -194,19 +194,18 @@ impl Catalog {
     }
 }
 
-/// What is wanted and there of the recorder that records into `directory`; nothing where none ever did. What lies below in a directory of
-/// another is that one's.
+/// What is wanted and there of the recorder that records into a directory; nothing where none ever did.
 ///
 /// # Errors
 /// [`MediaError::Chain`] if the directory cannot be read.
-pub fn of_recorder(directory: &Path, wanted: &Wanted) -> Result<Vec<Segment>, MediaError> {
-    let hits = Catalog::open(directory).and_then(|catalog| catalog.find(wanted));
-    let hits = match hits {
-        Err(MediaError::Chain { source, .. }) if source.kind() == io::ErrorKind::NotFound => Vec::new(),
-        hits => hits?,
-    };
-    let there = hits.into_iter().filter(|hit| hit.directory == directory && hit.state != State::Missing);
-    Ok(there.map(|hit| hit.segment).collect())
+pub fn of_recorder(recorder: &Beneath, wanted: &Wanted) -> Result<Vec<Segment>, MediaError> {
+    let failed = |source| MediaError::Chain { path: recorder.path().to_owned(), source };
+    let mut hits = Vec::new();
+    if has_chain(recorder).map_err(failed)? {
+        find_in(recorder, wanted, &mut hits).map_err(failed)?;
+    }
+    hits.sort_by(|a, b| key(a).cmp(&key(b)));
+    Ok(hits.into_iter().filter(|hit| hit.state != State::Missing).map(|hit| hit.segment).collect())
 }
 
 fn key(hit: &Hit) -> (i64, &str, super::Kind, &str) {

@@ -14,36 +14,51 @@ const PATH: &str = "/api/recorders/r1/markers";
 /// 2026-01-10T14:30:00 UTC in seconds.
 const START: u64 = 1_768_055_400;
 
-/// A second from `start` (of UTC since 1970) that is still recorded, with a gap in it and a marker.
+/// A second from `start` (of UTC since 1970) that is still recorded, with a gap in it and a marker in its midst.
 fn record(harness: &Harness, start: u64) {
+    record_as(harness, "now", start, SampleRate::HZ_48000);
+}
+
+fn record_as(harness: &Harness, name: &str, start: u64, rate: SampleRate) {
     let recorder = harness.archive().join("r1");
     std::fs::create_dir_all(recorder.join(".audyn")).unwrap();
-    let spec = WavSpec { rate: SampleRate::HZ_48000, channels: ChannelCount::MONO, depth: PcmDepth::Pcm16 };
-    let mut wav = WavWriter::create(recorder.join("now.wav"), spec, &Facts::default()).unwrap();
-    wav.append(&[1 << 20; 48_000]).unwrap();
+    let spec = WavSpec { rate, channels: ChannelCount::MONO, depth: PcmDepth::Pcm16 };
+    let hz = u64::from(rate.hz());
+    let mut wav = WavWriter::create(recorder.join(format!("{name}.wav")), spec, &Facts::default()).unwrap();
+    wav.append(&vec![1 << 20; hz as usize]).unwrap();
     wav.close().unwrap();
-    let first = start * 48_000;
+    let first = start * hz;
     let utc = jiff::Timestamp::from_second(start as i64).unwrap().to_string();
     let ledger = [
         json!({
-            "audyn_ledger": 3, "recorder": "r1", "file": "now.wav", "first_position": first,
-            "start_utc": utc, "rate": 48_000, "channels": 1, "bits": 16, "placed_by": null,
-            "clock": null, "tai_minus_utc": null,
+            "audyn_ledger": 3, "recorder": "r1", "file": format!("{name}.wav"), "first_position": first,
+            "start_utc": utc, "rate": hz, "channels": 1, "bits": 16, "placed_by": null, "clock": null,
+            "tai_minus_utc": null,
         }),
         json!({ "position": first + 96, "frames": 48, "cause": "loss", "estimated": false }),
     ];
-    std::fs::write(recorder.join("now.wav.gaps.jsonl"), ledger.map(|line| format!("{line}\n")).concat())
-        .unwrap();
+    let ledger = ledger.map(|line| format!("{line}\n")).concat();
+    std::fs::write(recorder.join(format!("{name}.wav.gaps.jsonl")), ledger).unwrap();
+    mark(harness, FrameIndex(first + hz / 2), rate);
+}
+
+fn mark(harness: &Harness, position: FrameIndex, rate: SampleRate) {
     let marker = Marker {
         audyn_marker: markers::VERSION,
-        position: FrameIndex(first + 24_000),
-        rate: SampleRate::HZ_48000,
+        position,
+        rate,
         kind: markers::PERSON.to_owned(),
         text: "goal, 2:1".to_owned(),
         who: "anna".to_owned(),
         made: "2026-01-10T14:30:01Z".to_owned(),
     };
-    markers::add(&Beneath::root(&recorder).unwrap(), &marker).unwrap();
+    markers::add(&Beneath::root(&harness.archive().join("r1")).unwrap(), &marker).unwrap();
+}
+
+/// Kind and instant of each.
+fn told_of(answer: &Value) -> Vec<(&str, &str)> {
+    let markers = answer["markers"].as_array().unwrap();
+    markers.iter().map(|one| (one["kind"].as_str().unwrap(), one["at"].as_str().unwrap())).collect()
 }
 
 #[tokio::test]
@@ -91,12 +106,12 @@ async fn what_was_marked_and_what_was_found_is_told_for_a_time() {
     });
     assert_eq!(get(hour).await.json()["markers"], json!([goal]));
     let all = get(&format!("{hour}&all=true")).await.json();
-    let told: Vec<_> =
-        all["markers"].as_array().unwrap().iter().map(|one| (&one["kind"], &one["at"])).collect();
-    let gap = |at| (json!("gap"), json!(at));
-    let [not_recorded, lost] = [gap("2026-01-10T14:00:00Z"), gap("2026-01-10T14:30:00.002Z")];
-    let person = (json!("person"), json!("2026-01-10T14:30:00.5Z"));
-    assert_eq!(told, [&not_recorded, &lost, &person].map(|(kind, at)| (kind, at)));
+    let expected = [
+        ("gap", "2026-01-10T14:00:00Z"),
+        ("gap", "2026-01-10T14:30:00.002Z"),
+        ("person", "2026-01-10T14:30:00.5Z"),
+    ];
+    assert_eq!(told_of(&all), expected);
     for (elsewhere, why) in [
         ("?from=2026-01-10T14:00:00Z&to=2026-01-10T14:30:00.4Z", "before it"),
         ("", "the last day"),
@@ -116,6 +131,42 @@ async fn of_what_is_recorded_now_the_end_is_no_gap() {
     let harness = Harness::new().await;
     record(&harness, jiff::Timestamp::now().as_second() as u64 - 1);
     let all = harness.get(&format!("{PATH}?all=true")).await.json();
-    let kinds: Vec<_> = all["markers"].as_array().unwrap().iter().map(|one| &one["kind"]).collect();
+    let kinds: Vec<_> = told_of(&all).into_iter().map(|(kind, _)| kind).collect();
     assert_eq!(kinds, ["gap", "gap", "person"], "before it, within it, and marked: {all}");
+}
+
+#[tokio::test]
+async fn a_change_of_the_rate_costs_no_marker() {
+    for rates in [[48_000, 96_000], [96_000, 48_000]] {
+        let harness = Harness::new().await;
+        let [before, after] = rates.map(|hz| SampleRate::new(hz).unwrap());
+        record_as(&harness, "a", START, before);
+        record_as(&harness, "b", START + 1, after);
+        let window = "?from=2026-01-10T14:30:00Z&to=2026-01-10T14:30:02Z";
+        let people = harness.get(&format!("{PATH}{window}")).await.json();
+        let marked = [("person", "2026-01-10T14:30:00.5Z"), ("person", "2026-01-10T14:30:01.5Z")];
+        assert_eq!(told_of(&people), marked, "{rates:?}");
+        let all = harness.get(&format!("{PATH}{window}&all=true")).await.json();
+        let kinds: Vec<_> = told_of(&all).into_iter().map(|(kind, _)| kind).collect();
+        assert_eq!(kinds, ["gap", "person", "gap", "person"], "{rates:?} {all}");
+    }
+}
+
+#[tokio::test]
+async fn what_was_marked_since_the_last_question_is_told_though_the_disk_counts_less() {
+    let harness = Harness::new().await;
+    record(&harness, START);
+    mark(&harness, FrameIndex((START + 2) * 48_000), SampleRate::HZ_48000);
+    let since = harness.get(&format!("{PATH}?from=2026-01-10T14:30:01.5Z&to=2026-01-10T14:30:03Z")).await;
+    assert_eq!(told_of(&since.json()), [("person", "2026-01-10T14:30:02Z")]);
+}
+
+#[tokio::test]
+async fn no_link_leads_out_of_the_archive() {
+    let harness = Harness::new().await;
+    record(&harness, START);
+    let elsewhere = harness.dir.path().join("elsewhere");
+    std::fs::rename(harness.archive().join("r1"), &elsewhere).unwrap();
+    std::os::unix::fs::symlink(&elsewhere, harness.archive().join("r1")).unwrap();
+    harness.get(&format!("{PATH}?to=2026-01-10T14:30:01Z")).await.problem(500);
 }
