@@ -4,7 +4,7 @@
 //! other does, since what came before the leap may come out of order.
 //!
 //! A hole counts as a leap if more than half of it is not accounted for by the missing packets: then a packet that is lost beside it hides
-//! nothing, and packets that are not all of one length are no leap. If as much time has passed as the timestamps say, the sender
+//! nothing, and packets that are not all of one length are no leap: each that is missing may have been as long as the longest. If as much time has passed as the timestamps say, the sender
 //! paused while its clock ran on: nothing came, and nothing was lost.
 
 use audyn_units::{FrameCount, FrameIndex, Nanos, SampleRate};

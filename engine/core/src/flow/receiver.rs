@@ -366,7 +366,8 @@ impl Receiver {
                 sink.event(FlowEvent::SequenceReset);
             } else if !straggler {
                 let newest = source.newest();
-                self.note_leap(quiet, &newest, &header, at);
+                let longest = source.longest.max(frames);
+                self.note_leap(quiet, &newest, longest, &header, at);
             }
             at
         };
@@ -377,13 +378,14 @@ impl Receiver {
     }
 
     /// Takes note if the sender left out frames between the flow's newest packet and this one, and no packet with them.
-    fn note_leap(&mut self, quiet: Nanos, newest: &Reference, header: &Header, at: FrameIndex) {
-        let frames = i64::from(newest.frames);
+    /// A packet that is missing may have held as many as the `longest`.
+    fn note_leap(&mut self, quiet: Nanos, newest: &Reference, longest: u32, header: &Header, at: FrameIndex) {
         let missing = i64::from(header.sequence.distance_from(newest.seq)) - 1;
-        let hole = at.distance_from(newest.at) - frames;
-        if missing >= 0 && is_leap(hole, missing * frames) {
+        let hole = at.distance_from(newest.at) - i64::from(newest.frames);
+        let explained = missing * i64::from(longest);
+        if missing >= 0 && is_leap(hole, explained) {
             let paused = is_pause(hole, newest.frames, quiet, self.format.rate);
-            self.leaps.note(Leap { to: at, frames: hole - missing * frames, paused });
+            self.leaps.note(Leap { to: at, frames: hole - explained, paused });
         }
     }
 
@@ -555,6 +557,7 @@ impl Receiver {
             source.timestamp = header.timestamp;
             source.at = at;
             source.frames = frames;
+            source.longest = source.longest.max(frames);
             source.arrival = arrival;
             // The source lives: whatever else asked for its place was a stranger.
             let hold = self.legs.hold();

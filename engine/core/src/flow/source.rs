@@ -23,6 +23,8 @@ pub(super) struct Source {
     pub(super) timestamp: RtpTime,
     pub(super) at: FrameIndex,
     pub(super) frames: u32,
+    /// Of its longest packet: what a packet that is missing may have held.
+    pub(super) longest: u32,
     pub(super) arrival: Timestamp<Mono>,
     pub(super) history: History,
     pub(super) clock: ArrivalClock,

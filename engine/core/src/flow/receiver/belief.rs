@@ -113,6 +113,7 @@ impl Receiver {
             timestamp: first.header.timestamp,
             at,
             frames: first.frames,
+            longest: first.frames,
             arrival: first.arrival,
             history: History::before(first.header.sequence),
             clock,
@@ -211,7 +212,14 @@ impl Receiver {
                 self.counters.sequence_resets += 1;
                 sink.event(FlowEvent::SequenceReset);
             } else {
-                self.note_leap(first.arrival - before.arrival, &before.newest(), &first.header, told);
+                let longest = before.longest.max(first.frames);
+                self.note_leap(
+                    first.arrival - before.arrival,
+                    &before.newest(),
+                    longest,
+                    &first.header,
+                    told,
+                );
             }
             // Not filled here: what came out of order may belong before it.
             return (told, before.clock);

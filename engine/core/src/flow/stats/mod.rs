@@ -236,6 +236,8 @@ struct Source {
     last: (Timestamp<Mono>, Header),
     /// The furthest packet, and its frames.
     furthest: (Header, u32),
+    /// Frames of the longest packet.
+    longest: u32,
     /// A packet that fits to nothing yet.
     doubtful: Option<Arrived>,
 }
@@ -351,12 +353,13 @@ impl LegStats {
         let transit = (packet.arrival - before) - span(ticks, self.rate);
         let in_step = i64::from(ticks) == i64::from(steps) * i64::from(source.furthest.1);
         source.last = (packet.arrival, packet.header);
+        source.longest = source.longest.max(packet.frames);
         let leapt = match place {
             Place::Ahead { missing } => {
                 let (furthest, frames) = source.furthest;
                 let ahead = i64::from(packet.header.timestamp.distance_from(furthest.timestamp));
                 let hole = ahead - i64::from(frames);
-                is_leap(hole, missing as i64 * i64::from(packet.frames))
+                is_leap(hole, missing as i64 * i64::from(source.longest))
                     && !is_pause(hole, frames, packet.arrival - before, self.rate)
             }
             _ => false,
@@ -593,6 +596,7 @@ impl Source {
             sequence: Sequence::new(&first.header, first.frames),
             last: (first.arrival, first.header),
             furthest: (first.header, first.frames),
+            longest: first.frames,
             doubtful: None,
         }
     }

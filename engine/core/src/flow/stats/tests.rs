@@ -88,6 +88,20 @@ fn jitter_is_the_rfcs_recurrence() {
 }
 
 #[test]
+fn loss_is_no_jump_where_packets_are_of_two_lengths() {
+    // 12 and 48 frames in turn, which come in bursts of 4 ms; now and then one of either is lost.
+    let packets = (0..1_000).filter(|n| n % 99 != 98).map(|n| {
+        let (ticks, frames) = (n / 2 * 60 + n % 2 * 12, if n % 2 == 1 { 48 } else { 12 });
+        let mut one = packet(n, 0);
+        one.header.timestamp = RtpTime(ticks as u32);
+        Arrived { arrival: Timestamp::from_nanos(ticks / 192 * 4_000_000), frames, ..one }
+    });
+    let stats = of(packets);
+    let all = stats.since_start();
+    assert_eq!((stats.jumps(), stats.restarts(), all.lost, all.lost_frames), (0, 0, 10, 5 * 60));
+}
+
+#[test]
 fn a_jump_of_the_timestamps_is_no_jitter() {
     let jumped = (0..3_000).map(|n| {
         let mut one = packet(n, 0);
