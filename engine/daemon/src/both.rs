@@ -1,33 +1,51 @@
 //! What a person asks of a recording, done on every volume that has it.
 //!
-//! Owns: that the mirror follows the archive's volume, and that what merely has the same name there is left alone. Never: keeps the answer
-//! for the archive waiting for a mirror that is known not to answer.
+//! Owns: that the mirror follows the archive's volume, and that what merely has the same name there is left alone ([`follow`]). Never: keeps
+//! what is asked of the archive waiting for the mirror's disk: first everything is done in the archive, and the mirror is then waited for a
+//! few seconds.
 
-use std::io;
+mod follow;
+#[cfg(test)]
+mod tests;
+
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use audyn_api::{DeletedFile, ProtectedFile, Refusal, RefusalKind};
-use audyn_media::archive::Segment;
-use audyn_media::{MediaError, chain};
-use audyn_units::{FrameIndex, SampleRate};
+use audyn_media::chain;
 
 use crate::chains::Chains;
-use crate::delete::{self, find};
+use crate::delete;
 use crate::protect;
+pub(crate) use follow::{Follower, Mirror, PATIENCE};
+use follow::{Known, Not, Wish, known_at};
 
 /// The volumes that are recorded to.
 pub(crate) struct Volumes {
-    /// The archive's root as it is configured.
     pub(crate) root: PathBuf,
     pub(crate) archive: Chains,
     pub(crate) mirror: Option<Mirror>,
 }
 
-/// The second one.
-pub(crate) struct Mirror {
-    pub(crate) chains: Chains,
-    /// Why its disk is not asked, if it does not answer.
-    pub(crate) stalled: Option<String>,
+/// What is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Deed {
+    Delete,
+    Protect,
+    LetGo,
+}
+
+/// Does it with a path (relative to the root) on one volume.
+type On = dyn Fn(&Path, &Chains, &str) -> Result<(), Refusal> + Send + Sync;
+
+impl Deed {
+    fn done(self) -> &'static str {
+        match self {
+            Self::Delete => "deleted",
+            Self::Protect => protect::deed(true),
+            Self::LetGo => protect::deed(false),
+        }
+    }
 }
 
 impl Volumes {
@@ -36,113 +54,107 @@ impl Volumes {
         &self,
         paths: Vec<String>,
         who: &str,
-        is_open: impl Fn(&Path) -> bool,
+        is_open: impl Fn(&Path) -> bool + Send + Sync + 'static,
     ) -> Vec<DeletedFile> {
-        let of = |path: String| {
-            // Before anything goes by which it is known.
-            let here = self.here(&path);
-            let on = |root: &Path, chains: &Chains| delete::recording(root, chains, &path, who, &is_open);
-            // What it is by its sidecar goes from the mirror later, too (`refill`).
-            let later = matches!(here, Ok(Some(Begin { sealed: true, .. })));
-            let refused = on(&self.root, &self.archive).err();
-            let refused = self.follow(&path, here, refused, ("deleted", later), on);
+        let by = who.to_owned();
+        let on = move |root: &Path, chains: &Chains, path: &str| {
+            delete::recording(root, chains, path, &by, &is_open)
+        };
+        let done = self.on_all(paths, Deed::Delete, Arc::new(on));
+        let tell = |(path, refused): (String, Option<Refusal>)| {
             delete::tell(&path, who, refused.as_ref());
             DeletedFile { path, refused }
         };
-        paths.into_iter().map(of).collect()
+        done.into_iter().map(tell).collect()
     }
 
     /// Protects each path with all formats of its segment, or lets it go, and says what became of it.
     pub(crate) fn protect(&self, paths: Vec<String>, protected: bool, who: &str) -> Vec<ProtectedFile> {
-        let of = |path: String| {
-            let here = self.here(&path);
-            let on = |root: &Path, chains: &Chains| protect::recording(root, chains, &path, protected, who);
-            let (deed, refused) = (protect::deed(protected), on(&self.root, &self.archive).err());
-            let refused = self.follow(&path, here, refused, (deed, false), on);
-            protect::tell(&path, who, deed, refused.as_ref());
+        let by = who.to_owned();
+        let on = move |root: &Path, chains: &Chains, path: &str| {
+            protect::recording(root, chains, path, protected, &by)
+        };
+        let deed = if protected { Deed::Protect } else { Deed::LetGo };
+        let done = self.on_all(paths, deed, Arc::new(on));
+        let tell = |(path, refused): (String, Option<Refusal>)| {
+            protect::tell(&path, who, deed.done(), refused.as_ref());
             ProtectedFile { path, refused }
         };
-        paths.into_iter().map(of).collect()
+        done.into_iter().map(tell).collect()
     }
 
-    /// What a path means in the archive, which nobody asks without a mirror.
-    fn here(&self, path: &str) -> Result<Option<Begin>, String> {
-        self.mirror.as_ref().map_or(Ok(None), |_| begin(&self.root, &self.archive, path))
-    }
-
-    /// Has the mirror do what the archive's volume has done, or has nothing to do it with. `here` is what the path meant there; the last word
-    /// says whether a mirror that is away does it by itself once it is back.
-    fn follow(
-        &self,
-        path: &str,
-        here: Result<Option<Begin>, String>,
-        refused: Option<Refusal>,
-        (deed, later): (&str, bool),
-        on: impl Fn(&Path, &Chains) -> Result<(), Refusal>,
-    ) -> Option<Refusal> {
-        let is_gone = refused.as_ref().is_some_and(|refusal| refusal.kind == RefusalKind::NotFound);
-        let Some(mirror) = self.mirror.as_ref().filter(|_| refused.is_none() || is_gone) else {
-            return refused;
-        };
-        let there = || match &mirror.stalled {
-            Some(why) => Err(why.clone()),
-            None => begin(mirror.chains.archive(), &mirror.chains, path),
-        };
-        let followed = match (here, there()) {
-            (_, Ok(None)) => return refused, // it has none of that name
-            (_, Err(why)) if later && refused.is_none() => {
-                tracing::info!(path, why, "it goes from the mirror once that is back");
-                return None;
+    /// Each path, and why it could not be done.
+    fn on_all(&self, paths: Vec<String>, deed: Deed, on: Arc<On>) -> Vec<(String, Option<Refusal>)> {
+        let (mut done, mut wishes) = (Vec::new(), Vec::new());
+        for path in paths {
+            // Before anything goes by which it is known.
+            let known = self.known(&path);
+            let refused = on(&self.root, &self.archive, &path).err();
+            let is_gone = refused.as_ref().is_some_and(|refusal| refusal.kind == RefusalKind::NotFound);
+            if self.mirror.is_some() && (refused.is_none() || is_gone) {
+                let known = if is_gone { self.gone(&path) } else { known };
+                wishes.push(Wish { at: done.len(), path: path.clone(), known, is_gone });
             }
-            (_, Err(why)) => Err(why),
-            _ if is_gone => on(mirror.chains.archive(), &mirror.chains).map_err(|refusal| refusal.detail),
-            (Err(why), _) => Err(why),
-            // Something else of the same name is left alone.
-            (Ok(here), Ok(there)) if !is_same(here, there) => return refused,
-            _ => on(mirror.chains.archive(), &mirror.chains).map_err(|refusal| refusal.detail),
-        };
-        match followed {
-            Ok(()) => None,
-            Err(_) if refused.is_some() => refused,
-            Err(why) => Some(Refusal {
-                kind: RefusalKind::Failed,
-                detail: format!(
-                    "`{path}` is {deed} in the archive, but not on the mirror; ask again when that is well: {why}"
-                ),
-            }),
+            done.push((path, refused));
         }
+        if let Some(mirror) = &self.mirror {
+            for (wish, followed) in mirror.follow(wishes, deed, on) {
+                let refused = &mut done[wish.at].1;
+                match followed {
+                    Ok(false) => {} // the mirror has nothing of it
+                    Ok(true) => *refused = None,
+                    Err(not) => *refused = told(&wish, deed, not, refused.take()),
+                }
+            }
+        }
+        done
+    }
+
+    /// What a path is in the archive, which nobody asks without a mirror.
+    fn known(&self, path: &str) -> Result<Vec<Known>, String> {
+        if self.mirror.is_none() {
+            return Ok(Vec::new());
+        }
+        known_at(&self.root, &self.archive, path).map(|known| known.into_iter().collect())
+    }
+
+    /// What a path was in the archive that has gone from there, once for each time: by its tombstones. Of what was deleted before it was
+    /// sealed they tell nothing.
+    fn gone(&self, path: &str) -> Result<Vec<Known>, String> {
+        let mut gone = Vec::new();
+        let named = delete::named(&self.root, path).map_err(|error| error.to_string())?;
+        let Ok(recorder) = self.archive.directory(&named.recorder) else { return Ok(gone) };
+        let told = chain::tombstones(&recorder, |tombstone| {
+            if tombstone.file == named.file {
+                gone.extend(Known::of_tombstone(&tombstone, &named.below));
+            }
+        });
+        told.map(|()| gone).map_err(|error| error.to_string())
     }
 }
 
-/// By what two files of one name are known to be the same recording, though one may lack its end.
-#[derive(Debug, Clone, Copy)]
-struct Begin {
-    position: FrameIndex,
-    rate: SampleRate,
-    /// It has a sidecar.
-    sealed: bool,
-}
-
-fn is_same(here: Option<Begin>, there: Option<Begin>) -> bool {
-    let of = |begin: Option<Begin>| begin.map(|begin| (begin.position, begin.rate));
-    of(here) == of(there)
-}
-
-/// What a path means on a volume; none if nothing that is known of.
-fn begin(root: &Path, chains: &Chains, path: &str) -> Result<Option<Begin>, String> {
-    delete::ours(chains, path, "looked at").map_err(|refusal| refusal.detail)?;
-    let named = match find(root, path, "looked at") {
-        Err(Refusal { kind: RefusalKind::NotFound | RefusalKind::Invalid, .. }) => return Ok(None),
-        found => found.map_err(|refusal| refusal.detail)?,
+/// What is said of a path that the mirror has not followed in; none if it does by itself once it is back.
+fn told(wish: &Wish, deed: Deed, not: Not, refused: Option<Refusal>) -> Option<Refusal> {
+    let (path, done) = (&wish.path, deed.done());
+    let never_was = wish.is_gone && wish.known.as_ref().map_or(true, Vec::is_empty);
+    let (kind, detail) = match not {
+        // What it is by its sidecar goes from the mirror later, too (`refill`).
+        Not::Away(why) if deed == Deed::Delete && !wish.is_gone && wish.is_sealed() => {
+            tracing::info!(path, why, "it goes from the mirror once that is back");
+            return None;
+        }
+        Not::Away(_) | Not::Yet(_) if never_was => return refused,
+        Not::Away(why) | Not::Yet(why) => (
+            RefusalKind::Failed,
+            format!("is {done} in the archive, but not on the mirror; ask again when that is well: {why}"),
+        ),
+        Not::Ever(why) if wish.is_gone => (
+            RefusalKind::NotFound,
+            format!("does not exist in the archive, and is not {done} on the mirror: {why}"),
+        ),
+        Not::Ever(why) => {
+            (RefusalKind::Failed, format!("is {done} in the archive, but not on the mirror: {why}"))
+        }
     };
-    let recorder = chains.directory(&named.recorder).map_err(|error| error.to_string())?;
-    match Segment::of_unsealed(&recorder, &named.file) {
-        Ok(Segment { start: position, rate, .. }) => {
-            let sealed = matches!(chain::sidecar_in(&recorder, Path::new(&named.file)), Ok(Some(_)));
-            Ok(Some(Begin { position, rate, sealed }))
-        }
-        // Without its ledger nothing tells what it is.
-        Err(MediaError::Chain { source, .. }) if source.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error.to_string()),
-    }
+    Some(Refusal { kind, detail: format!("`{path}` {detail}") })
 }

@@ -90,6 +90,8 @@ pub(crate) fn ours(chains: &Chains, path: &str, deed: &str) -> Result<(), Refusa
 pub(crate) struct Named {
     /// The recorder's directory.
     pub(crate) recorder: PathBuf,
+    /// The same, below the root.
+    pub(crate) below: PathBuf,
     /// Its path below that.
     pub(crate) file: String,
 }
@@ -117,9 +119,14 @@ pub(crate) fn find(root: &Path, path: &str, deed: &str) -> Result<Named, Refusal
             SUFFIXES.join(", ")
         ));
     }
-    let below = recorder_of(root, relative).map_err(failed)?;
+    named(root, path).map_err(failed)
+}
+
+/// Where the recording of a path relative to `root` belongs, also of one that has gone.
+pub(crate) fn named(root: &Path, path: &str) -> io::Result<Named> {
+    let below = recorder_of(root, Path::new(path))?;
     let file = path.strip_prefix(below).unwrap_or(path).trim_start_matches('/').to_owned();
-    Ok(Named { recorder: root.join(below), file })
+    Ok(Named { recorder: root.join(below), below: below.into(), file })
 }
 
 /// What the disk said of a chain.
@@ -153,8 +160,10 @@ fn recorder_of<'a>(root: &Path, recording: &'a Path) -> io::Result<&'a str> {
     let text = |path: &'a Path| path.to_str().unwrap_or_default();
     let above = recording.parent().unwrap_or(Path::new(""));
     for below in above.ancestors() {
-        if Beneath::root(root)?.open(below)?.kind_of(HOUSE.as_ref())? == Some(FileType::Directory) {
-            return Ok(text(below));
+        match Beneath::root(root)?.open(below).and_then(|above| above.kind_of(HOUSE.as_ref())) {
+            Ok(Some(FileType::Directory)) => return Ok(text(below)),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
         }
     }
     Ok(above.components().next().map_or("", |first| text(Path::new(first.as_os_str()))))
@@ -172,7 +181,7 @@ mod tests {
         chains: &Chains,
         paths: Vec<String>,
         who: &str,
-        is_open: impl Fn(&Path) -> bool,
+        is_open: impl Fn(&Path) -> bool + Send + Sync + 'static,
     ) -> Vec<DeletedFile> {
         let volumes = Volumes { root: root.to_owned(), archive: chains.clone(), mirror: None };
         volumes.delete(paths, who, is_open)
@@ -196,7 +205,8 @@ mod tests {
         let open = root.join("a/open.wav");
         let chains = Chains::below(root.clone());
         let ask = |path: &str| {
-            recordings(&root, &chains, vec![path.to_owned()], "anna", |p| p == open).remove(0).refused
+            let open = open.clone();
+            recordings(&root, &chains, vec![path.to_owned()], "anna", move |p| p == open).remove(0).refused
         };
         for bad in [
             "",

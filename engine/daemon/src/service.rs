@@ -46,6 +46,8 @@ pub struct Service {
     room: RoomAlarms,
     /// The same of the mirror, by the same limits.
     mirror: Option<(Retention, RoomAlarms)>,
+    /// Who has the mirror do what a person asked.
+    follower: both::Follower,
 }
 
 /// An answer, or the promise of one.
@@ -126,7 +128,8 @@ impl Service {
             .transpose()?;
         let mirror = mirror.map(|retention| (retention, RoomAlarms::default()));
         let (changed, states, room) = (true, HashMap::new(), RoomAlarms::default());
-        Ok(Self { engine, store, running, changed, states, retention, room, mirror })
+        let follower = both::Follower::default();
+        Ok(Self { engine, store, running, changed, states, retention, room, mirror, follower })
     }
 
     /// How far the capture loop has come.
@@ -271,11 +274,10 @@ impl Service {
             }
             Request::DeleteRecordings { paths, who } => {
                 delete::check(&paths, &who)?;
-                let root = PathBuf::from(&self.store.document().global.archive_root);
-                let (open, volumes) = (self.all_open_files(), self.both(root));
+                let (open, volumes) = (self.all_open_files(), self.both()?);
                 let ask = move || -> Then {
-                    let deleted =
-                        volumes.delete(paths, &who, |path| open.iter().any(|files| files.contains(path)));
+                    let is_open = move |path: &Path| open.iter().any(|files| files.contains(path));
+                    let deleted = volumes.delete(paths, &who, is_open);
                     Box::new(|_| Reply::Deleted(deleted))
                 };
                 Ok(Answer::OnDisk(DiskWork {
@@ -287,7 +289,7 @@ impl Service {
             }
             Request::Protect { paths, protected, who } => {
                 delete::check(&paths, &who)?;
-                let volumes = self.both(PathBuf::from(&self.running.archive_root));
+                let volumes = self.both()?;
                 let ask = move || -> Then {
                     let done = volumes.protect(paths, protected, &who);
                     Box::new(|_| Reply::Protected(done))
@@ -382,13 +384,22 @@ impl Service {
         self.engine.all_chains().iter().map(|chains| chains.ours().clone()).collect()
     }
 
-    /// Where a person's word is done, with the archive's root as it is configured.
-    fn both(&self, root: PathBuf) -> both::Volumes {
-        let mirror = self
-            .engine
-            .mirror()
-            .map(|mirror| both::Mirror { chains: mirror.chains.clone(), stalled: mirror.stalled() });
-        both::Volumes { root, archive: self.engine.chains(), mirror }
+    /// Where a person's word is done. While a changed root waits for the next start nothing is: whoever asks may mean a path below either.
+    fn both(&self) -> Result<both::Volumes, EngineError> {
+        let (root, next) = (&self.running.archive_root, &self.store.document().global.archive_root);
+        if root != next {
+            return Err(EngineError::Conflict(format!(
+                "the archive's root was changed to {next}, and until the next start it is {root}, so a path may mean either; nothing was \
+                 changed: restart the engine, then ask again"
+            )));
+        }
+        let mirror = self.engine.mirror().map(|mirror| both::Mirror {
+            chains: mirror.chains.clone(),
+            stalled: mirror.stalled(),
+            follower: self.follower.clone(),
+            patience: both::PATIENCE,
+        });
+        Ok(both::Volumes { root: root.into(), archive: self.engine.chains(), mirror })
     }
 
     /// Which files are being written, on each volume.

@@ -412,7 +412,7 @@ async fn each_who_stops_waits_for_the_same_close() {
 }
 
 #[tokio::test]
-async fn a_setting_that_was_put_back_waits_for_no_start() {
+async fn a_setting_that_was_put_back_waits_for_no_start_and_until_then_no_path_is_deleted() {
     let engine = Running::start();
     let mut client = engine.client().await;
     let before = config(&mut client).await.global;
@@ -421,6 +421,18 @@ async fn a_setting_that_was_put_back_waits_for_no_start() {
         change(&mut client, |revision| Request::PutGlobal { revision, global }).await.unwrap();
         let warnings = snapshot(&mut client).await.warnings;
         assert_eq!(warnings.iter().any(|warning| warning.contains("next start")), waits, "{warnings:?}");
+        // Until then a path may be meant below either root.
+        let (paths, who) = (vec!["a/x.wav".to_owned()], "anna".to_owned());
+        let delete = Request::DeleteRecordings { paths: paths.clone(), who: who.clone() };
+        for ask in [delete, Request::Protect { paths, protected: false, who }] {
+            match client.request(ask).await {
+                Err(ClientError::Refused(refusal)) => {
+                    assert!(waits && refusal.kind == RefusalKind::Conflict, "{refusal:?}");
+                    assert!(refusal.detail.contains("restart the engine"), "{refusal:?}");
+                }
+                answer => assert!(!waits, "{answer:?}"),
+            }
+        }
     }
 }
 
