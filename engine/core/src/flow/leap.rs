@@ -9,8 +9,9 @@
 
 use audyn_units::{FrameCount, FrameIndex, Nanos, SampleRate};
 
-/// So many are known at once; they are forgotten as the holes are filled.
-const KNOWN: usize = 4;
+/// So many are known at once; they are forgotten as the holes are filled. Of a sender that leaps more often within a window, the others'
+/// holes count as loss.
+const KNOWN: usize = 64;
 
 /// Whether a hole of so many frames is a leap, where the packets that are missing in it held `explained`.
 pub(super) fn is_leap(hole: i64, explained: i64) -> bool {
@@ -27,7 +28,9 @@ pub(super) fn is_pause(hole: i64, frames: u32, passed: Nanos, rate: SampleRate) 
 /// A leap of the sender's timestamps.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Leap {
-    /// The frame after the hole.
+    /// The frame at which the hole begins, as it was when the leap was found, and the one after it. Packets that come later may make it
+    /// shorter at either end.
+    pub(super) from: FrameIndex,
     pub(super) to: FrameIndex,
     /// By how many frames the timestamps went further than the packets.
     pub(super) frames: i64,
@@ -36,10 +39,16 @@ pub(super) struct Leap {
 }
 
 /// The last leaps whose holes are not filled yet.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Leaps {
     known: [Option<Leap>; KNOWN],
     next: usize,
+}
+
+impl Default for Leaps {
+    fn default() -> Self {
+        Self { known: [None; KNOWN], next: 0 }
+    }
 }
 
 impl Leaps {
@@ -48,8 +57,11 @@ impl Leaps {
         self.next = (self.next + 1) % KNOWN;
     }
 
-    /// The leap to this frame, which is forgotten.
-    pub(super) fn take(&mut self, to: FrameIndex) -> Option<Leap> {
-        self.known.iter_mut().find(|known| known.is_some_and(|leap| leap.to == to))?.take()
+    /// The leap that made the hole between these frames, which is forgotten. What is missing beside it is less than it leapt over, so of several
+    /// holes where it found one, the one that is long enough is its own.
+    pub(super) fn take(&mut self, head: FrameIndex, next: FrameIndex) -> Option<Leap> {
+        let hole = next.distance_from(head);
+        let made = |leap: &Leap| head < leap.to && leap.from < next && next <= leap.to && leap.frames <= hole;
+        self.known.iter_mut().find(|known| known.as_ref().is_some_and(made))?.take()
     }
 }

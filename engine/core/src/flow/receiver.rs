@@ -385,7 +385,8 @@ impl Receiver {
         let explained = missing * i64::from(longest);
         if missing >= 0 && is_leap(hole, explained) {
             let paused = is_pause(hole, newest.frames, quiet, self.format.rate);
-            self.leaps.note(Leap { to: at, frames: hole - explained, paused });
+            let from = newest.at + FrameCount(u64::from(newest.frames));
+            self.leaps.note(Leap { from, to: at, frames: hole - explained, paused });
         }
     }
 

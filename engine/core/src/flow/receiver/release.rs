@@ -69,7 +69,7 @@ impl Receiver {
         if let Some(open) = &self.open {
             return open.cause;
         }
-        match self.leaps.take(next) {
+        match self.leaps.take(self.head, next) {
             None => GapCause::Loss,
             Some(leap) if leap.paused => GapCause::Outage,
             Some(leap) => {

@@ -82,6 +82,84 @@ fn what_is_lost_beside_a_leap_hides_it_not_and_what_comes_late_takes_its_place()
 }
 
 #[test]
+fn a_leap_is_one_whichever_packet_shows_it() {
+    // The first two after it are swapped.
+    let mut wire = Wire::new();
+    wire.run(0..100);
+    wire.ts = wire.ts.wrapping_add(480);
+    wire.arrives(101);
+    wire.arrives(100);
+    wire.tick();
+    wire.tick();
+    wire.run(102..300);
+    let (tape, counters) = wire.finish();
+    assert_eq!(told(&tape), (vec![(480, GapCause::TimestampJump, false)], vec![480]));
+    assert_eq!((tape.audio.len(), counters.timestamp_jumps), (300 * 48, 1));
+
+    // One leg loses the first and the third after it, which come on the other.
+    let mut wire = Wire::class_a();
+    wire.both(0..100);
+    wire.ts = wire.ts.wrapping_add(480);
+    for n in 100..300 {
+        if n != 100 && n != 102 {
+            wire.on(Leg::First, n);
+        }
+        if let Some(n) = n.checked_sub(5).filter(|&n| n >= 100) {
+            wire.on(Leg::Second, n);
+        }
+        wire.tick();
+    }
+    let (tape, _) = wire.finish();
+    assert_eq!(told(&tape), (vec![(480, GapCause::TimestampJump, false)], vec![480]));
+    assert_eq!(tape.audio.len(), 300 * 48);
+}
+
+#[test]
+fn a_leap_is_told_of_its_own_hole_and_of_no_other() {
+    // What is lost before it, between which and the leap packets came, and what is lost after it.
+    let mut wire = Wire::new();
+    wire.run(0..95);
+    wire.tick();
+    wire.run(96..100);
+    wire.ts = wire.ts.wrapping_add(480);
+    wire.run(100..105);
+    wire.tick();
+    wire.run(106..300);
+    let (tape, _) = wire.finish();
+    let lost = (48, GapCause::Loss, false);
+    assert_eq!(told(&tape), (vec![lost, (480, GapCause::TimestampJump, false), lost], vec![480]));
+
+    // The two before it are missing when it is found, and the second comes then: the first is loss.
+    let mut wire = Wire::new();
+    wire.run(0..98);
+    wire.tick();
+    wire.tick();
+    let before = wire.ts;
+    wire.ts = before.wrapping_add(480);
+    wire.run(100..102);
+    let leapt = std::mem::replace(&mut wire.ts, before);
+    wire.arrives(99);
+    wire.ts = leapt;
+    wire.run(102..300);
+    let (tape, _) = wire.finish();
+    assert_eq!(told(&tape), (vec![lost, (480, GapCause::TimestampJump, false)], vec![480]));
+}
+
+#[test]
+fn a_sender_that_leaps_again_and_again_has_lost_nothing() {
+    let mut wire = Wire::new();
+    wire.run(0..100);
+    for n in 100..160 {
+        wire.ts = wire.ts.wrapping_add(24);
+        wire.run(n..n + 1);
+    }
+    wire.run(160..300);
+    let (tape, counters) = wire.finish();
+    assert_eq!(told(&tape), (vec![(24, GapCause::TimestampJump, false); 60], vec![24; 60]));
+    assert_eq!(counters.timestamp_jumps, 60);
+}
+
+#[test]
 fn loss_stays_loss_where_packets_are_of_two_lengths() {
     // 44 and 45 frames in turn once it has begun, as at 44.1 kHz; or 12 and 48: now and then one of either is lost.
     for (short, long) in [(44, 45), (12, 48)] {
