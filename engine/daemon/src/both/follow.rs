@@ -188,7 +188,7 @@ fn followed(chains: &Chains, wish: &Wish, deed: Deed, on: &On) -> Result<bool, N
         paths.push(wish.path.clone());
     }
     for known in known {
-        for segment in overlapping(&root.join(&known.below), known).map_err(Not::Away)? {
+        for segment in overlapping(chains, known).map_err(Not::Away)? {
             let path = known.below.join(&segment.file).to_string_lossy().into_owned();
             if paths.contains(&path) || path == wish.path {
                 continue; // that has been judged by what stands there
@@ -213,9 +213,13 @@ fn followed(chains: &Chains, wish: &Wish, deed: Deed, on: &On) -> Result<bool, N
 }
 
 /// What a recorder's directory holds of these frames in the same format.
-fn overlapping(recorder: &Path, known: &Known) -> Result<Vec<Segment>, String> {
+fn overlapping(chains: &Chains, known: &Known) -> Result<Vec<Segment>, String> {
+    let recorder = match chains.directory(&chains.archive().join(&known.below)) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        opened => opened.map_err(|error| error.to_string())?,
+    };
     let (from, to) = (Some(When::Frame(known.start)), Some(When::Frame(known.end)));
-    let segments = of_recorder(recorder, &Wanted { from, to, ..Wanted::default() });
+    let segments = of_recorder(&recorder, &Wanted { from, to, ..Wanted::default() });
     let mut segments = segments.map_err(|error| error.to_string())?;
     segments.retain(|segment| segment.kind == known.kind && segment.rate == known.rate);
     Ok(segments)
