@@ -17,7 +17,8 @@
 //! then is owed as silence. *Any other error* for 2 s, or an fdatasync that failed 2 s ago: 1. files, ledgers and chain are let go of; 2. others are tried each 250 ms; 3. what was let go of
 //! is mended (`unfinished`). *A file has gone from its place* (looked at each second): 1. it is closed where it is; 2. others are begun.
 //! *The archive's root lies on another volume than its own* (`volume`, asked before each file is made): no file is made there, and what comes
-//! waits in the rings; tried each 250 ms.
+//! waits in the rings; tried each 250 ms. *The engine ends, and one of two disks does nothing for 3 s*: it is left as after a crash, and
+//! the other one ends as it should.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -26,13 +27,14 @@ use std::sync::atomic::{
     Ordering::{Acquire, Relaxed, Release},
 };
 use std::sync::mpsc::{Receiver as Inbox, Sender, SyncSender, channel};
-use std::thread::JoinHandle;
+use std::time::Duration;
 
 use audyn_sys::{Grid, SysError, clock};
 use audyn_units::{Mono, Nanos, Timestamp};
 
 use crate::chains::Chains;
 use crate::feed::DISK_BUFFER;
+use crate::parting::Parting;
 use crate::recording::Recording;
 use crate::shared::Notice;
 use crate::syncer::{MakeSafe, State, Syncer, Told};
@@ -55,15 +57,22 @@ const STALLED: Nanos = Nanos::from_secs(1);
 /// Time between two fdatasyncs of a file.
 const SYNC_AFTER: Nanos = Nanos::from_secs(1);
 
-/// The handle of the running disk writer. Dropping it closes every file and ends the thread.
+/// Of two volumes, one whose disk has done nothing for this long at the engine's end is left: what it holds is as after a crash, and what
+/// follows (the other one's end, the notes for the next engine) shall not be lost with it. Neither is left earlier than that after the order to end.
+const LEFT_AFTER: Nanos = Nanos::from_secs(3);
+
+/// The handle of the running disk writer. Dropping it closes every file and ends the thread. Where there is another volume, neither is
+/// waited for longer than its disk does something ([`LEFT_AFTER`]).
 pub(crate) struct Disk {
     recordings: Sender<Recording>,
     /// When its last turn began, in monotonic nanoseconds.
     turned: Arc<AtomicI64>,
     /// It writes the mirror.
     mirrors: bool,
+    /// There is one for another volume.
+    has_other: AtomicBool,
     stop: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
+    thread: Option<Parting>,
 }
 
 impl Disk {
@@ -87,7 +96,11 @@ impl Disk {
         state: Option<PathBuf>,
         chains: Chains,
     ) -> Result<Self, SysError> {
-        Self::start_until(Arc::clone(&first.stop), notices, safe, state, chains)
+        let other = Self::start_until(Arc::clone(&first.stop), notices, safe, state, chains)?;
+        for disk in [first, &other] {
+            disk.has_other.store(true, Relaxed);
+        }
+        Ok(other)
     }
 
     fn start_until(
@@ -103,9 +116,20 @@ impl Disk {
         let turned = Arc::new(AtomicI64::new(clock::mono_now().as_nanos()));
         let turns = Arc::clone(&turned);
         let mirrors = chains.ours().is_mirror();
-        let thread = std::thread::Builder::new()
-            .name(if chains.ours().is_mirror() { "audyn-mirror" } else { "audyn-disk" }.to_owned())
-            .spawn(move || {
+        let name = if mirrors { "audyn-mirror" } else { "audyn-disk" };
+        // At the end there are no turns any more, and yet it is told that something was done.
+        let moves = move |turns: &AtomicI64| turns.store(clock::mono_now().as_nanos(), Relaxed);
+        let (ending, confirms) = (Arc::clone(&stop), Arc::clone(&turned));
+        let safe = safe.map(|safe| -> MakeSafe {
+            Box::new(move |path| {
+                let made = safe(path);
+                if ending.load(Acquire) {
+                    moves(&confirms);
+                }
+                made
+            })
+        });
+        let thread = Parting::start(name, move || {
                 let syncer = safe.and_then(Syncer::start);
                 let mut list = Listing::start(state, chains)
                     .map_err(|error| tracing::warn!(%error, "no thread lists the open files; what a power cut leaves is not mended, and nothing is sealed"))
@@ -113,7 +137,7 @@ impl Disk {
                 let mut open = Vec::new();
                 while !stopped.load(Acquire) {
                     clock::sleep_until(grid.next_after(clock::mono_now()).at);
-                    turns.store(clock::mono_now().as_nanos(), Relaxed);
+                    moves(&turns);
                     turn(&mut open, &inbox, &notices, syncer.as_ref(), list.as_mut());
                 }
                 // Workers have ended by now, so this drains what they left.
@@ -122,6 +146,7 @@ impl Disk {
                 for recording in &mut open {
                     recording.finish(now, &notices);
                     make_safe(recording, now, syncer.as_ref());
+                    moves(&turns);
                 }
                 let waited = syncer.is_some();
                 // Waits until the disk has it all, or has said that it has not.
@@ -137,7 +162,8 @@ impl Disk {
                 }
             })
             .map_err(|source| SysError::Thread { source })?;
-        Ok(Self { recordings, turned, mirrors, stop, thread: Some(thread) })
+        let has_other = AtomicBool::new(false);
+        Ok(Self { recordings, turned, mirrors, has_other, stop, thread: Some(thread) })
     }
 
     /// What is to be said of a disk that keeps the thread waiting, and whether audio is lost by now.
@@ -161,8 +187,22 @@ impl Disk {
 impl Drop for Disk {
     fn drop(&mut self) {
         self.stop.store(true, Release);
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
+        let Some(thread) = self.thread.take() else { return };
+        if !self.has_other.load(Relaxed) {
+            return thread.join();
+        }
+        let asked = clock::mono_now();
+        let left = || {
+            let moved = Timestamp::from_nanos(self.turned.load(Relaxed)).max(asked);
+            let left = (moved + LEFT_AFTER - clock::mono_now()).0;
+            Duration::from_nanos(u64::try_from(left).unwrap_or(0))
+        };
+        if !thread.join_within(left) {
+            let whose = if self.mirrors { "mirror" } else { "archive" };
+            tracing::error!(
+                "the {whose}'s disk does not answer, so the engine ends without it; its files are mended at the next start: check the \
+                 disk and its cable"
+            );
         }
     }
 }

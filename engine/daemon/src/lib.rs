@@ -38,6 +38,7 @@ mod mark;
 mod naming;
 mod network;
 mod outbox;
+mod parting;
 mod policy;
 mod printer;
 mod protect;

@@ -121,11 +121,15 @@ impl Service {
             Retention::start(archive, state, engine.clock(), &rules(store.document()))
         };
         let state = store.directory();
-        let retention = limits(engine.chains(), engine.open_files(), state.to_owned())?;
-        let mirror = engine
+        let mut retention = limits(engine.chains(), engine.open_files(), state.to_owned())?;
+        let mut mirror = engine
             .mirror()
             .map(|mirror| limits(mirror.chains.clone(), mirror.open_files.clone(), mirror::state_of(state)))
             .transpose()?;
+        if let Some(mirror) = &mut mirror {
+            retention.is_one_of_two();
+            mirror.is_one_of_two();
+        }
         let mirror = mirror.map(|retention| (retention, RoomAlarms::default()));
         let (changed, states, room) = (true, HashMap::new(), RoomAlarms::default());
         let follower = both::Follower::default();

@@ -28,7 +28,7 @@
 //! | the mirror is missing at the start | alarmed; it is recorded to as soon as it is there |
 //! | a recording is to begin while the archive's disk hangs | refused after 10 s, as without a mirror |
 //! | a recording is ended | whoever waits for that waits for the archive's file; the mirror's is closed beside it |
-//! | the engine ends | both are asked to end at once, then waited for |
+//! | the engine ends | both are asked to end at once, then waited for; one whose disk does nothing for 3 s is left as after a crash, and the other ends as it should |
 //!
 //! What its list of open files, its places of the last engine and its identity need stands in `mirror/` in the state directory.
 //!

@@ -56,10 +56,10 @@ pub struct Engine {
     pub(crate) capture: Capture,
     workers: Vec<Worker>,
     disk: Disk,
-    /// The second volume, if there is one.
-    mirror: Option<Mirror>,
-    /// Notes where the files end.
+    /// Notes where the files end; before the mirror's disk is waited for.
     resume: Resume,
+    /// The second volume, if there is one. It was told to end with the first.
+    mirror: Option<Mirror>,
     pub(crate) keeper: Keeper,
     pub(crate) volume: Volume,
     open_files: OpenFiles,
@@ -137,8 +137,8 @@ impl Engine {
             capture,
             workers: workers?,
             disk,
-            mirror,
             resume,
+            mirror,
             keeper,
             volume,
             open_files: OpenFiles::default(),

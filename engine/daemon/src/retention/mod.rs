@@ -27,8 +27,7 @@ use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex};
-use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use audyn_api::{DiskState, PendingLimits, RetentionPlan, VolumeConfig};
 use audyn_core::retention::{
@@ -42,6 +41,7 @@ use audyn_units::{ByteSize, ClockQuality, Counted, Mono, Nanos, Timestamp, Utc};
 use crate::chains::Chains;
 use crate::closing::OpenFiles;
 use crate::engine::lock;
+use crate::parting::Parting;
 use crate::shared::ClockShared;
 use crate::{durable, volume};
 use limits::Delays;
@@ -52,6 +52,9 @@ const PERIOD: Duration = Duration::from_secs(60);
 
 /// Between two looks at a volume that is to settle its accounts; all looks together are about ten seconds.
 const SETTLES: Duration = Duration::from_millis(100);
+
+/// How long the end of one of two waits for its disk.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// So often a turn plans anew when something could not be deleted.
 const ROUNDS: u32 = 4;
@@ -193,7 +196,9 @@ pub(crate) struct Retention {
     shared: Arc<Shared>,
     /// Wakes it; dropped to end it.
     wake: Option<Sender<()>>,
-    thread: Option<JoinHandle<()>>,
+    thread: Option<Parting>,
+    /// Its end is waited for no longer than this.
+    patience: Option<Duration>,
 }
 
 impl Retention {
@@ -227,11 +232,14 @@ impl Retention {
         });
         let (wake, woken) = channel();
         let of_thread = Arc::clone(&shared);
-        let thread = std::thread::Builder::new()
-            .name("audyn-retention".to_owned())
-            .spawn(move || of_thread.run(&woken))
+        let thread = Parting::start("audyn-retention", move || of_thread.run(&woken))
             .map_err(|source| SysError::Thread { source })?;
-        Ok(Self { shared, wake: Some(wake), thread: Some(thread) })
+        Ok(Self { shared, wake: Some(wake), thread: Some(thread), patience: None })
+    }
+
+    /// There is one for another volume: from now on the end of neither waits for a disk that hangs.
+    pub(crate) fn is_one_of_two(&mut self) {
+        self.patience = Some(PATIENCE);
     }
 
     /// Sets what is kept from now on: at once where that is more than before, else an hour later.
@@ -281,8 +289,14 @@ impl Drop for Retention {
         self.shared.stop.store(true, Release);
         self.wake = None;
         // It ends before the next file, or the next deletion.
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
+        let Some(thread) = self.thread.take() else { return };
+        let Some(patience) = self.patience else { return thread.join() };
+        let until = Instant::now() + patience;
+        if !thread.join_within(|| until.saturating_duration_since(Instant::now())) {
+            let root = self.shared.archive.root.display();
+            tracing::warn!(
+                "what deletes by limits at {root} waits for its disk, and is left; a deletion may be half done, and the next engine ends it"
+            );
         }
     }
 }

@@ -4,6 +4,7 @@
 mod archive;
 mod common;
 mod engine;
+mod hung;
 mod legs;
 mod markers;
 mod mirror;

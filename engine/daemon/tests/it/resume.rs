@@ -10,14 +10,14 @@ use audyn_units::{RtpTime, SkewClass};
 use crate::common::*;
 
 /// The media clock in a tenth of a second: so much more time is left until it no longer agrees with this machine's.
-fn media_clock() -> RtpTime {
+pub(crate) fn media_clock() -> RtpTime {
     let offset = audyn_daemon::tai_minus_utc(None).map_or(0, |offset| offset.0 as u128);
     let soon = SystemTime::now().duration_since(UNIX_EPOCH).unwrap() + Duration::from_millis(100);
     RtpTime(((soon.as_nanos() + offset) * 48_000 / 1_000_000_000) as u32)
 }
 
 /// The first line of a recording's ledger.
-fn header(recording: &Path) -> serde_json::Value {
+pub(crate) fn header(recording: &Path) -> serde_json::Value {
     let ledger = std::fs::read_to_string(recording.with_extension("wav.gaps.jsonl")).unwrap();
     serde_json::from_str(ledger.lines().next().unwrap()).unwrap()
 }
