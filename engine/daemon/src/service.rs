@@ -18,7 +18,7 @@ use tokio::sync::oneshot;
 
 use crate::chains::Chains;
 use crate::closing::OpenFiles;
-use crate::engine::{CapturePulse, Engine, EngineOptions, check_writable, mirror, same_flow};
+use crate::engine::{CapturePulse, Engine, EngineOptions, mirror, same_flow};
 use crate::error::EngineError;
 use crate::keep::KeptSockets;
 use crate::mark::{self, Wish};
@@ -490,10 +490,10 @@ fn start(
     all: usize,
     engine: &Engine,
 ) -> Answer {
-    let (tai_offset, volumes) = (engine.tai_minus_utc(), engine.all_chains());
+    let (tai_offset, writable) = (engine.tai_minus_utc(), engine.writable());
     let ask = move || -> Then {
         let mut failed = failed;
-        let check = |naming: Naming| check_writable(&naming, &volumes, tai_offset, &["wav"]);
+        let check = |naming: Naming| writable.check(&naming, tai_offset, &["wav"]);
         let tried: Vec<_> = ready.into_iter().map(|(id, naming)| (id, check(naming))).collect();
         Box::new(move |service| {
             for (id, writable) in tried {

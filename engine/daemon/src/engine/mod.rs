@@ -8,6 +8,7 @@ pub(crate) mod mirror;
 mod open;
 mod options;
 mod recorder;
+mod writable;
 
 use std::sync::atomic::{AtomicBool, Ordering::Acquire};
 use std::sync::mpsc::{Receiver as Inbox, SyncSender, sync_channel};
@@ -46,6 +47,7 @@ use open::{Held, RETRY};
 pub use options::EngineOptions;
 pub(crate) use recorder::RecorderEntry;
 pub use recorder::RecorderSpec;
+pub(crate) use writable::Writable;
 
 /// Notices that wait for control at most; later ones are dropped.
 const NOTICES: usize = 4_096;
@@ -64,6 +66,7 @@ pub struct Engine {
     pub(crate) volume: Volume,
     open_files: OpenFiles,
     chains: Chains,
+    writable: Writable,
     pub(crate) options: EngineOptions,
     pub(crate) network: Network,
     clock: Arc<ClockShared>,
@@ -131,6 +134,8 @@ impl Engine {
             }
             _ => None,
         };
+        let both = std::iter::once(&chains).chain(mirror.as_ref().map(|mirror| &mirror.chains));
+        let writable = Writable::on(both.cloned());
         let resume = Resume::take(options.state.clone());
         let volume = Volume::watch(chains.clone())?;
         Ok(Self {
@@ -143,6 +148,7 @@ impl Engine {
             volume,
             open_files: OpenFiles::default(),
             chains,
+            writable,
             options,
             network: Network::watch(),
             clock,
@@ -268,8 +274,8 @@ impl Engine {
     pub fn record(&mut self, id: &str, limit: Option<FrameCount>) -> Result<(), EngineError> {
         if let Some(naming) = self.would_record(id)? {
             let formats = &self.recorders[self.find(id)?].spec.formats;
-            let suffixes: Vec<&str> = formats.iter().map(|format| format.suffix()).collect();
-            check_writable(&naming, &self.all_chains(), self.tai_minus_utc(), &suffixes)?;
+            let suffixes: Vec<&'static str> = formats.iter().map(|format| format.suffix()).collect();
+            self.writable.check(&naming, self.tai_minus_utc(), &suffixes)?;
             self.begin(id, limit)?;
         }
         Ok(())
@@ -285,6 +291,11 @@ impl Engine {
             return Err(EngineError::Conflict(format!("recorder `{id}` has no source; give it one first")));
         }
         Ok((!entry.wanted).then(|| entry.spec.naming.clone()))
+    }
+
+    /// What asks the volumes whether a recording could be made, where they may be waited for.
+    pub(crate) fn writable(&self) -> Writable {
+        self.writable.clone()
     }
 
     /// Begins to record without asking the disk, which somebody has done.
@@ -524,24 +535,6 @@ impl Engine {
         self.order(flow, Order::Record { flow, recorder, feed: Box::new(feed), mirror });
         self.recorders[at].feeding = true;
     }
-}
-
-/// Refuses where nothing could be recorded to any of these volumes; says what the first one says.
-pub(crate) fn check_writable(
-    naming: &Naming,
-    volumes: &[Chains],
-    tai_offset: Option<Nanos>,
-    suffixes: &[&str],
-) -> Result<(), EngineError> {
-    let mut refused = None;
-    for chains in volumes {
-        let naming = if chains.ours().is_mirror() { naming.at(chains.archive()) } else { naming.clone() };
-        match naming.check_writable_on(chains.ours(), tai_offset, suffixes) {
-            Ok(()) => return Ok(()),
-            Err(error) => refused = refused.or(Some(error)),
-        }
-    }
-    refused.map_or(Ok(()), Err)
 }
 
 /// Names that the source gives the chosen channels, in file order; a channel without one has an empty one.
