@@ -32,6 +32,20 @@ struct Channel {
     clipped: Option<Timestamp<Mono>>,
 }
 
+impl Channel {
+    #[inline]
+    fn take(&mut self, samples: impl Iterator<Item = i32>) {
+        let (mut peak, mut squares) = (self.peak, 0f32);
+        for sample in samples {
+            peak = peak.max(sample.unsigned_abs());
+            let value = sample as f32 * (1.0 / 2_147_483_648.0);
+            squares += value * value;
+        }
+        self.peak = peak;
+        self.squares += f64::from(squares);
+    }
+}
+
 /// The meter of one recorder.
 #[derive(Debug)]
 pub struct Meter {
@@ -51,15 +65,19 @@ impl Meter {
     pub fn audio(&mut self, samples: &[i32]) {
         let width = self.channels.len();
         self.frames += (samples.len() / width) as u64;
-        for (n, channel) in self.channels.iter_mut().enumerate() {
-            let (mut peak, mut squares) = (channel.peak, 0f32);
-            for &sample in samples.iter().skip(n).step_by(width) {
-                peak = peak.max(sample.unsigned_abs());
-                let value = sample as f32 * (1.0 / 2_147_483_648.0);
-                squares += value * value;
+        match self.channels.as_mut_slice() {
+            [one] => one.take(samples.iter().copied()),
+            // Most are stereo: known pairs are taken apart without counting steps.
+            [left, right] => {
+                let (pairs, _) = samples.as_chunks::<2>();
+                left.take(pairs.iter().map(|&[sample, _]| sample));
+                right.take(pairs.iter().map(|&[_, sample]| sample));
             }
-            channel.peak = peak;
-            channel.squares += f64::from(squares);
+            all => {
+                for (n, channel) in all.iter_mut().enumerate() {
+                    channel.take(samples.get(n..).unwrap_or_default().iter().step_by(width).copied());
+                }
+            }
         }
     }
 
@@ -137,6 +155,21 @@ mod tests {
         assert!((left.peak.0 - -6.02).abs() < 0.01, "{left:?}");
         assert!(!left.clipping);
         assert_eq!(right, Level::default());
+    }
+
+    #[test]
+    fn each_channel_of_any_number_has_its_own_level() {
+        for channels in 1..=8u8 {
+            let mut meter = Meter::new(ChannelCount::new(channels).unwrap());
+            let frame: Vec<i32> = (0..channels).map(|channel| i32::MIN >> channel).collect();
+            meter.audio(&frame.repeat(48));
+            let levels = meter.read(Timestamp::ZERO);
+            for (channel, level) in levels.iter().enumerate() {
+                let expected = -20.0 * 2f32.log10() * channel as f32;
+                let is = |told: Dbfs| (told.0 - expected).abs() < 0.01;
+                assert!(is(level.peak) && is(level.rms), "{channel} of {channels}: {level:?}");
+            }
+        }
     }
 
     #[test]
