@@ -100,9 +100,10 @@ impl Engine {
         let is_mirrored =
             mirrored.as_ref().is_some_and(|(mirrored, broken)| mirrored.file.is_some() && !broken);
         let is_refused = disk_error.is_some() || stall.is_some_and(|(_, lost)| lost);
-        // What is told of it is what the volume has that has more of it.
+        // What is told of it is what one volume has, never of both: the archive's, or what the mirror has while that alone takes it. What the
+        // archive has lost stays told when the mirror has more.
         let status = match mirrored {
-            Some((mirrored, _)) if mirrored.written > status.written => {
+            Some((mirrored, _)) if is_refused && is_mirrored => {
                 RecordingStatus { started: status.started, ..mirrored }
             }
             _ => status,

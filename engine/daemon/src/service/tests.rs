@@ -1,5 +1,9 @@
 //! What is told and judged of two volumes: of each, what is its own.
 
+use std::path::PathBuf;
+
+use audyn_api::RecorderSnapshot;
+use audyn_units::FrameCount;
 use serde_json::json;
 
 use super::*;
@@ -9,7 +13,7 @@ use crate::shared::RecordingStatus;
 /// A service with a mirror. Its recorder `a` is to record from an interface that is not there: so nothing of it reaches a disk, and what
 /// each volume has of it is what a test says.
 struct Two {
-    _dir: tempfile::TempDir,
+    dir: tempfile::TempDir,
     service: Service,
 }
 
@@ -30,7 +34,11 @@ impl Two {
             ..GlobalConfig::default()
         };
         let service = Service::start(ConfigStore::open(&state, global).unwrap()).unwrap();
-        Self { _dir: dir, service }
+        Self { dir, service }
+    }
+
+    fn path(&self, volume: &str, name: &str) -> PathBuf {
+        self.dir.path().join(volume).join("a").join(name)
     }
 
     fn on_archive(&self, tell: impl FnOnce(&mut RecordingStatus)) {
@@ -59,4 +67,30 @@ fn what_one_volume_refuses_says_nothing_of_the_other_and_is_past_with_its_record
     two.on_mirror(|status| status.open.clear());
     two.service.engine.stop("a", Box::new(|| {})).unwrap();
     assert_eq!(writing(&two), [(2, false), (0, false)]);
+}
+
+#[test]
+fn what_is_told_of_a_recording_is_of_one_volume_and_the_mirrors_only_while_the_archives_refuses() {
+    let mut two = Two::new();
+    let (here, there) = (two.path("archive", "1.wav"), two.path("mirror", "1_002.wav"));
+    two.on_archive(|status| {
+        (status.file, status.bytes, status.gaps) = (Some(here), 300, 2);
+        (status.written, status.filled) = (FrameCount(100), FrameCount(50));
+    });
+    two.on_mirror(|status| {
+        (status.file, status.bytes, status.written) = (Some(there), 450, FrameCount(150));
+    });
+    let told = |two: &mut Two| {
+        let recorder = two.service.snapshot().recorders.remove(0);
+        let RecorderSnapshot { frames_written, frames_filled, gaps, bytes_written, current_file, .. } =
+            recorder;
+        (frames_written.0, frames_filled.0, gaps, bytes_written, current_file.unwrap())
+    };
+    let of_archive = (100, 50, 2, 300, "a/1.wav".to_owned());
+    assert_eq!(told(&mut two), of_archive, "the mirror has more of it, and the archive has lost some");
+    let error = || Some("no room is left on the disk".to_owned());
+    two.on_archive(|status| status.error = error());
+    assert_eq!(told(&mut two), (150, 0, 0, 450, "a/1_002.wav".to_owned()));
+    two.on_mirror(|status| status.error = error());
+    assert_eq!(told(&mut two), of_archive, "neither takes it");
 }
