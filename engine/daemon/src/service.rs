@@ -23,7 +23,7 @@ use crate::error::EngineError;
 use crate::keep::KeptSockets;
 use crate::mark::{self, Wish};
 use crate::naming::Naming;
-use crate::retention::room::{Known, RoomAlarms};
+use crate::retention::room::{Known, On, RoomAlarms};
 use crate::retention::{Archive, Retention};
 use crate::shared::Notice;
 use crate::snapshot::gap_entry;
@@ -150,23 +150,24 @@ impl Service {
             let waiting = "global.json was changed; capture and archive root follow at the next start";
             snapshot.warnings.push(waiting.to_owned());
         }
-        let (now, writing) = (snapshot.at, self.engine.writing());
-        let known = |which, retention: &Retention, disk, alarms: &mut RoomAlarms| {
+        let now = snapshot.at;
+        let [here, there] = self.writing();
+        let known = |on, writing: &[_], retention: &Retention, disk, alarms: &mut RoomAlarms| {
             alarms.tell(&Known {
-                which,
+                on,
                 now,
                 disk,
                 volume: &document.global.volume,
-                writing: &writing,
+                writing,
                 told: &retention.told(),
                 pending: retention.pending(),
                 makes_room_in: retention.makes_room_in(),
             })
         };
-        snapshot.retention = known("the archive's volume", &self.retention, snapshot.disk, &mut self.room);
+        snapshot.retention = known(On::Archive, &here, &self.retention, snapshot.disk, &mut self.room);
         snapshot.warnings.extend(snapshot.retention.alarms.iter().map(|alarm| alarm.text.clone()));
         if let (Some((retention, alarms)), Some(mirror)) = (&mut self.mirror, snapshot.volumes.get(1)) {
-            let told = known("the mirror's volume", retention, mirror.disk, alarms);
+            let told = known(On::Mirror, &there, retention, mirror.disk, alarms);
             snapshot.warnings.extend(told.alarms.into_iter().map(|alarm| alarm.text));
         }
         for (recorder, config) in snapshot.recorders.iter_mut().zip(&document.recorders) {
@@ -185,8 +186,8 @@ impl Service {
     /// Once a second: brings the engine nearer to what is wanted.
     pub fn reconcile(&mut self) {
         self.engine.reconcile();
-        let writing = self.engine.writing().iter().map(|(_, rate)| rate).sum();
-        self.limits().for_each(|retention| retention.writes(writing));
+        let rates = self.writing().map(|writing| writing.iter().map(|(_, rate)| rate).sum());
+        self.limits().zip(rates).for_each(|(retention, rate)| retention.writes(rate));
     }
 
     /// Often: keeps the flows in their places while the network changes.
@@ -404,6 +405,11 @@ impl Service {
             patience: both::PATIENCE,
         });
         Ok(both::Volumes { root: root.into(), archive: self.engine.chains(), mirror })
+    }
+
+    /// Each recorder that writes a file now, and its bytes a second, on each volume.
+    fn writing(&self) -> [Vec<(String, u64)>; 2] {
+        [self.engine.writing(|entry| &entry.recording), self.engine.writing(|entry| &entry.mirrored)]
     }
 
     /// Which files are being written, on each volume.

@@ -382,11 +382,15 @@ impl Engine {
         Arc::clone(&self.clock)
     }
 
-    /// Each recorder that writes a file now, and the bytes that a second of all its formats takes.
-    pub(crate) fn writing(&self) -> Vec<(String, u64)> {
+    /// Each recorder that writes a file now to the volume of which `state` is its recording's, and the bytes that a second of all its formats
+    /// takes.
+    pub(crate) fn writing(
+        &self,
+        state: fn(&RecorderEntry) -> &crate::shared::SharedRecording,
+    ) -> Vec<(String, u64)> {
         let of = |entry: &RecorderEntry| {
             let RecorderSpec { id, formats, opus, .. } = &entry.spec;
-            let source = &self.flow_of(entry).filter(|_| lock(&entry.recording).file.is_some())?.source;
+            let source = &self.flow_of(entry).filter(|_| lock(state(entry)).file.is_some())?.source;
             let map = ChannelMap::new(source.channels, &entry.spec.channels).ok()?;
             let formats = formats_of(formats, opus, source.rate, map.output(), source.encoding).ok()?;
             Some((id.clone(), formats.iter().map(FileFormat::bytes_per_second).sum()))

@@ -266,6 +266,12 @@ impl Retention {
         self.shared.writing.store(bytes_per_second, Relaxed);
     }
 
+    /// What it was told last by [`Retention::writes`].
+    #[cfg(test)]
+    pub(crate) fn written(&self) -> u64 {
+        self.shared.writing.load(Relaxed)
+    }
+
     /// Whom it asks which files are being written.
     #[cfg(test)]
     pub(crate) fn open_files(&self) -> &OpenFiles {
@@ -528,9 +534,10 @@ impl Shared {
                 makes_no_room(&mut limits[place]);
                 failed.get_or_insert_with(|| {
                     format!(
-                        "recorder {} is to make room, and its recordings lie on another volume than the archive's root; nothing of it goes \
-                         for the floor: limit it by bytes or days",
-                        rules.recorders[place].0
+                        "recorder {} is to make room, and its recordings lie on another volume than {}; nothing of it goes for the \
+                         floor: limit it by bytes or days",
+                        rules.recorders[place].0,
+                        self.archive.root.display()
                     )
                 });
             }

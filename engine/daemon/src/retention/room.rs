@@ -13,10 +13,34 @@ pub(crate) const ROOM_LOG: &str = "audyn_room";
 
 const DAY: u64 = 86_400;
 
+/// Whose room it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum On {
+    Archive,
+    Mirror,
+}
+
+impl On {
+    /// The volume in a sentence.
+    fn volume(self) -> &'static str {
+        match self {
+            Self::Archive => "the archive's volume",
+            Self::Mirror => "the mirror's volume",
+        }
+    }
+
+    /// What the last turn says, so that the mirror's is not taken for the archive's.
+    fn said(self, text: &str) -> String {
+        match self {
+            Self::Archive => text.to_owned(),
+            Self::Mirror => format!("the mirror: {text}"),
+        }
+    }
+}
+
 /// What is known at an instant.
 pub(crate) struct Known<'a> {
-    /// Which volume, in words.
-    pub(crate) which: &'a str,
+    pub(crate) on: On,
     pub(crate) now: Timestamp<Utc>,
     pub(crate) disk: DiskState,
     pub(crate) volume: &'a VolumeConfig,
@@ -112,7 +136,7 @@ impl Known<'_> {
             };
             let text = format!(
                 "{} will be full in {} at the present {} a second; {what_to_do}",
-                self.which,
+                self.on.volume(),
                 span(left),
                 ByteSize(self.rate())
             );
@@ -134,13 +158,20 @@ impl Known<'_> {
                 None => "make room, or let a recorder's oldest recordings make it (retention: make_room)",
             };
             let floor = ByteSize(floor);
-            let text =
-                format!("{} has less than its floor of {floor} free, and {why}; {what_to_do}", self.which);
+            let text = format!(
+                "{} has less than its floor of {floor} free, and {why}; {what_to_do}",
+                self.on.volume()
+            );
             complaints.push((RoomAlarmKind::BelowFloor, text));
         }
-        complaints.extend(self.told.fruitless.iter().map(|text| (RoomAlarmKind::Fruitless, text.clone())));
-        complaints.extend(self.told.doubt.iter().map(|text| (RoomAlarmKind::ClockDoubted, text.clone())));
-        complaints.extend(self.told.failed.iter().map(|text| (RoomAlarmKind::Undeletable, text.clone())));
+        let last_turn = [
+            (RoomAlarmKind::Fruitless, &self.told.fruitless),
+            (RoomAlarmKind::ClockDoubted, &self.told.doubt),
+            (RoomAlarmKind::Undeletable, &self.told.failed),
+        ];
+        for (kind, said) in last_turn {
+            complaints.extend(said.iter().map(|text| (kind, self.on.said(text))));
+        }
         complaints
     }
 }
@@ -175,7 +206,7 @@ mod tests {
     /// A volume of 1,000 GB, ten days after the oldest recording; `a` and `b` write 1 MB a second each.
     fn tell(alarms: &mut RoomAlarms, free: u64, told: &Told) -> RetentionSnapshot {
         alarms.tell(&Known {
-            which: "the archive's volume",
+            on: On::Archive,
             now: Timestamp::from_nanos(10 * DAY as i64 * 1_000_000_000),
             disk: DiskState { total_bytes: 1_000 * GB, free_bytes: free * GB },
             volume: &VolumeConfig::default(),
@@ -191,7 +222,7 @@ mod tests {
         let tell = |recorder: Option<&str>, acts_in_seconds| {
             let pending = PendingLimits { recorder: recorder.map(str::to_owned), acts_in_seconds };
             let snapshot = RoomAlarms::default().tell(&Known {
-                which: "the mirror's volume",
+                on: On::Mirror,
                 now: Timestamp::ZERO,
                 disk: DiskState { total_bytes: 1_000 * GB, free_bytes: 60 * GB },
                 volume: &VolumeConfig::default(),
@@ -213,7 +244,7 @@ mod tests {
     #[test]
     fn below_the_floor_a_limit_that_is_to_make_room_is_told() {
         let snapshot = RoomAlarms::default().tell(&Known {
-            which: "the mirror's volume",
+            on: On::Mirror,
             now: Timestamp::ZERO,
             disk: DiskState { total_bytes: 1_000 * GB, free_bytes: 49 * GB },
             volume: &VolumeConfig::default(),
@@ -310,9 +341,41 @@ mod tests {
     }
 
     #[test]
+    fn each_alarm_says_of_which_volume_it_is() {
+        let room = Limits { make_room: true, ..Limits::default() };
+        let said = |on, fruitless: Option<&str>| -> Vec<String> {
+            let told = Told {
+                lacking: GB,
+                fruitless: fruitless.map(str::to_owned),
+                doubt: Some("it is late".to_owned()),
+                failed: Some("it is held".to_owned()),
+                ..told(vec![kept("a", room, 0)])
+            };
+            let snapshot = RoomAlarms::default().tell(&Known {
+                on,
+                now: Timestamp::ZERO,
+                disk: DiskState { total_bytes: 1_000 * GB, free_bytes: GB },
+                volume: &VolumeConfig::default(),
+                writing: &[("a".to_owned(), 1_000_000)],
+                told: &told,
+                pending: Vec::new(),
+                makes_room_in: None,
+            });
+            snapshot.alarms.into_iter().map(|alarm| alarm.text).collect()
+        };
+        for fruitless in [None, Some("something keeps the blocks")] {
+            let (archive, mirror) = (said(On::Archive, fruitless), said(On::Mirror, fruitless));
+            assert_eq!((archive.len(), mirror.len()), (4, 4), "{mirror:?}");
+            assert!(archive.iter().all(|text| !text.contains("mirror")), "{archive:?}");
+            let is_its_own = |text: &String| text.contains("the mirror") && !text.contains("archive");
+            assert!(mirror.iter().all(is_its_own), "{mirror:?}");
+        }
+    }
+
+    #[test]
     fn a_volume_that_says_nothing_of_itself_is_no_alarm() {
         let snapshot = RoomAlarms::default().tell(&Known {
-            which: "the mirror's volume",
+            on: On::Mirror,
             now: Timestamp::ZERO,
             disk: DiskState::default(),
             volume: &VolumeConfig { floor_bytes: GB, ..VolumeConfig::default() },

@@ -94,3 +94,23 @@ fn what_is_told_of_a_recording_is_of_one_volume_and_the_mirrors_only_while_the_a
     two.on_mirror(|status| status.error = error());
     assert_eq!(told(&mut two), of_archive, "neither takes it");
 }
+
+#[test]
+fn the_room_of_each_volume_is_judged_by_what_is_written_to_that_one() {
+    let mut two = Two::new();
+    let rates = |two: &mut Two| {
+        two.service.reconcile();
+        let (mirror, _) = two.service.mirror.as_ref().unwrap();
+        [&two.service.retention, mirror].map(Retention::written)
+    };
+    assert_eq!(rates(&mut two), [0, 0]);
+    // The archive's volume is away.
+    let there = two.path("mirror", "1.wav");
+    two.on_mirror(|status| status.file = Some(there));
+    assert_eq!(rates(&mut two), [0, 288_000], "24 bits of stereo");
+    let here = two.path("archive", "1.wav");
+    two.on_archive(|status| status.file = Some(here));
+    two.on_mirror(|status| status.file = None);
+    assert_eq!(rates(&mut two), [288_000, 0]);
+    assert_eq!(two.service.snapshot().retention.bytes_per_second, 288_000);
+}
