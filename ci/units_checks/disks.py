@@ -158,6 +158,13 @@ def mounts(verdict):
         verdict.check(f"disks: {name} holds data and nothing else", not missing, ", ".join(missing))
     engine = of(UNITS / "audyn-engine.service", "Unit", "Requires") + of(UNITS / "audyn-engine.service", "Unit", "BindsTo")
     verdict.check("disks: nothing that the engine requires can be missing", not engine, ", ".join(engine))
+    # The sandbox lets the engine write there, and a root that is read-only has to bring what disks are mounted on.
+    writes = " ".join(of(UNITS / "audyn-engine.service", "Service", "ReadWritePaths")).split()
+    places = sorted(word.removeprefix("-/") for word in writes if word.startswith("-/srv/"))
+    makers = [OVERLAY.parent / name for name in ("buildroot-external/post-build", "scripts/image.d/lab-root")]
+    lacks = [f"{maker.name}: {place}" for maker in makers for place in places if not re.search(rf"mkdir -p .*\b{place}\b|for directory in .*\b{place}\b", maker.read_text())]
+    verdict.check("disks: the engine may write to recordings and a mirror, and each image has both mount points",
+                  places == ["srv/mirror", "srv/recordings"] and not lacks, f"{places} {lacks}")
     # Neither is anything of the disk waited for: its check may take hours, in which the engine meters and other disks record.
     waits = {name: awaited(name) for name in ("audyn-engine.service", "audyn-webd.service", "audyn-webd.socket")}
     slow = [f"{name}: {', '.join(sorted(found & DISK))}" for name, found in waits.items() if found & DISK]
