@@ -13,9 +13,9 @@
 //!                  no room  └► [stalled: silence in place of audio; a mirror's file ends]
 //! ```
 
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::{Acquire, Release};
+use std::sync::{Arc, Weak};
 
 use audyn_core::archive::{ArchiveClock, ArchivePolicy};
 use audyn_core::flow::{FlowEvent, GapCause, Placed, Placement};
@@ -171,6 +171,11 @@ impl Feed {
     /// The feed of a mirror: what finds no room is left out.
     pub(crate) fn mirroring(self) -> Self {
         Self { mirrors: true, ..self }
+    }
+
+    /// What lives as long as one of both ends, and so its rings.
+    pub(crate) fn life(&self) -> Weak<AtomicBool> {
+        Arc::downgrade(&self.ending)
     }
 
     /// Whether the recording has ended and nothing more is to be told.

@@ -85,7 +85,7 @@ impl Engine {
         errors.extend(stall.iter().map(|(sentence, _)| sentence.clone()));
         let mirrored = self.mirror().filter(|_| entry.wanted).map(|mirror| {
             let mirrored = lock(&entry.mirrored).clone();
-            let (complaints, broken) = mirror.complaints(&mirrored);
+            let (complaints, broken) = mirror.complaints(entry, &mirrored);
             errors.extend(complaints);
             (mirrored, broken)
         });

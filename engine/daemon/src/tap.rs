@@ -53,6 +53,11 @@ impl Tap {
         self.feed.iter_mut().chain(&mut self.mirror)
     }
 
+    /// Whether a recording runs that has no mirror.
+    pub(crate) fn is_alone(&self) -> bool {
+        self.feed.is_some() && self.mirror.is_none()
+    }
+
     /// Takes both feeds out.
     pub(crate) fn take_feeds(&mut self) -> impl Iterator<Item = Feed> + use<> {
         self.feed.take().into_iter().chain(self.mirror.take())

@@ -40,6 +40,8 @@ pub(crate) enum Order {
     RemoveTap { flow: u32, recorder: String, done: Done },
     /// Begin to record, and to mirror if there is a mirror.
     Record { flow: u32, recorder: String, feed: Box<Feed>, mirror: Option<Box<Feed>> },
+    /// Mirror from now on what is being recorded already.
+    Mirror { flow: u32, recorder: String, feed: Box<Feed> },
     /// End recording; `done` is called when the file is closed.
     EndRecording { flow: u32, recorder: String, done: Done },
     /// All of these, with no datagram taken between.
@@ -182,6 +184,16 @@ pub(crate) fn obey(flows: &mut Vec<FlowWorker>, order: Order) {
                         before.end(None);
                         flows[at].ending.push(before);
                     }
+                }
+            }
+        }
+        Order::Mirror { flow, recorder, mut feed } => {
+            if let Some(at) = find(flows, flow) {
+                let placed = flows[at].placed;
+                // Where the recording has ended meanwhile, the feed goes, and by that its other end ends.
+                if let Some(tap) = flows[at].tap(&recorder).filter(|tap| tap.is_alone()) {
+                    placed.iter().for_each(|placed| feed.placed(placed));
+                    tap.mirror = Some(*feed);
                 }
             }
         }

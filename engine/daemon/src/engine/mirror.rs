@@ -24,6 +24,7 @@
 //! |---|---|
 //! | the mirror stalls, fills, goes read-only, fails or is pulled | alarmed; the archive's files are what they would have been. After 10 s of memory its file ends; it is tried each 250 ms, and goes on in a new file by itself |
 //! | the archive's volume does | alarmed; the mirror records on; the recorder counts as recording, since it is |
+//! | the mirror hangs, and recordings are ended and begun | two of each recorder wait for it in memory; those that follow are in the archive alone, which is told, and go to the mirror as soon as it has let go of one (`begin`) |
 //! | both do | as without a mirror |
 //! | the mirror is missing at the start | alarmed; it is recorded to as soon as it is there |
 //! | a recording is to begin while the archive's disk hangs | refused after 10 s, as without a mirror |
@@ -48,7 +49,8 @@ use audyn_api::VolumeSnapshot;
 use audyn_sys::clock;
 use audyn_units::FrameIndex;
 
-use super::{Engine, lock};
+use super::begin::ALONE;
+use super::{Engine, RecorderEntry, lock};
 use crate::chains::Chains;
 use crate::closing::OpenFiles;
 use crate::disk::Disk;
@@ -151,11 +153,13 @@ impl Mirror {
     }
 
     /// What is to be said of a recording on the mirror, and whether nothing of it reaches the mirror now.
-    pub(crate) fn complaints(&self, status: &RecordingStatus) -> (Vec<String>, bool) {
+    pub(crate) fn complaints(&self, entry: &RecorderEntry, status: &RecordingStatus) -> (Vec<String>, bool) {
         let stall = self.disk.complaint(clock::mono_now());
-        let broken = status.error.is_some() || stall.as_ref().is_some_and(|(_, lost)| *lost);
+        let alone = entry.unmirrored.then(|| ALONE.to_owned());
+        let broken =
+            alone.is_some() || status.error.is_some() || stall.as_ref().is_some_and(|(_, lost)| *lost);
         let said = status.error.iter().chain(&status.warning).map(|sentence| named(sentence));
-        (said.chain(stall.map(|(sentence, _)| sentence)).collect(), broken)
+        (said.chain(stall.map(|(sentence, _)| sentence)).chain(alone).collect(), broken)
     }
 }
 

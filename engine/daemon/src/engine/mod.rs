@@ -3,6 +3,7 @@
 //! Owns: the capture thread, the workers and the disk writer, and brings them to what is wanted ([`Engine::reconcile`]).
 //! Never: moves a sample. Every method returns soon; what takes the disk's time is told by a callback.
 
+mod begin;
 mod flow;
 pub(crate) mod mirror;
 mod open;
@@ -25,15 +26,13 @@ use crate::chains::Chains;
 use crate::closing::{Closing, OpenFiles};
 use crate::disk::Disk;
 use crate::error::EngineError;
-use crate::facts::About;
-use crate::feed::{self, Cutting, Done};
-use crate::formats::{depth_of, formats_of};
+use crate::feed::Done;
+use crate::formats::formats_of;
 use crate::keep::KeptSockets;
 use crate::keeper::Keeper;
 use crate::naming::Naming;
 use crate::network::Network;
-use crate::recording::{Recording, RecordingPlan};
-use crate::resume::{Resume, Timeline};
+use crate::resume::Resume;
 use crate::selftest::Testing;
 use crate::shared::{CaptureShared, ClockShared, Notice, RecordingStatus};
 use crate::tap::Tap;
@@ -262,6 +261,7 @@ impl Engine {
         for at in 0..self.recorders.len() {
             self.tap(at);
             self.feed(at);
+            self.mirror_again(at);
         }
     }
 
@@ -481,63 +481,6 @@ impl Engine {
             }
             Err(error) => entry.error = Some(error.to_string()),
         }
-    }
-
-    fn feed(&mut self, at: usize) {
-        let entry = &self.recorders[at];
-        let (true, false, Some(flow)) = (entry.wanted, entry.feeding, entry.tapped) else { return };
-        let Some(source) = self.flows.iter().find(|f| f.id == flow).map(|f| f.source.clone()) else { return };
-        let Ok(map) = ChannelMap::new(source.channels, &entry.spec.channels) else { return };
-        let RecorderSpec { formats, opus, .. } = &entry.spec;
-        let formats = match formats_of(formats, opus, source.rate, map.output(), source.encoding) {
-            Ok(formats) => formats,
-            Err(error) => {
-                self.recorders[at].error = Some(error.to_string());
-                return;
-            }
-        };
-        let naming = entry.spec.naming.clone();
-        let cutting = match &naming {
-            Naming::File(_) => None,
-            Naming::Archive { policy, zone, .. } => {
-                Some(Cutting { policy: policy.clone(), zone: zone.clone() })
-            }
-        };
-        let connect = || feed::connect(source.rate, map.output().get(), cutting.clone(), entry.limit);
-        let (mut feed, end) = connect();
-        let timeline = Timeline::new(&entry.spec, &source);
-        // Only what begins with the engine goes on where the one before ended.
-        if let Some(floor) = self.held.as_ref().and_then(|_| self.resume.end_of(&timeline)) {
-            tracing::info!(
-                recorder = entry.spec.id,
-                position = floor.0,
-                "the engine before has recorded up to here"
-            );
-            feed.begin_at(floor);
-        }
-        let plan = RecordingPlan {
-            about: About {
-                recorder: entry.spec.id.clone(),
-                name: entry.spec.name.clone(),
-                channel_names: given_names(&source, &entry.spec.channels),
-            },
-            naming,
-            formats,
-            source_depth: depth_of(source.encoding),
-        };
-        let mirror = self.mirror.as_ref().and_then(|mirror| {
-            let plan = RecordingPlan { naming: mirror.naming(&plan.naming)?, ..plan.clone() };
-            let floor = self.held.as_ref().and_then(|_| mirror.end_of(&timeline));
-            let (feed, end) = connect();
-            mirror.record(plan, end, Arc::clone(&entry.mirrored), timeline.clone());
-            Some(Box::new(mirror::floored(feed, floor)))
-        });
-        let recording =
-            Recording::new(plan, end, Arc::clone(&entry.recording)).on(self.chains.ours().clone());
-        self.disk.add(recording.noted_by(self.resume.leaving(timeline)));
-        let recorder = entry.spec.id.clone();
-        self.order(flow, Order::Record { flow, recorder, feed: Box::new(feed), mirror });
-        self.recorders[at].feeding = true;
     }
 }
 

@@ -3,7 +3,8 @@
 //! Owns: the comparison that says whether a tap and a recording may go on when the configuration changes. Never: begins or ends either;
 //! the engine does.
 
-use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Weak};
 
 use audyn_api::{FormatConfig, OpusConfig, SourceId};
 use audyn_units::FrameCount;
@@ -41,6 +42,10 @@ pub(crate) struct RecorderEntry {
     pub(crate) recording: SharedRecording,
     /// The same recording on the mirror, if there is one.
     pub(crate) mirrored: SharedRecording,
+    /// Its feeds for the mirror that may still live: as long as either end does, its memory is taken.
+    pub(super) mirrors: Vec<Weak<AtomicBool>>,
+    /// The running recording has no feed for the mirror, since too many wait for its disk.
+    pub(super) unmirrored: bool,
     /// The flow that it taps.
     pub(super) tapped: Option<u32>,
     /// Somebody wants it to record.
@@ -59,6 +64,8 @@ impl RecorderEntry {
             levels: Arc::default(),
             recording: Arc::default(),
             mirrored: Arc::default(),
+            mirrors: Vec::new(),
+            unmirrored: false,
             tapped: None,
             wanted: false,
             limit: None,

@@ -16,7 +16,7 @@ use nix::unistd::mkfifo;
 use tempfile::TempDir;
 
 use crate::common::{
-    PACKET, Stream, address, mirrored_engine, recorder, recordings, source, until, until_written,
+    PACKET, Stream, address, mirrored_engine, recorder, recordings, source, stop, until, until_written,
 };
 use crate::resume::{header, media_clock};
 
@@ -157,4 +157,38 @@ fn what_deletes_by_limits_on_a_volume_that_hangs_keeps_nothing_from_the_end() {
         assert!(!places.state().join(hangs).join("retention.json").exists(), "it did hang");
         hung.let_go();
     }
+}
+
+/// What is said of recorder `a` while its recording is not mirrored for want of memory.
+fn is_alone(engine: &mut Engine) -> bool {
+    engine.snapshot().recorders.remove(0).errors.iter().any(|error| error.contains("in the archive alone"))
+}
+
+#[test]
+fn a_mirror_that_hangs_holds_the_memory_of_two_recordings_and_then_gets_the_running_one() {
+    let places = Places::new();
+    let hung = Writing::hangs(&places.state().join("mirror"), "volumes.json");
+    let mut stream = Stream::new(1, address(242));
+    let mut engine = places.engine(242);
+    let mut alone = Vec::new();
+    for n in 1..=4 {
+        engine.record("a", None).unwrap();
+        stream.send(PACKETS);
+        until_written(&mut engine, "a", FRAMES);
+        alone.push(is_alone(&mut engine));
+        if n < 4 {
+            stop(&mut engine, "a");
+        }
+    }
+    assert_eq!(alone, [false, false, true, true]);
+    assert_eq!(recordings(&places.root().join("a")).len(), 4, "the archive has them all");
+    hung.let_go();
+    until("the running one to be mirrored", || {
+        engine.reconcile();
+        !is_alone(&mut engine)
+    });
+    stream.send(PACKETS);
+    let mirrored = places.mirror().join("a");
+    until("what came before it hung, and what comes now", || recordings(&mirrored).len() >= 3);
+    stop(&mut engine, "a");
 }
