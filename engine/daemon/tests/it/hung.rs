@@ -13,11 +13,9 @@ use audyn_daemon::{ConfigStore, Engine, Service};
 use nix::libc::O_NONBLOCK;
 use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
-use tempfile::TempDir;
 
-use crate::common::{
-    PACKET, Stream, address, mirrored_engine, recorder, recordings, source, stop, until, until_written,
-};
+use crate::common::{PACKET, Stream, address, recordings, stop, until, until_written};
+use crate::places::Places;
 use crate::resume::{header, media_clock};
 
 /// Only there for what will never come.
@@ -46,41 +44,6 @@ impl Writing {
     }
 }
 
-/// Two volumes and what an engine has to know of them.
-struct Places {
-    dir: TempDir,
-    other: TempDir,
-}
-
-impl Places {
-    fn new() -> Self {
-        let it = Self { dir: tempfile::tempdir().unwrap(), other: tempfile::tempdir_in("/dev/shm").unwrap() };
-        std::fs::create_dir(it.state()).unwrap();
-        std::fs::create_dir(it.mirror()).unwrap();
-        it
-    }
-
-    fn state(&self) -> PathBuf {
-        self.dir.path().join("state")
-    }
-
-    fn root(&self) -> PathBuf {
-        self.dir.path().join("root")
-    }
-
-    fn mirror(&self) -> PathBuf {
-        self.other.path().join("mirror")
-    }
-
-    /// An engine whose recorder `a` is fed from `n`.
-    fn engine(&self, n: u8) -> Engine {
-        let source = source("desk", address(n));
-        let mut engine = mirrored_engine(&self.root(), Some(self.state()), Some(self.mirror()));
-        engine.configure(vec![recorder("a", &source, &self.root())], std::slice::from_ref(&source));
-        engine
-    }
-}
-
 /// Ends it on a thread of its own, and waits for that.
 fn ends<T: Send + 'static>(what: &str, ending: T) {
     let (tell, told) = channel();
@@ -102,7 +65,7 @@ fn a_mirror_that_hangs_keeps_neither_the_engine_nor_the_archives_note_from_the_e
         let places = Places::new();
         let hung = Writing::hangs(&places.state().join("mirror"), "volumes.json");
         let mut stream = Stream::from(1, address(240), media_clock());
-        let mut engine = places.engine(240);
+        let mut engine = places.engine(240, &places.mirror());
         engine.record("a", None).unwrap();
         stream.send(PACKETS);
         until_written(&mut engine, "a", FRAMES);
@@ -122,7 +85,7 @@ fn an_archive_that_hangs_keeps_neither_the_engine_nor_the_mirrors_note_from_the_
         let places = Places::new();
         let hung = Writing::hangs(&places.state(), "unfinished.jsonl");
         let mut stream = Stream::from(1, address(241), media_clock());
-        let mut engine = places.engine(241);
+        let mut engine = places.engine(241, &places.mirror());
         engine.record_when_possible("a");
         stream.send(PACKETS);
         let mirrored = places.mirror().join("a");
@@ -169,7 +132,7 @@ fn a_mirror_that_hangs_holds_the_memory_of_two_recordings_and_then_gets_the_runn
     let places = Places::new();
     let hung = Writing::hangs(&places.state().join("mirror"), "volumes.json");
     let mut stream = Stream::new(1, address(242));
-    let mut engine = places.engine(242);
+    let mut engine = places.engine(242, &places.mirror());
     let mut alone = Vec::new();
     for n in 1..=4 {
         engine.record("a", None).unwrap();

@@ -8,6 +8,7 @@ mod hung;
 mod legs;
 mod markers;
 mod mirror;
+mod places;
 mod resume;
 mod retention;
 mod rights;

@@ -12,51 +12,12 @@ use audyn_daemon::Engine;
 use audyn_media::Beneath;
 use audyn_media::chain::verify;
 use audyn_media::volume::NAME;
-use tempfile::TempDir;
 
-use crate::common::{
-    PACKET, Stream, address, mirrored_engine, recorder, recordings, samples, signal, source, stop, until,
-    until_written,
-};
+use crate::common::{PACKET, Stream, address, recordings, samples, signal, stop, until, until_written};
+use crate::places::Places;
 use crate::socket::{Running, files};
 
 const FRAMES: u64 = 100 * PACKET as u64;
-
-/// An archive's root and a mirror's on another file system, both there; and a state directory.
-struct Places {
-    dir: TempDir,
-    other: TempDir,
-}
-
-impl Places {
-    fn new() -> Self {
-        let it = Self { dir: tempfile::tempdir().unwrap(), other: tempfile::tempdir_in("/dev/shm").unwrap() };
-        create_dir(it.state()).unwrap();
-        create_dir(it.mirror()).unwrap();
-        it
-    }
-
-    fn state(&self) -> PathBuf {
-        self.dir.path().join("state")
-    }
-
-    fn root(&self) -> PathBuf {
-        self.dir.path().join("root")
-    }
-
-    fn mirror(&self) -> PathBuf {
-        self.other.path().join("mirror")
-    }
-
-    /// An engine whose recorder `a` is fed from `n`.
-    fn engine(&self, n: u8, mirror: &Path) -> (Engine, Stream) {
-        let to = address(n);
-        let source = source("desk", to);
-        let mut engine = mirrored_engine(&self.root(), Some(self.state()), Some(mirror.to_owned()));
-        engine.configure(vec![recorder("a", &source, &self.root())], std::slice::from_ref(&source));
-        (engine, Stream::new(1, to))
-    }
-}
 
 /// What stands in a recorder's directory, but for its chain's own.
 fn contents(recorder: &Path) -> BTreeMap<String, Vec<u8>> {
@@ -89,7 +50,7 @@ fn until_mirrored(mirror: &Path, files: usize) {
 #[test]
 fn both_volumes_get_the_same_files_to_the_byte_and_a_chain_each() {
     let places = Places::new();
-    let (mut engine, mut stream) = places.engine(230, &places.mirror());
+    let (mut engine, mut stream) = places.fed(230, &places.mirror());
     engine.record("a", None).unwrap();
     stream.send(100);
     until_written(&mut engine, "a", FRAMES);
@@ -121,7 +82,7 @@ fn both_volumes_get_the_same_files_to_the_byte_and_a_chain_each() {
 fn a_mirror_that_is_pulled_costs_the_archive_nothing_and_is_gone_on_with_when_it_is_back() {
     let places = Places::new();
     let (mirror, aside) = (places.mirror(), places.other.path().join("aside"));
-    let (mut engine, mut stream) = places.engine(231, &mirror);
+    let (mut engine, mut stream) = places.fed(231, &mirror);
     engine.record("a", None).unwrap();
     stream.send(100);
     until_written(&mut engine, "a", FRAMES);
@@ -162,7 +123,7 @@ fn a_mirror_that_is_pulled_costs_the_archive_nothing_and_is_gone_on_with_when_it
 fn while_the_archives_volume_is_away_the_mirror_records_and_that_counts_as_recording() {
     let places = Places::new();
     let (root, aside) = (places.root(), places.dir.path().join("aside"));
-    let (mut engine, mut stream) = places.engine(232, &places.mirror());
+    let (mut engine, mut stream) = places.fed(232, &places.mirror());
     engine.record("a", None).unwrap();
     stream.send(100);
     until_written(&mut engine, "a", FRAMES);
@@ -193,7 +154,7 @@ fn a_mirror_that_comes_later_is_recorded_to_from_then_on_and_is_not_made() {
     let places = Places::new();
     let mirror = places.mirror();
     remove_dir(&mirror).unwrap();
-    let (mut engine, mut stream) = places.engine(233, &mirror);
+    let (mut engine, mut stream) = places.fed(233, &mirror);
     engine.record("a", None).unwrap();
     let said = until_standing(&mut engine, 1, VolumeStanding::Missing);
     assert!(said[0].contains("make that directory on it"), "{said:?}");
@@ -212,7 +173,7 @@ fn a_mirror_on_the_archives_own_volume_is_not_written_to() {
     let places = Places::new();
     let mirror = places.dir.path().join("beside");
     create_dir(&mirror).unwrap();
-    let (mut engine, mut stream) = places.engine(234, &mirror);
+    let (mut engine, mut stream) = places.fed(234, &mirror);
     engine.record("a", None).unwrap();
     stream.send(100);
     until_written(&mut engine, "a", FRAMES);
