@@ -110,11 +110,24 @@ pub(crate) struct WorkerPort {
 }
 
 impl CapturePort {
-    /// Has the memory fetched that this turn will write: as many slots as were filled before, as far as they were.
-    fn foresee(&self) {
+    /// Has the list of free slots fetched where it will be read, before [`Self::foresee`] reads it.
+    fn foresee_list(&self) {
+        let at = self.free.len().saturating_sub(self.usual.min(FORESEEN));
+        prefetch(&self.free[at..]);
+    }
+
+    /// Has the memory fetched that this turn will write: as many slots as were filled before, as far as they were, and their
+    /// places in the ring.
+    fn foresee(&mut self) {
+        let usual = self.usual.min(FORESEEN);
         prefetch(&self.shared.captured_until);
-        for slot in self.free.iter().rev().take(self.usual.min(FORESEEN)) {
+        for slot in self.free.iter().rev().take(usual) {
             prefetch(&self.slab.bytes(slot)[..self.usual_bytes.min(SLOT_BYTES)]);
+        }
+        if let Ok(mut places) = self.filled.write_chunk_uninit(usual) {
+            let (these, those) = places.as_mut_slices();
+            prefetch(these);
+            prefetch(those);
         }
     }
 }
@@ -347,10 +360,13 @@ fn run(
         for at in 0..ports.len() {
             // 64 flows and what else a machine does drive each other out of the cache between two turns. What the next
             // flows will need comes while the kernel works for this one.
-            if let Some(port) = ports.get(at + 2) {
+            if let Some(port) = ports.get(at + 3) {
                 prefetch(&**port);
             }
-            if let Some(port) = ports.get(at + 1) {
+            if let Some(port) = ports.get(at + 2) {
+                port.foresee_list();
+            }
+            if let Some(port) = ports.get_mut(at + 1) {
                 port.foresee();
             }
             let port = &mut ports[at];
@@ -400,7 +416,7 @@ pub(crate) fn drain(
         card.shared.read(&mut card.link);
         card.link
     });
-    let mut taken = 0;
+    let (mut taken, mut stamps) = (0, Stamps::Kernel);
     let mut most = *usual + MARGIN;
     let empty = loop {
         if free.is_empty() {
@@ -409,32 +425,38 @@ pub(crate) fn drain(
             break false;
         }
         let asked = free.len().min(receiver.batch()).min(most);
-        let result = receiver.recv_at_most(asked, socket.as_fd(), slab, free, |slot, datagram| {
-            let kernel = datagram.kernel_time.map_or(clocks.at, |utc| clocks.to_mono(utc));
-            let by_card =
-                link.zip(datagram.card_time).and_then(|(link, phc)| believed(link.to_mono(phc)?, kernel));
-            flow.stamps.store(if by_card.is_some() { Stamps::Card } else { Stamps::Kernel } as u8, Relaxed);
-            let told = by_card.unwrap_or(kernel);
-            let arrival = plausible(told, *emptied, *last_arrival, clocks.at);
-            *last_arrival = arrival;
-            *usual_bytes = datagram.len;
-            if let Some(dropped) = datagram.dropped {
-                flow.kernel_dropped.store(dropped, Relaxed);
-            }
-            let pushed = filled.push(Filled {
-                slot,
-                len: datagram.len as u16,
-                truncated: datagram.truncated,
-                arrival,
-                sender: datagram.source.0,
-                port: datagram.source.1,
-                ttl: datagram.ttl,
-                dscp: datagram.dscp,
-            });
-            assert!(pushed.is_ok(), "the ring holds as many as there are slots");
-        });
-        match result {
-            Ok(count) => {
+        match receiver.receive(asked, socket.as_fd(), slab, free) {
+            Ok(received) => {
+                let count = received.len();
+                let datagrams = received.map(|(slot, datagram)| {
+                    let kernel = datagram.kernel_time.map_or(clocks.at, |utc| clocks.to_mono(utc));
+                    let by_card = link.zip(datagram.card_time);
+                    let by_card = by_card.and_then(|(link, phc)| believed(link.to_mono(phc)?, kernel));
+                    stamps = if by_card.is_some() { Stamps::Card } else { Stamps::Kernel };
+                    let arrival = plausible(by_card.unwrap_or(kernel), *emptied, *last_arrival, clocks.at);
+                    *last_arrival = arrival;
+                    *usual_bytes = datagram.len;
+                    if let Some(dropped) = datagram.dropped {
+                        flow.kernel_dropped.store(dropped, Relaxed);
+                    }
+                    Filled {
+                        slot,
+                        len: datagram.len as u16,
+                        truncated: datagram.truncated,
+                        arrival,
+                        sender: datagram.source.0,
+                        port: datagram.source.1,
+                        ttl: datagram.ttl,
+                        dscp: datagram.dscp,
+                    }
+                });
+                // All of a call at once: the worker's processor is told once where they end.
+                let room =
+                    filled.write_chunk_uninit(count).expect("the ring holds as many as there are slots");
+                room.fill_from_iter(datagrams);
+                if count > 0 {
+                    flow.stamps.store(stamps as u8, Relaxed);
+                }
                 taken += count;
                 most = receiver.batch();
                 if count < asked {

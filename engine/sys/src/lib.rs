@@ -4,7 +4,7 @@
 //! socket of a flow ([`FlowSocket`]) and its place on the network ([`Membership`], [`NetworkWatch`]), the rights of a
 //! real-time thread ([`realtime`]) and the clocks ([`clock`], and those of network cards: [`phc`]).
 //! Never: knowledge of RTP, of recorders or of files; a thread of its own; a log line; an allocation in what
-//! the capture thread calls each turn ([`BatchReceiver::recv_into`], [`clock`]).
+//! the capture thread calls each turn ([`BatchReceiver::receive`], [`clock`]).
 //!
 //! # Goals
 //! The one crate of the workspace with `unsafe`, and little of it: three modules and four functions lift the lint, each
@@ -66,7 +66,7 @@ pub use membership::{Membership, Memberships, Rejoined};
 pub use phc::{CrossMethod, CrossStamp, InterfaceStamps, Phc};
 pub use prefetch::prefetch;
 pub use realtime::{RealtimeRequest, ThreadId, ThreadState};
-pub use recv::{BatchReceiver, Datagram};
+pub use recv::{BatchReceiver, Datagram, Received};
 pub use slab::{Slab, Slot};
 pub use socket::{FlowSocket, FlowSocketConfig};
 pub use watch::{NetworkNews, NetworkWatch};

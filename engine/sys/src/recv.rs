@@ -62,7 +62,7 @@ pub struct BatchReceiver {
     names: Box<[Name]>,
 }
 
-// SAFETY: the pointers in `headers` and `vectors` are followed only by the kernel, within `recv_into`, which has
+// SAFETY: the pointers in `headers` and `vectors` are followed only by the kernel, within `receive`, which has
 // `&mut self` and sets each of them anew before the call; between calls they are dead values.
 unsafe impl Send for BatchReceiver {}
 
@@ -90,12 +90,13 @@ impl BatchReceiver {
         self.headers.len()
     }
 
-    /// Receives what is queued on `socket`, up to a batch, without waiting; gives each datagram with its slot to `out`
-    /// in the order of arrival, and returns their number.
+    /// Receives what is queued on `socket`, up to `most` datagrams and a batch, without waiting; gives each datagram with its slot
+    /// in the order of arrival. To prepare a header costs a tenth of what a datagram costs: who expects four and asks for 64
+    /// pays for it.
     ///
-    /// Slots are taken from the end of `free`; those not filled stay there. If fewer than a batch are free, only that
-    /// many datagrams are received; the others stay queued. Nothing queued, or nothing free, is `Ok(0)`; a result of
-    /// [`BatchReceiver::batch`] says that more may be queued. Never allocates (`Vec::pop` doesn't).
+    /// Slots are taken from the end of `free`; those not filled stay there. If fewer than `most` are free, only that
+    /// many datagrams are received; the others stay queued. Nothing queued, or nothing free, is none; as many as were asked for
+    /// says that more may be queued. Never allocates (`Vec::pop` doesn't).
     ///
     /// # Errors
     /// What the system call says but "would block" and "interrupted", e.g. a pending error of the socket
@@ -103,40 +104,20 @@ impl BatchReceiver {
     ///
     /// # Panics
     /// If one of the free slots belongs to another slab.
-    pub fn recv_into(
-        &mut self,
-        socket: BorrowedFd<'_>,
-        slab: &Slab,
-        free: &mut Vec<Slot>,
-        out: impl FnMut(Slot, Datagram),
-    ) -> io::Result<usize> {
-        self.recv_at_most(self.batch(), socket, slab, free, out)
-    }
-
-    /// The same for at most `most` datagrams, or a batch if that is less. To prepare a header costs a tenth of what a datagram
-    /// costs: who expects four and asks for 64 pays for it.
-    ///
-    /// # Errors
-    /// As [`BatchReceiver::recv_into`].
-    pub fn recv_at_most(
-        &mut self,
+    pub fn receive<'a>(
+        &'a mut self,
         most: usize,
         socket: BorrowedFd<'_>,
         slab: &Slab,
-        free: &mut Vec<Slot>,
-        mut out: impl FnMut(Slot, Datagram),
-    ) -> io::Result<usize> {
+        free: &'a mut Vec<Slot>,
+    ) -> io::Result<Received<'a>> {
         let wanted = most.min(self.headers.len()).min(free.len());
-        if wanted == 0 {
-            return Ok(0);
+        let mut received = 0;
+        if wanted > 0 {
+            self.aim(slab, free, wanted);
+            received = self.call(socket, wanted)?;
         }
-        self.aim(slab, free, wanted);
-        let received = self.call(socket, wanted)?;
-        for n in 0..received {
-            let slot = free.pop().expect("aim took this many from the end of the list");
-            out(slot, self.datagram(n));
-        }
-        Ok(received)
+        Ok(Received { of: self, free, next: 0, received })
     }
 
     /// Points the first `wanted` headers at the last `wanted` free slots, last first, in the order of `Vec::pop`.
@@ -163,7 +144,7 @@ impl BatchReceiver {
         loop {
             // SAFETY: the first `wanted` headers were aimed just now: each name, control and vector pointer leads to
             // an element of this struct's own boxes, exclusively borrowed by `&mut self`, with its true length; each
-            // vector leads to one slot's bytes with their length, and `recv_into` holds the tokens exclusively by
+            // vector leads to one slot's bytes with their length, and `receive` holds the tokens exclusively by
             // `&mut Vec<Slot>`, so nobody reads or writes these bytes during the call. A null timeout means none.
             let received = unsafe {
                 libc::recvmmsg(
@@ -190,7 +171,7 @@ impl BatchReceiver {
     #[inline]
     fn datagram(&self, n: usize) -> Datagram {
         let header = &self.headers[n];
-        let Beside { kernel_time, card_time, dropped, ttl, dscp } =
+        let Told { kernel_time, card_time, dropped, ttl, dscp } =
             control_of(&header.msg_hdr, &self.controls[n]);
         Datagram {
             // Without MSG_TRUNC among the flags asked for, the length is what was stored (recvmsg(2)).
@@ -205,6 +186,39 @@ impl BatchReceiver {
         }
     }
 }
+
+/// What one call received: each datagram with its slot, in the order of arrival. A datagram that is not asked for is lost; its
+/// slot is not.
+#[derive(Debug)]
+#[must_use = "what is not taken out is lost"]
+pub struct Received<'a> {
+    of: &'a BatchReceiver,
+    free: &'a mut Vec<Slot>,
+    next: usize,
+    received: usize,
+}
+
+impl Iterator for Received<'_> {
+    type Item = (Slot, Datagram);
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.next == self.received {
+            return None;
+        }
+        let slot = self.free.pop().expect("`aim` took this many from the end of the list");
+        let datagram = self.of.datagram(self.next);
+        self.next += 1;
+        Some((slot, datagram))
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        let left = self.received - self.next;
+        (left, Some(left))
+    }
+}
+
+impl ExactSizeIterator for Received<'_> {}
 
 impl std::fmt::Debug for BatchReceiver {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -233,7 +247,7 @@ fn source_of(name: &Name, len: usize) -> (IpAddr, u16) {
 
 /// What came beside a datagram.
 #[derive(Debug, Default, PartialEq, Eq)]
-struct Beside {
+struct Told {
     kernel_time: Option<Timestamp<Utc>>,
     card_time: Option<Timestamp<Phc>>,
     dropped: Option<u32>,
@@ -246,12 +260,12 @@ struct Beside {
 /// Reads the bytes with checked indices rather than by the `CMSG_` macros, which follow pointers: a few
 /// lines, and no way to leave the buffer.
 #[inline]
-fn control_of(header: &libc::msghdr, control: &Control) -> Beside {
+fn control_of(header: &libc::msghdr, control: &Control) -> Told {
     const HEADER: usize = size_of::<libc::cmsghdr>();
     // SAFETY: arithmetic alone, no pointer; the macro is unsafe by its C heritage.
     const DATA: usize = unsafe { libc::CMSG_LEN(0) } as usize;
 
-    let mut beside = Beside::default();
+    let mut told = Told::default();
     let len = control.0.len();
     let mut rest = &control.0[..len.min(header.msg_controllen)];
     while let Some((head, _)) = rest.split_at_checked(HEADER) {
@@ -260,28 +274,28 @@ fn control_of(header: &libc::msghdr, control: &Control) -> Beside {
         let len = head.cmsg_len;
         let Some(data) = rest.get(DATA..len) else { break };
         match (head.cmsg_level, head.cmsg_type) {
-            (libc::SOL_SOCKET, libc::SCM_TIMESTAMPNS) => beside.kernel_time = timespec(data),
+            (libc::SOL_SOCKET, libc::SCM_TIMESTAMPNS) => told.kernel_time = timespec(data),
             // Three times: the kernel's, one that is not used any more, and the card's; what is not there is 0.
             (libc::SOL_SOCKET, libc::SCM_TIMESTAMPING) => {
                 let raw = data.get(2 * size_of::<libc::timespec>()..).and_then(timespec);
-                beside.card_time = raw.filter(|&time| time != Timestamp::ZERO);
+                told.card_time = raw.filter(|&time| time != Timestamp::ZERO);
             }
             (libc::SOL_SOCKET, libc::SO_RXQ_OVFL) => {
-                beside.dropped = data.first_chunk().map(|&count| u32::from_ne_bytes(count));
+                told.dropped = data.first_chunk().map(|&count| u32::from_ne_bytes(count));
             }
             (libc::IPPROTO_IP, libc::IP_TTL) | (libc::IPPROTO_IPV6, libc::IPV6_HOPLIMIT) => {
-                beside.ttl = integer(data);
+                told.ttl = integer(data);
             }
             // ip(7): one byte; IPv6 tells an int (RFC 3542 §6.5). The upper six bits are the code point.
-            (libc::IPPROTO_IP, libc::IP_TOS) => beside.dscp = data.first().map(|&class| class >> 2),
-            (libc::IPPROTO_IPV6, libc::IPV6_TCLASS) => beside.dscp = integer(data).map(|class| class >> 2),
+            (libc::IPPROTO_IP, libc::IP_TOS) => told.dscp = data.first().map(|&class| class >> 2),
+            (libc::IPPROTO_IPV6, libc::IPV6_TCLASS) => told.dscp = integer(data).map(|class| class >> 2),
             _ => {}
         }
         // SAFETY: arithmetic alone. (CMSG_SPACE(n) is CMSG_LEN(0) plus n, rounded up to the alignment.)
         let step = unsafe { libc::CMSG_SPACE((len - DATA) as libc::c_uint) } as usize;
         rest = rest.get(step..).unwrap_or_default();
     }
-    beside
+    told
 }
 
 /// An int whose value is a byte's.
@@ -334,7 +348,7 @@ mod tests {
             (libc::SO_RXQ_OVFL, 3u32.to_ne_bytes().to_vec()),
         ];
         let (header, bytes) = control(&stamps);
-        let all = Beside {
+        let all = Told {
             kernel_time: Some(Timestamp::from_nanos(5_000_000_006)),
             card_time: Some(Timestamp::from_nanos(42_000_000_007)),
             dropped: Some(3),
@@ -344,10 +358,10 @@ mod tests {
         assert_eq!(control_of(&header, &bytes), all);
         // A card that did not stamp this one.
         let (header, bytes) = control(&[(libc::SCM_TIMESTAMPING, times(&[(5, 6), (0, 0), (0, 0)]))]);
-        assert_eq!(control_of(&header, &bytes), Beside::default());
+        assert_eq!(control_of(&header, &bytes), Told::default());
         // Cut short by a buffer that was too small.
         let (header, bytes) = control(&[(libc::SCM_TIMESTAMPING, times(&[(5, 6), (0, 0)]))]);
-        assert_eq!(control_of(&header, &bytes), Beside::default());
+        assert_eq!(control_of(&header, &bytes), Told::default());
     }
 
     #[test]

@@ -36,15 +36,14 @@ impl Bench {
     fn turn(&mut self, socket: &impl AsFd) -> usize {
         let (slab, got) = (&self.slab, &mut self.got);
         let mut used = Vec::new();
-        let received = self
-            .receiver
-            .recv_into(socket.as_fd(), slab, &mut self.free, |slot, datagram| {
-                got.push((slab.bytes(&slot)[..datagram.len].to_vec(), datagram));
-                used.push(slot);
-            })
-            .unwrap();
+        let received = self.receiver.receive(usize::MAX, socket.as_fd(), slab, &mut self.free).unwrap();
+        let count = received.len();
+        for (slot, datagram) in received {
+            got.push((slab.bytes(&slot)[..datagram.len].to_vec(), datagram));
+            used.push(slot);
+        }
         self.free.append(&mut used);
-        received
+        count
     }
 
     /// Turns until `count` datagrams are there in all, then once more; returns their bytes.
@@ -243,7 +242,8 @@ fn slots_that_run_out_leave_the_rest_queued() {
     let mut bench = Bench::new(8, 4);
     let (slab, mut held) = (Arc::clone(&bench.slab), Vec::new());
     while held.len() < 4 {
-        bench.receiver.recv_into(socket.as_fd(), &slab, &mut bench.free, |slot, _| held.push(slot)).unwrap();
+        let received = bench.receiver.receive(8, socket.as_fd(), &slab, &mut bench.free).unwrap();
+        held.extend(received.map(|(slot, _)| slot));
     }
     assert!(bench.free.is_empty());
     assert_eq!(bench.turn(&socket), 0, "nothing is received without a free slot");
@@ -251,6 +251,22 @@ fn slots_that_run_out_leave_the_rest_queued() {
     bench.free.append(&mut held);
     assert_eq!(bench.collect(&socket, 2), [[4], [5]]);
     assert_eq!(bench.free.len(), 4, "no slot is lost");
+}
+
+#[test]
+fn a_datagram_that_is_not_taken_out_loses_no_slot() {
+    let socket = open("127.0.0.1", 0);
+    let sender = sender(LOCALHOST);
+    let mut bench = Bench::new(8, 8);
+    for n in 0..3u8 {
+        sender.send_to(&[n], socket.local_address()).unwrap();
+    }
+    let first = bench.receiver.receive(8, socket.as_fd(), &bench.slab, &mut bench.free).unwrap().next();
+    let (slot, _) = first.expect("what is sent on the loopback interface is there");
+    assert_eq!(bench.slab.bytes(&slot)[0], 0);
+    assert_eq!(bench.free.len(), 7, "two more came, and went with what was received");
+    bench.free.push(slot);
+    assert_eq!(bench.turn(&socket), 0);
 }
 
 #[test]
@@ -570,9 +586,9 @@ fn a_socket_without_the_options_has_neither_time_nor_counter_and_errors_are_retu
     plain.send(b"x").unwrap();
     let deadline = clock::mono_now() + Nanos::from_secs(3);
     let error = loop {
-        match bench.receiver.recv_into(plain.as_fd(), &bench.slab, &mut bench.free, |_, _| {}) {
+        match bench.receiver.receive(2, plain.as_fd(), &bench.slab, &mut bench.free) {
             Err(error) => break error,
-            Ok(received) => assert!(received == 0 && clock::mono_now() < deadline),
+            Ok(received) => assert!(received.len() == 0 && clock::mono_now() < deadline),
         }
     };
     assert_eq!(error.kind(), std::io::ErrorKind::ConnectionRefused);
@@ -586,5 +602,5 @@ fn a_free_slot_of_another_slab_is_refused_before_the_kernel_sees_it() {
     let (_other, mut foreign) = Slab::new(1, SLOT).unwrap();
     let (slab, _) = Slab::new(1, SLOT).unwrap();
     let socket = open("127.0.0.1", 0);
-    let _ = BatchReceiver::new(1).recv_into(socket.as_fd(), &slab, &mut foreign, |_, _| {});
+    let _ = BatchReceiver::new(1).receive(1, socket.as_fd(), &slab, &mut foreign);
 }
