@@ -48,8 +48,9 @@ pub use message::{
     ClientFrame, DeletedFile, Event, Refusal, RefusalKind, Reply, Request, ServerFrame, Subscription,
 };
 pub use retention::{
-    PendingLimits, ProposedLimits, ProposedRecorder, ProtectedFile, RetentionConfig, RetentionEntry,
-    RetentionPlan, RetentionReason, RetentionSnapshot, RoomAlarm, RoomAlarmKind, VolumeConfig,
+    PendingLimits, ProposedLimits, ProposedRecorder, ProtectedFile, RecorderPlan, RetentionConfig,
+    RetentionEntry, RetentionPlan, RetentionReason, RetentionSnapshot, RoomAlarm, RoomAlarmKind,
+    VolumeConfig,
 };
 pub use selftest::{ArchiveCheck, CaptureRights, SelfTestReport};
 pub use snapshot::{
@@ -61,7 +62,7 @@ pub use timing::{FlowTiming, Placement};
 pub use volume::{VolumeIdentity, VolumeReport, VolumeSnapshot, VolumeStanding};
 
 /// The version of this contract. Client and engine must have the same one.
-pub const VERSION: u16 = 6;
+pub const VERSION: u16 = 7;
 
 /// What a client's first frame starts with, so that a stranger's bytes are recognised as such.
 pub const MAGIC: [u8; 4] = *b"AUDN";

@@ -123,8 +123,10 @@ pub struct RetentionEntry {
 pub struct PendingLimits {
     /// Whose; none for the volume's floor.
     pub recorder: Option<String>,
-    /// When they act, if the engine isn't restarted until then: a start begins the hour anew.
+    /// When they act, while an engine runs: the time without one does not count.
     pub acts_in_seconds: u64,
+    /// What is in force of a recorder's limits until then: to set these again takes the change back. None for the volume's floor.
+    pub in_force: Option<RetentionConfig>,
 }
 
 /// Limits that are tried, and not set.
@@ -154,14 +156,33 @@ pub struct RetentionPlan {
     pub files: u64,
     /// Bytes of all of them.
     pub bytes: u64,
+    /// The same of each recorder of which something would go.
+    pub recorders: Vec<RecorderPlan>,
     /// Recordings of recorders with limits that stay since they are protected.
     pub protected: u64,
     /// Bytes that the volume lacks to its floor when all of them have gone.
     pub lacking_bytes: u64,
-    /// Limits among these that do not act yet; of those that are configured.
+    /// Limits among these that do not act yet, or would not if they were set now.
     pub pending: Vec<PendingLimits>,
     /// Why nothing goes by its age, where that is so; or what could not be looked at.
     pub notes: Vec<String>,
+}
+
+/// What would go of one recorder.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecorderPlan {
+    /// Whose.
+    pub recorder: String,
+    /// How many recordings: a segment of several formats is one.
+    pub recordings: u64,
+    /// Their files.
+    pub files: u64,
+    /// Bytes of all of them.
+    pub bytes: u64,
+    /// When the first of them began.
+    pub oldest: Timestamp<Utc>,
+    /// When the last of them began.
+    pub newest: Timestamp<Utc>,
 }
 
 /// What became of one recording that was to be protected, or let go.

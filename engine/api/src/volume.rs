@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::retention::RoomAlarm;
 use crate::snapshot::DiskState;
 
 /// The volume of an archive root, as it is now.
@@ -22,7 +23,7 @@ pub struct VolumeReport {
 }
 
 /// A volume that is recorded to, as it was seen last, no more than some seconds ago unless its disk does not answer.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct VolumeSnapshot {
     /// The archive root, or the mirror.
     pub root: String,
@@ -38,6 +39,14 @@ pub struct VolumeSnapshot {
     pub copied: u64,
     /// What keeps recordings from being written there now, each a sentence.
     pub alarms: Vec<String>,
+    /// Bytes that it shall keep free.
+    pub floor_bytes: u64,
+    /// Bytes a second that recorders write there now.
+    pub bytes_per_second: u64,
+    /// Seconds until it is full; none while that is not to be foreseen.
+    pub seconds_left: Option<u64>,
+    /// What is wrong with its room; each stands among the warnings of the snapshot too.
+    pub room_alarms: Vec<RoomAlarm>,
 }
 
 /// What tells a volume from every other: `.audyn-volume.json` in its root.

@@ -174,7 +174,7 @@ pub(crate) fn run(args: &RetentionArgs, json: bool) -> Result<(), RetentionError
     if json {
         println!("{}", serde_json::to_string(&plan).expect("a plan is numbers and words"));
     } else {
-        print!("{}", describe(&plan));
+        print!("{}", describe(&plan, args.is_proposal()));
     }
     Ok(())
 }
@@ -202,8 +202,8 @@ pub(crate) fn protect(args: &ProtectArgs, protected: bool, json: bool) -> Result
     if refused.is_empty() { Ok(()) } else { Err(RetentionError::Refused(refused.join("; "))) }
 }
 
-/// The plan in words.
-fn describe(plan: &RetentionPlan) -> String {
+/// The plan in words; of limits that are only tried what waits does so only if they are set.
+fn describe(plan: &RetentionPlan, is_tried: bool) -> String {
     let mut text = String::new();
     // Writing to a String cannot fail.
     for entry in &plan.going {
@@ -225,7 +225,10 @@ fn describe(plan: &RetentionPlan) -> String {
     }
     text.push('\n');
     for pending in &plan.pending {
-        let _ = writeln!(text, "{}", acts_in(pending));
+        let _ = match is_tried {
+            true => writeln!(text, "{}", would_act_in(pending)),
+            false => writeln!(text, "{}", acts_in(pending)),
+        };
     }
     for note in &plan.notes {
         let _ = writeln!(text, "note: {note}");
@@ -242,6 +245,17 @@ pub(crate) fn acts_in(pending: &PendingLimits) -> String {
     }
 }
 
+/// One that would wait if it were set now.
+fn would_act_in(pending: &PendingLimits) -> String {
+    let minutes = counted(pending.acts_in_seconds.div_ceil(60), "minute");
+    match &pending.recorder {
+        Some(recorder) => {
+            format!("if this were set now, recorder {recorder}'s limits would all act in {minutes}")
+        }
+        None => format!("if this were set now, the volume's floor would act in {minutes}"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use audyn_api::{RecorderConfig, RetentionEntry, RetentionReason};
@@ -250,7 +264,7 @@ mod tests {
 
     #[test]
     fn a_plan_is_told_in_words() {
-        assert_eq!(describe(&RetentionPlan::default()), "nothing would go now\n");
+        assert_eq!(describe(&RetentionPlan::default(), false), "nothing would go now\n");
         let entry = RetentionEntry {
             path: "a/one.wav".to_owned(),
             bytes: 1_500_000,
@@ -262,19 +276,25 @@ mod tests {
             going: vec![entry],
             files: 2,
             bytes: 3_000_000_000,
+            recorders: vec![],
             protected: 1,
             lacking_bytes: 7_000,
             pending: vec![
-                PendingLimits { recorder: Some("a".to_owned()), acts_in_seconds: 2_461 },
-                PendingLimits { recorder: None, acts_in_seconds: 3 },
+                PendingLimits { recorder: Some("a".to_owned()), acts_in_seconds: 2_461, in_force: None },
+                PendingLimits { recorder: None, acts_in_seconds: 3, in_force: None },
             ],
             notes: vec!["the clock".to_owned()],
         };
         assert_eq!(
-            describe(&plan),
+            describe(&plan, false),
             "a/one.wav  1.5 MB: it is older than 90 days\nand 1 file more\n2 files with 3.0 GB would go now; 1 segment protected; \
              the volume would still lack 7.0 kB to its floor\nrecorder a's limits do not all act yet: in 42 minutes\nthe volume is to have \
              more room than before: this acts in 1 minute\nnote: the clock\n"
+        );
+        let tried = describe(&plan, true);
+        assert!(
+            tried.contains("if this were set now, recorder a's limits would all act in 42 minutes\n"),
+            "{tried}"
         );
     }
 

@@ -376,7 +376,8 @@ mod tests {
             goes_on.contains("not foreseen to be full\nlimits have deleted 2 recordings with 3.0 MB"),
             "{goes_on}"
         );
-        let pending = audyn_api::PendingLimits { recorder: Some("a".to_owned()), acts_in_seconds: 3_541 };
+        let recorder = Some("a".to_owned());
+        let pending = audyn_api::PendingLimits { recorder, acts_in_seconds: 3_541, in_force: None };
         let waits = RetentionSnapshot { pending: vec![pending], ..RetentionSnapshot::default() };
         assert!(told(waits).contains("recorder a's limits do not all act yet: in 60 minutes\n"));
     }
@@ -391,6 +392,7 @@ mod tests {
             lacks,
             copied: lacks / 2,
             alarms: alarms.iter().map(|&alarm| alarm.to_owned()).collect(),
+            ..VolumeSnapshot::default()
         };
         let told = |volumes: Vec<_>| describe(&Snapshot { volumes, ..Snapshot::default() });
         let archive = volume("/srv/1", VolumeStanding::Ours, &[], 0);

@@ -23,7 +23,7 @@ use crate::error::EngineError;
 use crate::keep::KeptSockets;
 use crate::mark::{self, Wish};
 use crate::naming::Naming;
-use crate::retention::room::{Known, On, RoomAlarms};
+use crate::retention::room::{Known, On, RoomAlarms, tell_with};
 use crate::retention::{Archive, Retention};
 use crate::shared::Notice;
 use crate::snapshot::gap_entry;
@@ -166,8 +166,12 @@ impl Service {
         };
         snapshot.retention = known(On::Archive, &here, &self.retention, snapshot.disk, &mut self.room);
         snapshot.warnings.extend(snapshot.retention.alarms.iter().map(|alarm| alarm.text.clone()));
-        if let (Some((retention, alarms)), Some(mirror)) = (&mut self.mirror, snapshot.volumes.get(1)) {
+        if let Some(archive) = snapshot.volumes.first_mut() {
+            tell_with(archive, &snapshot.retention);
+        }
+        if let (Some((retention, alarms)), Some(mirror)) = (&mut self.mirror, snapshot.volumes.get_mut(1)) {
             let told = known(On::Mirror, &there, retention, mirror.disk, alarms);
+            tell_with(mirror, &told);
             snapshot.warnings.extend(told.alarms.into_iter().map(|alarm| alarm.text));
         }
         for (recorder, config) in snapshot.recorders.iter_mut().zip(&document.recorders) {

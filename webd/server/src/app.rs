@@ -20,7 +20,7 @@ use crate::error::Error;
 use crate::extract::MAX_BODY;
 use crate::options::DEFAULT_IMAGE_REPORT;
 use crate::page::{self, Lookup};
-use crate::{assets, control, flows, guard, levels, markers, metrics, recorders, system};
+use crate::{assets, control, flows, guard, levels, markers, metrics, recorders, retention, system, volumes};
 
 /// So many read markers at once; each may read a day of ledgers and peaks.
 const MARKER_READS: usize = 2;
@@ -72,10 +72,12 @@ impl App {
         let routes = Router::new();
         let routes = recorders::add_routes(routes);
         let routes = markers::add_routes(routes);
+        let routes = retention::add_routes(routes);
         let routes = control::add_routes(routes);
         let routes = assets::add_routes(routes);
         let routes = levels::add_routes(routes);
         let routes = system::add_routes(routes);
+        let routes = volumes::add_routes(routes);
         let routes = flows::add_routes(routes);
         let routes = metrics::add_routes(routes);
         routes

@@ -17,6 +17,7 @@ use crate::extract::json;
 use crate::legs::Leg;
 use crate::room::Room;
 use crate::time::rfc3339;
+use crate::volumes::Volume;
 
 pub(crate) fn add_routes(routes: Router<App>) -> Router<App> {
     both(routes, "/api/control/status", get(status))
@@ -57,6 +58,8 @@ struct EngineState<'a> {
     disk: DiskState,
     /// How long the room lasts, and what limits have deleted.
     room: Room<'a>,
+    /// Those that are recorded to: the archive's, and the mirror's if there is one.
+    volumes: Vec<Volume<'a>>,
     capture: CaptureStats,
     flows: Vec<Flow<'a>>,
     warnings: &'a [String],
@@ -149,6 +152,7 @@ fn state(view: &View) -> EngineState<'_> {
         recording: recorders.iter().filter(|recorder| recorder.state == RecorderState::Recording).count(),
         disk: snapshot.disk,
         room: Room::from(&snapshot.retention),
+        volumes: Volume::all(&snapshot.volumes),
         capture: snapshot.capture,
         flows: snapshot.flows.iter().map(Flow::from).collect(),
         warnings: &snapshot.warnings,

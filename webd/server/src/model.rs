@@ -5,6 +5,7 @@
 use audyn_api::RecorderState;
 use audyn_api::{
     ChannelLevel, FlowState, FlowTiming, LevelsFrame, RecorderConfig, RecorderLevels, RecorderSnapshot,
+    RetentionConfig,
 };
 use audyn_units::Dbfs;
 use serde::Serialize;
@@ -48,6 +49,16 @@ pub(crate) struct Recorder<'a> {
     timing: Option<FlowTiming>,
     /// The legs of its flow, two where it is protected by a second (ST 2022-7); none without a flow.
     legs: Vec<Leg<'a>>,
+    /// What it keeps was limited more tightly and that does not act yet; null if nothing waits.
+    pending_limits: Option<PendingLimits>,
+}
+
+/// Limits that wait.
+#[derive(Serialize)]
+struct PendingLimits {
+    acts_in_seconds: u64,
+    /// What holds until then: to set this again takes the change back.
+    in_force: Option<RetentionConfig>,
 }
 
 /// A recorder's configuration with the revision of the whole, so that what was read can be changed and sent back
@@ -87,6 +98,7 @@ impl<'a> Recorder<'a> {
         let filled = recorder.frames_filled.0;
         let config = view.recorder_config(&recorder.id);
         let source = config.and_then(|config| config.source_id.as_ref());
+        let mut waiting = view.snapshot.retention.pending.iter();
         let flow =
             source.and_then(|id| view.snapshot.flows.iter().find(|flow| flow.source.as_ref() == Some(id)));
         Self {
@@ -111,6 +123,12 @@ impl<'a> Recorder<'a> {
             channel_names: &recorder.channel_names,
             timing: flow.map(|flow| flow.timing),
             legs: flow.map(|flow| flow.legs.iter().map(Leg::from).collect()).unwrap_or_default(),
+            pending_limits: waiting
+                .find(|pending| pending.recorder.as_deref() == Some(recorder.id.as_str()))
+                .map(|found| PendingLimits {
+                    acts_in_seconds: found.acts_in_seconds,
+                    in_force: found.in_force,
+                }),
         }
     }
 }

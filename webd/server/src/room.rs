@@ -30,11 +30,17 @@ struct Pending<'a> {
 }
 
 #[derive(Serialize)]
-struct Alarm<'a> {
+pub(crate) struct Alarm<'a> {
     /// `full-soon`, `below-floor`, `clock-doubted`, `undeletable` or `fruitless`
     kind: RoomAlarmKind,
     text: &'a str,
     began: String,
+}
+
+impl<'a> From<&'a RoomAlarm> for Alarm<'a> {
+    fn from(alarm: &'a RoomAlarm) -> Self {
+        Self { kind: alarm.kind, text: &alarm.text, began: rfc3339(alarm.began) }
+    }
 }
 
 impl<'a> From<&'a RetentionSnapshot> for Room<'a> {
@@ -48,8 +54,6 @@ impl<'a> From<&'a RetentionSnapshot> for Room<'a> {
             pending,
             alarms,
         } = room;
-        let alarm =
-            |alarm: &'a RoomAlarm| Alarm { kind: alarm.kind, text: &alarm.text, began: rfc3339(alarm.began) };
         let waits = |pending: &'a PendingLimits| Pending {
             recorder: pending.recorder.as_deref(),
             acts_in_seconds: pending.acts_in_seconds,
@@ -61,7 +65,7 @@ impl<'a> From<&'a RetentionSnapshot> for Room<'a> {
             deleted: *deleted,
             deleted_bytes: *deleted_bytes,
             pending: pending.iter().map(waits).collect(),
-            alarms: alarms.iter().map(alarm).collect(),
+            alarms: alarms.iter().map(Alarm::from).collect(),
         }
     }
 }

@@ -7,8 +7,8 @@ use audyn_api::{
     GlobalConfig, INTERVAL_EDGES_NANOS, LATENESS_EDGES_NANOS, Layout, LegConfig, LegCounters, LegPeriod,
     LegSnapshot, LegState, LegStatistics, LevelsFrame, MAGIC, OpusApplication, OpusConfig, OpusMode,
     PendingLimits, Placement, ProposedLimits, ProposedRecorder, ProtectedFile, PtpChoice, PtpSnapshot,
-    PtpState, RecorderConfig, RecorderId, RecorderLevels, RecorderSnapshot, RecorderState, Refusal,
-    RefusalKind, Reply, Request, RetentionConfig, RetentionEntry, RetentionPlan, RetentionReason,
+    PtpState, RecorderConfig, RecorderId, RecorderLevels, RecorderPlan, RecorderSnapshot, RecorderState,
+    Refusal, RefusalKind, Reply, Request, RetentionConfig, RetentionEntry, RetentionPlan, RetentionReason,
     RetentionSnapshot, RoomAlarm, RoomAlarmKind, SelfTestReport, ServerFrame, SilenceCause, Snapshot,
     SourceConfig, SourceId, StampKind, Subscription, TaiSource, VERSION, VolumeConfig, VolumeIdentity,
     VolumeReport, VolumeSnapshot, VolumeStanding, WakeupLateness,
@@ -277,6 +277,10 @@ pub(crate) fn snapshot() -> Snapshot {
             lacks: 60,
             copied: 61,
             alarms: vec!["the mirror is not there".to_owned()],
+            floor_bytes: 62,
+            bytes_per_second: 63,
+            seconds_left: Some(64),
+            room_alarms: vec![room_alarm(RoomAlarmKind::FullSoon)],
         }],
     }
 }
@@ -290,8 +294,9 @@ pub(crate) const ROOM_ALARMS: [RoomAlarmKind; 5] = [
 ];
 
 fn pending() -> Vec<PendingLimits> {
-    let of = |recorder, acts_in_seconds| PendingLimits { recorder, acts_in_seconds };
-    vec![of(Some("studio-1".to_owned()), 51), of(None, 52)]
+    let in_force = RetentionConfig { days: Some(65), bytes: None, make_room: true };
+    let of = |recorder, acts_in_seconds, in_force| PendingLimits { recorder, acts_in_seconds, in_force };
+    vec![of(Some("studio-1".to_owned()), 51, Some(in_force)), of(None, 52, None)]
 }
 
 fn proposed() -> ProposedLimits {
@@ -318,6 +323,14 @@ fn retention_plan() -> RetentionPlan {
         going: [RetentionReason::Days, RetentionReason::Bytes, RetentionReason::Floor].map(entry).to_vec(),
         files: 47,
         bytes: 48,
+        recorders: vec![RecorderPlan {
+            recorder: "studio-1".to_owned(),
+            recordings: 66,
+            files: 67,
+            bytes: 68,
+            oldest: Timestamp::from_nanos(69),
+            newest: Timestamp::from_nanos(70),
+        }],
         protected: 49,
         lacking_bytes: 50,
         pending: pending(),

@@ -203,6 +203,8 @@ impl Engine {
                 lacks: counted(which, |count| &count.lacks),
                 copied: counted(which, |count| &count.copied),
                 alarms,
+                // How long its room lasts tells who knows the limits.
+                ..VolumeSnapshot::default()
             }
         };
         let wanted = || self.recorders.iter().filter(|entry| entry.wanted);

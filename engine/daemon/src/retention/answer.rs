@@ -2,9 +2,9 @@
 //!
 //! Owns: nothing; the plan is the one that a turn would make. Never: waits for a deletion or keeps one waiting, nor changes anything.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
-use audyn_api::{RetentionEntry, RetentionPlan, RetentionReason};
+use audyn_api::{RecorderPlan, RetentionEntry, RetentionPlan, RetentionReason};
 use audyn_core::retention::{Hold, Reason};
 use audyn_sys::clock;
 
@@ -21,10 +21,16 @@ impl Shared {
     /// By the limits that are wanted, whether they act already or not, or by those that are `proposed`.
     pub(super) fn dry_run(&self, proposed: Option<Rules>) -> RetentionPlan {
         let (rules, pending) = {
-            let limits = lock(&self.limits);
-            // What is proposed is not set, so nothing of it waits.
-            let pending = if proposed.is_none() { limits.pending(clock::mono_now()) } else { Vec::new() };
-            (proposed.unwrap_or_else(|| limits.wanted().clone()), pending)
+            let (limits, now) = (lock(&self.limits), clock::mono_now());
+            match proposed {
+                // What is proposed is not set, but tried on what is in force.
+                Some(proposed) => {
+                    let mut tried = limits.clone();
+                    tried.want(&proposed, now);
+                    (proposed, tried.pending(now))
+                }
+                None => (limits.wanted().clone(), limits.pending(now)),
+            }
         };
         if rules.recorders.is_empty() {
             let notes = vec!["no recorder has a limit, so nothing is ever deleted by itself".to_owned()];
@@ -37,10 +43,23 @@ impl Shared {
         answer.protected =
             found.iter().filter(|found| found.segment.hold == Some(Hold::Protected)).count() as u64;
         let mut listed = 0;
+        let mut sums = BTreeMap::new();
         for going in &plan.going {
             let of = &found[going.segment];
             let (recorder, _) = &rules.recorders[of.segment.recorder];
+            let start = of.segment.start;
+            let sum = sums.entry(of.segment.recorder).or_insert_with(|| RecorderPlan {
+                recorder: recorder.clone(),
+                recordings: 0,
+                files: 0,
+                bytes: 0,
+                oldest: start,
+                newest: start,
+            });
+            sum.recordings += 1;
+            (sum.oldest, sum.newest) = (sum.oldest.min(start), sum.newest.max(start));
             for (file, brief) in &of.files {
+                (sum.files, sum.bytes) = (sum.files + 1, sum.bytes + brief.bytes);
                 answer.files += 1;
                 answer.bytes += brief.bytes;
                 listed += file.len();
@@ -59,6 +78,7 @@ impl Shared {
                 }
             }
         }
+        answer.recorders = sums.into_values().collect();
         if !told.believed {
             let still = lock(&self.trust).still();
             answer.notes.extend(self.doubt(&rules, &found, clock::utc_now(), still));

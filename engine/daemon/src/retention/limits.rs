@@ -11,7 +11,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Mutex;
 
-use audyn_api::{PendingLimits, VolumeConfig};
+use audyn_api::{PendingLimits, RetentionConfig, VolumeConfig};
 use audyn_core::retention::{Delayed, Floor, Limits, Tightness};
 use audyn_units::{Mono, Nanos, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -105,7 +105,7 @@ fn goes_on<T: Tightness, N: Into<T>>(limit: &mut Delayed<T>, noted: NotedWait<N>
 }
 
 /// What is wanted and what is in force.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Delays {
     wanted: Rules,
     /// Those that are in force or wanted.
@@ -201,12 +201,19 @@ impl Delays {
     pub(super) fn pending(&self, at: Timestamp<Mono>) -> Vec<PendingLimits> {
         let recorders = self.recorders.iter().filter_map(|(recorder, limit)| {
             let acts_in_seconds = seconds(limit.acts_in(at)?);
-            Some(PendingLimits { recorder: Some(recorder.clone()), acts_in_seconds })
+            let mut now = *limit;
+            let Limits { days, bytes, make_room } = now.in_force(at);
+            let in_force = Some(RetentionConfig { days, bytes, make_room });
+            Some(PendingLimits { recorder: Some(recorder.clone()), acts_in_seconds, in_force })
         });
         // Who makes no room has nothing to do with the floor.
         let makes_room = self.recorders.values().any(|limit| limit.wanted().make_room);
         let floor = self.floor.acts_in(at).filter(|_| makes_room);
-        let floor = floor.map(|rest| PendingLimits { recorder: None, acts_in_seconds: seconds(rest) });
+        let floor = floor.map(|rest| PendingLimits {
+            recorder: None,
+            acts_in_seconds: seconds(rest),
+            in_force: None,
+        });
         recorders.chain(floor).collect()
     }
 

@@ -2,7 +2,9 @@
 //!
 //! Owns: the alarms of the room and when each began. Never: asks a disk; it is told.
 
-use audyn_api::{DiskState, PendingLimits, RetentionSnapshot, RoomAlarm, RoomAlarmKind, VolumeConfig};
+use audyn_api::{
+    DiskState, PendingLimits, RetentionSnapshot, RoomAlarm, RoomAlarmKind, VolumeConfig, VolumeSnapshot,
+};
 use audyn_core::retention::{Growth, seconds_left};
 use audyn_units::{ByteSize, Timestamp, Utc};
 
@@ -83,6 +85,14 @@ impl RoomAlarms {
             alarms: standing,
         }
     }
+}
+
+/// Tells of a volume how long its room lasts.
+pub(crate) fn tell_with(volume: &mut VolumeSnapshot, room: &RetentionSnapshot) {
+    volume.floor_bytes = room.floor_bytes;
+    volume.bytes_per_second = room.bytes_per_second;
+    volume.seconds_left = room.seconds_left;
+    volume.room_alarms.clone_from(&room.alarms);
 }
 
 impl Known<'_> {
@@ -220,7 +230,8 @@ mod tests {
     #[test]
     fn a_disk_that_is_full_before_a_limit_acts_says_so() {
         let tell = |recorder: Option<&str>, acts_in_seconds| {
-            let pending = PendingLimits { recorder: recorder.map(str::to_owned), acts_in_seconds };
+            let pending =
+                PendingLimits { recorder: recorder.map(str::to_owned), acts_in_seconds, in_force: None };
             let snapshot = RoomAlarms::default().tell(&Known {
                 on: On::Mirror,
                 now: Timestamp::ZERO,

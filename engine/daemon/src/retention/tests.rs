@@ -516,7 +516,9 @@ fn a_tighter_limit_can_be_seen_and_taken_back_for_an_hour() {
     // What would go is told as soon as it is wanted; these turns believe the clock, which this machine's may be past.
     let told = of.shared.dry_run(None);
     assert!(told.going.iter().any(|entry| entry.path == "a/middle.wav"), "{told:?}");
-    assert_eq!(lock(&of.shared.limits).pending(mono(of.mono))[0].acts_in_seconds, 60);
+    let pending = lock(&of.shared.limits).pending(mono(of.mono));
+    assert_eq!(pending[0].acts_in_seconds, 60);
+    assert_eq!(pending[0].in_force.and_then(|limits| limits.days), Some(30), "what takes it back");
     assert!(of.shared.want(&rules(&[("a", days(30))]), mono(of.mono)));
     assert_eq!((of.turn().deleted, of.turn().deleted), (1, 1), "it was taken back");
     assert!(of.shared.want(&rules(&[("a", days(10))]), mono(of.mono)));
@@ -559,6 +561,22 @@ fn who_exchanges_days_for_bytes_or_percent_for_bytes_keeps_both_for_an_hour() {
 }
 
 #[test]
+fn a_plan_tells_of_each_recorder_how_many_recordings_would_go_and_of_which_time() {
+    let bytes = Limits { bytes: Some(1), ..Limits::default() };
+    let of = Rack::new(&rules(&[("a", bytes), ("b", days(36_500))]));
+    for (recorder, file, age) in
+        [("a", "old.wav", 9), ("a", "old.flac", 9), ("a", "new.wav", 2), ("b", "kept.wav", 9)]
+    {
+        of.record(recorder, file, age);
+    }
+    let plan = of.shared.dry_run(None);
+    let [a] = &plan.recorders[..] else { panic!("{plan:?}") };
+    assert_eq!((&*a.recorder, a.recordings, a.files), ("a", 2, 3));
+    assert_eq!((a.files, a.bytes), (plan.files, plan.bytes));
+    assert_eq!((a.oldest, a.newest), (utc(NOW - 9 * DAY), utc(NOW - 2 * DAY)));
+}
+
+#[test]
 fn what_is_proposed_is_told_and_not_set() {
     let mut of = Rack::new(&rules(&[("a", days(30))]));
     of.record("a", "a.wav", 9);
@@ -567,7 +585,11 @@ fn what_is_proposed_is_told_and_not_set() {
     let limits = Limits { bytes: Some(1), ..Limits::default() };
     let plan = of.shared.dry_run(Some(rules(&[("b", limits)])));
     let paths: Vec<&str> = plan.going.iter().map(|entry| entry.path.as_str()).collect();
-    assert_eq!((paths, plan.pending), (vec!["b/b.wav"], vec![]));
+    assert_eq!(paths, ["b/b.wav"]);
+    let [b] = &plan.pending[..] else { panic!("{plan:?}") };
+    assert_eq!((b.recorder.as_deref(), b.acts_in_seconds), (Some("b"), 3_600), "if it were set now");
+    assert_eq!(b.in_force, Some(audyn_api::RetentionConfig::default()));
+    assert_eq!(lock(&of.shared.limits).pending(mono(of.mono)), []);
     assert_eq!(*lock(&of.shared.limits).wanted(), rules(&[("a", days(30))]));
     of.mono += 3_600;
     assert_eq!(of.turn().deleted, 0);

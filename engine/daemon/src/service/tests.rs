@@ -108,9 +108,15 @@ fn the_room_of_each_volume_is_judged_by_what_is_written_to_that_one() {
     let there = two.path("mirror", "1.wav");
     two.on_mirror(|status| status.file = Some(there));
     assert_eq!(rates(&mut two), [0, 288_000], "24 bits of stereo");
+    let told = |two: &mut Two| {
+        let volumes = two.service.snapshot().volumes.into_iter();
+        volumes.map(|volume| volume.bytes_per_second).collect::<Vec<_>>()
+    };
+    assert_eq!(told(&mut two), [0, 288_000]);
     let here = two.path("archive", "1.wav");
     two.on_archive(|status| status.file = Some(here));
     two.on_mirror(|status| status.file = None);
     assert_eq!(rates(&mut two), [288_000, 0]);
+    assert_eq!(told(&mut two), [288_000, 0]);
     assert_eq!(two.service.snapshot().retention.bytes_per_second, 288_000);
 }

@@ -133,7 +133,12 @@ async fn a_limit_can_be_tried_and_one_that_is_set_waits_for_an_hour() {
     let tried = plan_with(&mut client, keep_of("a", retention)).await.unwrap();
     // A file has 16,096 bytes and some 1,400 of ledger and sidecar.
     assert!((5..20).contains(&tried.files) && tried.going[0].path == "a/000.wav", "{tried:?}");
-    assert_eq!((tried.pending.len(), config(&mut client).await), (0, before.clone()));
+    let [of_a] = &tried.recorders[..] else { panic!("{tried:?}") };
+    assert_eq!((&*of_a.recorder, of_a.files, of_a.bytes), ("a", tried.files, tried.bytes));
+    assert_eq!((of_a.recordings, of_a.oldest), (tried.files, tried.going[0].start));
+    assert_eq!(Some(of_a.newest), tried.going.last().map(|last| last.start));
+    assert!(matches!(&tried.pending[..], [one] if one.acts_in_seconds == 3_600), "{tried:?}");
+    assert_eq!(config(&mut client).await, before, "nothing is set");
     let unknown = plan_with(&mut client, keep_of("b", retention)).await;
     assert_eq!(kind(unknown), RefusalKind::NotFound);
     let days = RetentionConfig { days: Some(0), ..RetentionConfig::default() };
@@ -147,6 +152,7 @@ async fn a_limit_can_be_tried_and_one_that_is_set_waits_for_an_hour() {
     let pending = snapshot(&mut client).await.retention.pending;
     assert!(matches!(&pending[..], [one] if one.recorder.as_deref() == Some("a")), "{pending:?}");
     assert!((3_000..=3_600).contains(&pending[0].acts_in_seconds), "{pending:?}");
+    assert_eq!(pending[0].in_force, Some(RetentionConfig::default()));
     let planned = plan(&mut client).await;
     assert_eq!((planned.files, planned.pending.len()), (tried.files, 1));
     let recorder = before.recorders[0].clone();

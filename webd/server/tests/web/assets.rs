@@ -2,7 +2,7 @@
 
 use std::os::unix::fs::symlink;
 
-use audyn_api::{DiskState, Request, VolumeSnapshot, VolumeStanding};
+use audyn_api::{Request, VolumeSnapshot, VolumeStanding};
 use axum::http::Method;
 use serde_json::{Value, json};
 
@@ -279,11 +279,7 @@ async fn while_the_archives_volume_is_away_its_mirror_is_read() {
         let of = |root: &str, standing| VolumeSnapshot {
             root: root.to_owned(),
             standing: Some(standing),
-            disk: DiskState::default(),
-            writing: 0,
-            lacks: 0,
-            copied: 0,
-            alarms: Vec::new(),
+            ..VolumeSnapshot::default()
         };
         vec![of("/nonexistent/archive", VolumeStanding::Missing), of(root, mirror)]
     };

@@ -9,8 +9,8 @@ use audyn_api::{
     ChannelLevel, ClientFrame, ClockAlarm, ClockAlarmKind, ClockSnapshot, ConfigDocument, DeletedFile,
     DiskState, Event, FlowSnapshot, FlowState, FlowTiming, LevelsFrame, PendingLimits, Placement,
     PtpSnapshot, RecorderConfig, RecorderId, RecorderLevels, RecorderSnapshot, RecorderState, Refusal,
-    RefusalKind, Reply, Request, RetentionSnapshot, RoomAlarm, RoomAlarmKind, ServerFrame, Snapshot,
-    SourceConfig, TaiSource, VERSION,
+    RefusalKind, Reply, Request, RetentionPlan, RetentionSnapshot, RoomAlarm, RoomAlarmKind, ServerFrame,
+    Snapshot, SourceConfig, TaiSource, VERSION, VolumeReport,
 };
 use audyn_units::{ClockQuality, Dbfs, FrameCount, FrameIndex, SampleRate, Ssrc, Timestamp};
 use audyn_webd::app::App;
@@ -35,6 +35,10 @@ pub(crate) struct State {
     pub(crate) refuse_hello: Option<Refusal>,
     /// Answers snapshots and configurations, and babbles otherwise.
     pub(crate) babble: bool,
+    /// What limits would delete, whichever.
+    pub(crate) plan: RetentionPlan,
+    /// The volumes, whoever belongs there.
+    pub(crate) volumes: Vec<VolumeReport>,
     /// What was asked, without snapshots and configurations.
     pub(crate) asked: Vec<Request>,
 }
@@ -72,6 +76,8 @@ impl State {
             Request::DeleteRecordings { paths, .. } => {
                 Reply::Deleted(paths.into_iter().map(|p| self.delete(p)).collect())
             }
+            Request::RetentionPlan(_) => Reply::RetentionPlan(Box::new(self.plan.clone())),
+            Request::Volumes | Request::AdoptVolume { .. } => Reply::Volumes(self.volumes.clone()),
             Request::Mark { .. } => Reply::Marked {
                 position: FrameIndex(86_700),
                 rate: SampleRate::HZ_48000,
@@ -363,7 +369,11 @@ fn sample_state(archive: &str) -> State {
             seconds_left: Some(100),
             deleted: 2,
             deleted_bytes: 70,
-            pending: vec![PendingLimits { recorder: Some("studio-1".to_owned()), acts_in_seconds: 7 }],
+            pending: vec![PendingLimits {
+                recorder: Some("studio-1".to_owned()),
+                acts_in_seconds: 7,
+                in_force: None,
+            }],
             alarms: vec![RoomAlarm {
                 kind: RoomAlarmKind::FullSoon,
                 text: "full soon".to_owned(),
@@ -396,7 +406,16 @@ fn sample_state(archive: &str) -> State {
         },
         ..Snapshot::default()
     };
-    State { config, snapshot, refuse: None, refuse_hello: None, babble: false, asked: Vec::new() }
+    State {
+        config,
+        snapshot,
+        refuse: None,
+        refuse_hello: None,
+        babble: false,
+        plan: RetentionPlan::default(),
+        volumes: Vec::new(),
+        asked: Vec::new(),
+    }
 }
 
 pub(crate) fn levels_frame(rms: f32) -> LevelsFrame {

@@ -9,4 +9,6 @@ mod guard;
 mod levels;
 mod markers;
 mod recorders;
+mod retention;
 mod system;
+mod volumes;

@@ -30,7 +30,7 @@ async fn the_list_has_what_existing_clients_read() {
                 "timing": {
                     "placement": "arrival", "quality": "ntp", "drift_ppm": 1.5, "behind_nanos": 1_500_000,
                 },
-                "legs": [],
+                "legs": [], "pending_limits": null,
             })
         );
         assert_eq!((&config["revision"], &config["id"]), (&json!(7), &json!("r1")));
