@@ -11,6 +11,7 @@ export {
   mdiChip as iconSlot,
   mdiClockOutline as iconClock,
   mdiClose as iconClose,
+  mdiCogOutline as iconSettings,
   mdiDeleteOutline as iconDelete,
   mdiFolder as iconFolder,
   mdiFolderOutline as iconFiles,

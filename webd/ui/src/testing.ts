@@ -1,6 +1,8 @@
 /** Examples for tests. */
 
-import type { AssetEntry, ClockStatus, ImageFallback, ImageReport, Recorder } from '@/api/types';
+import type {
+  AssetEntry, ClockStatus, ImageFallback, ImageReport, Recorder, RecorderConfig, RetentionPlan, Volume,
+} from '@/api/types';
 
 /** A recorder that records without loss, but for what is given. */
 export function aRecorder(but: Partial<Recorder> = {}): Recorder {
@@ -9,7 +11,7 @@ export function aRecorder(but: Partial<Recorder> = {}): Recorder {
     name: 'Studio 1',
     enabled: true,
     state: 'recording',
-    config: { revision: 7, enabled: true, source_id: 'studio-1' },
+    config: aConfig(),
     studio_id: null,
     levels: [],
     start_time: '2026-01-10T12:00:00Z',
@@ -22,6 +24,54 @@ export function aRecorder(but: Partial<Recorder> = {}): Recorder {
     flow_state: 'receiving',
     rate: 48_000,
     channel_names: ['L', 'R'],
+    ...but,
+  };
+}
+
+/** A configuration that keeps everything, as WAV, but for what is given. */
+export function aConfig(but: Partial<RecorderConfig> = {}): RecorderConfig {
+  return {
+    revision: 7,
+    enabled: true,
+    source_id: 'studio-1',
+    format: 'wav',
+    also: [],
+    opus: { bitrate: null, mode: 'vbr', complexity: 5, application: 'audio' },
+    retention: { days: null, bytes: null, make_room: false },
+    ...but,
+  };
+}
+
+/** A plan by which much would go in an hour, but for what is given. */
+export function aPlan(but: Partial<RetentionPlan> = {}): RetentionPlan {
+  return {
+    recordings: 312,
+    files: 624,
+    bytes: 41_000_000_000,
+    oldest: '2025-10-01T12:00:00Z',
+    newest: '2025-10-09T12:00:00Z',
+    acts_in_seconds: 3600,
+    protected: 0,
+    lacking_bytes: 0,
+    notes: [],
+    ...but,
+  };
+}
+
+/** An archive that is well, but for what is given. */
+export function aVolume(but: Partial<Volume> = {}): Volume {
+  return {
+    role: 'archive',
+    root: '/srv/recordings',
+    standing: 'ours',
+    disk: { total_bytes: 1_000_000_000_000, free_bytes: 590_000_000_000 },
+    lacks: 0,
+    copied: 0,
+    alarms: [],
+    floor_bytes: 50_000_000_000,
+    bytes_per_second: 288_000,
+    seconds_left: 1_875_000,
+    room_alarms: [],
     ...but,
   };
 }

@@ -8,8 +8,9 @@ import type {
 } from '@/api/types';
 import type { Loss } from '@/util/loss';
 import { formatElapsed, formatLost } from '@/util/format';
-
-const count = (n: number, one: string, many: string): string => `${n} ${n === 1 ? one : many}`;
+import { count } from '@/words/count';
+import { formats, keep, settings } from '@/words/settings';
+import { storage } from '@/words/storage';
 
 /** `120 ms in 3 gaps`. */
 function length(loss: Loss): string {
@@ -30,7 +31,8 @@ export const texts = {
 
   errors: {
     unreachable: 'Audyn’s web server does not answer. Check that the box is on and that this device reaches its network.',
-    timeout: 'Audyn’s web server took longer than 10 seconds to answer. Try again; if it stays so, look at its log.',
+    timeout: (seconds: number) =>
+      `Audyn’s web server took longer than ${seconds} seconds to answer. Try again; if it stays so, look at its log.`,
     status: (status: number) =>
       `The server answered with HTTP status ${status} and gave no reason. Look at the log of audyn-webd.`,
     notJson: 'The answer did not come from Audyn: is there a proxy or a login page in between?',
@@ -187,6 +189,11 @@ export const texts = {
     stopConfirm: 'Stop recording',
     keep: 'Keep recording',
   },
+
+  settings,
+  formats,
+  keep,
+  storage,
 
   mark: {
     button: 'Mark',

@@ -67,7 +67,7 @@ describe('errors', () => {
     );
     const late = failure(api.recorders());
     await vi.advanceTimersByTimeAsync(10_000);
-    expect((await late).message).toBe(texts.errors.timeout);
+    expect((await late).message).toBe(texts.errors.timeout(10));
   });
 
   it('say so when a success is not JSON: a login page of a proxy, for example', async () => {
@@ -92,6 +92,28 @@ describe('requests', () => {
     const init = vi.mocked(fetch).mock.calls[0]?.[1];
     expect(init?.body).toBe('{"paths":["a"]}');
     expect(new Headers(init?.headers).get('content-type')).toBe('application/json');
+  });
+
+  it('try limits of a recorder, and give the server the time to read its archive', async () => {
+    answer(200, '{"recordings":0}', 'application/json');
+    const limits = { days: 30, bytes: null, make_room: false };
+    expect(await api.tryLimits('a/b', limits)).toEqual({ recordings: 0 });
+    const [path, init] = vi.mocked(fetch).mock.calls[0] ?? [];
+    expect([path, init?.method, init?.body]).toEqual(['/api/recorders/a%2Fb/retention', 'POST', JSON.stringify(limits)]);
+    vi.useFakeTimers();
+    vi.stubGlobal(
+      'fetch',
+      vi.fn(
+        (_url: string, asked: RequestInit) =>
+          new Promise((_resolve, reject) => {
+            asked.signal?.addEventListener('abort', () => reject(new DOMException('', 'AbortError')));
+          }),
+      ),
+    );
+    const late = failure(api.tryLimits('a', limits));
+    await vi.advanceTimersByTimeAsync(19_000);
+    await vi.advanceTimersByTimeAsync(1_000);
+    expect((await late).message).toBe(texts.errors.timeout(20));
   });
 
   it('delete many files in portions, and tell what each portion did', async () => {

@@ -18,11 +18,15 @@ import type {
   Problem,
   Recorder,
   RecorderConfig,
+  Retention,
+  RetentionPlan,
   SearchHits,
 } from './types';
 
 /** After this a request counts as failed. */
 const TIMEOUT_MS = 10_000;
+/** The same where the server reads a whole archive, and says itself when that takes too long. */
+const LONG_TIMEOUT_MS = 20_000;
 /** Files deleted by one request. */
 const PORTION = 200;
 
@@ -59,9 +63,9 @@ async function problemOf(response: Response): Promise<ApiError> {
   return new ApiError(response.status, texts.errors.status(response.status));
 }
 
-async function request(method: string, path: string, body?: unknown): Promise<unknown> {
+async function request(method: string, path: string, body?: unknown, patience = TIMEOUT_MS): Promise<unknown> {
   const abort = new AbortController();
-  const timer = setTimeout(() => abort.abort(), TIMEOUT_MS);
+  const timer = setTimeout(() => abort.abort(), patience);
   try {
     const response = await fetch(path, {
       method,
@@ -83,7 +87,7 @@ async function request(method: string, path: string, body?: unknown): Promise<un
     }
   } catch (error) {
     if (error instanceof ApiError) throw error;
-    throw new ApiError(0, abort.signal.aborted ? texts.errors.timeout : texts.errors.unreachable);
+    throw new ApiError(0, abort.signal.aborted ? texts.errors.timeout(patience / 1000) : texts.errors.unreachable);
   } finally {
     clearTimeout(timer);
   }
@@ -113,6 +117,11 @@ export const api = {
   startAll: () => request('POST', '/api/recorders/start-all'),
   stopAll: () => request('POST', '/api/recorders/stop-all'),
   configure: (id: string, config: RecorderConfig) => request('PUT', `${recorder(id)}/config`, config),
+  /** What these limits would delete now; nothing is set. */
+  tryLimits: (id: string, limits: Retention) =>
+    request('POST', `${recorder(id)}/retention`, limits, LONG_TIMEOUT_MS) as Promise<RetentionPlan>,
+  /** The volume that is at this root belongs there from now on. */
+  adoptVolume: (root: string) => request('POST', '/api/system/volumes/adopt', { root }, LONG_TIMEOUT_MS),
   /** Marks an instant (RFC 3339) of what the recorder has recorded. */
   mark: (id: string, text: string, at: string) =>
     request('POST', `${recorder(id)}/markers`, { text, at }) as Promise<MarkedPlace>,

@@ -30,7 +30,63 @@ export interface RecorderConfig {
   revision?: number;
   enabled: boolean;
   source_id?: string | null;
+  /** Of its first file. */
+  format: Format;
+  /** Further files of the same audio, one for each suffix. */
+  also: Format[];
+  /** How Opus is encoded, where it is among these. */
+  opus: OpusConfig;
+  /** What it keeps; everything where nothing is limited. */
+  retention: Retention;
   [field: string]: unknown;
+}
+
+/** `wav` and `flac` are as deep as the source. */
+export type Format = 'wav' | 'wav16' | 'wav24' | 'wav32f' | 'flac' | 'flac16' | 'flac24' | 'opus';
+
+export interface OpusConfig {
+  /** Bits per second of all channels together; null: 128,000, and 64,000 for each channel of more than two. */
+  bitrate: number | null;
+  mode: 'vbr' | 'constrained-vbr' | 'cbr';
+  /** 0 to 10. */
+  complexity: number;
+  application: 'audio' | 'voip' | 'low-delay';
+}
+
+/** A recorder's limits; each alone, or together. */
+export interface Retention {
+  /** Since the end of a recording: 1 to 36,500. */
+  days: number | null;
+  /** Of all recordings together; at least 1,000,000. */
+  bytes: number | null;
+  /** The oldest go where the disk has less room than it shall keep free. */
+  make_room: boolean;
+}
+
+/** Limits that were made tighter and do not act yet. */
+export interface PendingLimits {
+  acts_in_seconds: number;
+  /** What holds until then; to set it again takes the change back. */
+  in_force: Retention | null;
+}
+
+/** What limits would delete now. */
+export interface RetentionPlan {
+  /** A segment of several formats is one. */
+  recordings: number;
+  files: number;
+  bytes: number;
+  /** When the first and the last of them began, RFC 3339; null where none would go. */
+  oldest: string | null;
+  newest: string | null;
+  /** Until these limits act, from now on; null where they do already, or would at once. */
+  acts_in_seconds: number | null;
+  /** Recordings that stay since they are protected, of all recorders with limits. */
+  protected: number;
+  /** What the disk would still lack to the room that it shall keep free. */
+  lacking_bytes: number;
+  /** Each a sentence. */
+  notes: string[];
 }
 
 /** How good the machine's clock is known to be. */
@@ -76,6 +132,7 @@ export interface Recorder {
   timing?: FlowTiming | null;
   /** The legs of its flow; none without a flow. */
   legs?: RecorderLeg[];
+  pending_limits?: PendingLimits | null;
 }
 
 /** Like a flow's; `differs`: it carries another stream than the other leg, and nothing of it is recorded. */
@@ -143,12 +200,55 @@ export interface ControlStatus {
   engine: { connected: boolean; version?: string; uptime_seconds?: number };
   recording?: number;
   recorders?: number;
-  disk?: { total_bytes: number; free_bytes: number };
+  disk?: Room;
+  /** Those that are recorded to: the archive's, then the mirror's if there is one. */
+  volumes?: Volume[];
+  /** `pending` of no recorder: the room that the disk shall keep free grows. */
+  room?: { pending: { recorder: string | null; acts_in_seconds: number }[] };
   /** What the engine lacks or could not do, each a sentence. */
   warnings?: string[];
   clock?: ClockStatus;
   /** How late capture woke. */
   lateness?: { worst_nanos: number; last_minute_worst_nanos: number };
+}
+
+export interface Room {
+  total_bytes: number;
+  free_bytes: number;
+}
+
+/** How it stands with a volume. Only the first two are written to. */
+export type VolumeStanding =
+  | 'ours'
+  | 'new'
+  | 'another'
+  | 'unmarked'
+  | 'unreadable'
+  | 'missing'
+  | 'unchosen'
+  | 'same';
+
+/** A volume that is recorded to. */
+export interface Volume {
+  role: 'archive' | 'mirror';
+  root: string;
+  /** Null if it has not answered yet. */
+  standing: VolumeStanding | null;
+  disk: Room;
+  /** Files that the other volume has and this one lacks; they are copied to it. */
+  lacks: number;
+  /** Files that were copied to it since the engine started. */
+  copied: number;
+  /** What is wrong with it, each a sentence. */
+  alarms: string[];
+  /** What it shall keep free. */
+  floor_bytes: number;
+  /** What is written to it now. */
+  bytes_per_second: number;
+  /** Until it is full; null while that is not foreseen. */
+  seconds_left: number | null;
+  /** What is wrong with its room. */
+  room_alarms: { kind: string; text: string; began: string }[];
 }
 
 /** What is known of the clock that recordings are placed by. */

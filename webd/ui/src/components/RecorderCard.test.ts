@@ -6,8 +6,9 @@ import { nextTick } from 'vue';
 
 import { api } from '@/api/client';
 import type { Recorder, RecorderLeg } from '@/api/types';
-import { aRecorder } from '@/testing';
+import { aConfig, aRecorder } from '@/testing';
 import { texts } from '@/texts';
+import { formatUntil } from '@/util/format';
 import { vuetify } from '@/vuetify';
 
 import RecorderCard from './RecorderCard.vue';
@@ -124,6 +125,33 @@ describe('a card', () => {
     card({ state: 'stopped', start_time: null });
     named(texts.recorder.startLabel('Studio 1')).click();
     expect(start).toHaveBeenCalledExactlyOnceWith('studio-1');
+  });
+
+  it('says which files it writes and how long it keeps them', () => {
+    expect(words(card())).toContain('WAV; keeps everything');
+    const retention = { days: 90, bytes: 500_000_000_000, make_room: true };
+    expect(words(card({ config: aConfig({ format: 'flac24', also: ['opus'], retention }) }))).toContain(
+      'FLAC + Opus; keeps 90 days, at most 500 GB, as long as the disk has room',
+    );
+  });
+
+  it('says from when on less is kept, and takes that back at a click', async () => {
+    vi.useFakeTimers({ toFake: ['Date'], now: NOW });
+    const configure = vi.spyOn(api, 'configure').mockResolvedValue(undefined);
+    const config = aConfig({ retention: { days: 30, bytes: null, make_room: false } });
+    const in_force = { days: null, bytes: null, make_room: false };
+    const wrapper = card({ config, pending_limits: { acts_in_seconds: 2_456, in_force } });
+    const from = (late: number): string => `From ${formatUntil(NOW + late, NOW)} on less is kept: 30 days. Until then it is everything.`;
+    expect(words(wrapper)).toContain(from(2_456_000));
+    expect(words(wrapper)).toContain('WAV; keeps everything');
+    // Answers come a little late; that is no other instant.
+    vi.setSystemTime(NOW + 63_000);
+    await wrapper.setProps({ recorder: aRecorder({ config, pending_limits: { acts_in_seconds: 2_395, in_force } }) });
+    expect(words(wrapper)).toContain(from(2_456_000));
+    named(texts.keep.keepAfterAllLabel('Studio 1')).click();
+    expect(configure).toHaveBeenCalledExactlyOnceWith('studio-1', { ...config, retention: in_force });
+    vi.useRealTimers();
+    expect(words(card({ config }))).not.toContain('less is kept');
   });
 
   it('offers to turn on what is off, and gives no orders to what cannot be reached', () => {

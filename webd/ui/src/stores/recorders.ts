@@ -79,5 +79,11 @@ export const useRecorders = defineStore('recorders', () => {
       order(id, async () => {
         if (config !== null) await api.configure(id, { ...config, enabled: true });
       }),
+    /** Takes limits back that do not act yet: what is in force is set again, which counts at once. */
+    keepAfterAll: ({ id, config, pending_limits }: Recorder) =>
+      order(id, async () => {
+        const retention = pending_limits?.in_force;
+        if (config !== null && retention) await api.configure(id, { ...config, retention });
+      }),
   };
 });

@@ -2,7 +2,7 @@ import { createPinia, setActivePinia } from 'pinia';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 
 import { ApiError, api } from '@/api/client';
-import { aRecorder, anEntry } from '@/testing';
+import { aConfig, aRecorder, anEntry } from '@/testing';
 
 import { sorted, useFiles } from './files';
 import { levelsUrl } from './levels';
@@ -66,8 +66,22 @@ describe('recorders', () => {
     const store = useRecorders();
     vi.spyOn(api, 'recorders').mockResolvedValue([]);
     const configure = vi.spyOn(api, 'configure').mockResolvedValue(undefined);
-    await store.turnOn(aRecorder({ enabled: false, config: { revision: 7, enabled: false, source_id: 'x', format: 'wav' } }));
-    expect(configure).toHaveBeenCalledWith('studio-1', { revision: 7, enabled: true, source_id: 'x', format: 'wav' });
+    const config = aConfig({ enabled: false, channels: [2, 3] });
+    await store.turnOn(aRecorder({ enabled: false, config }));
+    expect(configure).toHaveBeenCalledWith('studio-1', { ...config, enabled: true });
+  });
+
+  it('take limits back by setting what is in force, and nothing else', async () => {
+    const store = useRecorders();
+    vi.spyOn(api, 'recorders').mockResolvedValue([]);
+    const configure = vi.spyOn(api, 'configure').mockResolvedValue(undefined);
+    const config = aConfig({ retention: { days: 3, bytes: null, make_room: false } });
+    const in_force = { days: 90, bytes: null, make_room: true };
+    await store.keepAfterAll(aRecorder({ config, pending_limits: { acts_in_seconds: 7, in_force } }));
+    expect(configure).toHaveBeenCalledExactlyOnceWith('studio-1', { ...config, retention: in_force });
+    await store.keepAfterAll(aRecorder({ config, pending_limits: { acts_in_seconds: 7, in_force: null } }));
+    await store.keepAfterAll(aRecorder({ config }));
+    expect(configure).toHaveBeenCalledTimes(1);
   });
 
   it('notice in the levels that the list is out of date', () => {

@@ -1,6 +1,9 @@
 import { describe, expect, it } from 'vitest';
 
-import { asSentence, formatBytes, formatDateTime, formatDb, formatElapsed, formatLost, formatSince } from './format';
+import {
+  asSentence, formatBytes, formatDateTime, formatDay, formatDb, formatElapsed, formatLost, formatSince, formatSpan,
+  formatUntil, typedNumber,
+} from './format';
 
 /** Unbreakable spaces are for the eye; here they would only hide differences. */
 const plain = (text: string): string => text.replaceAll('\u00a0', ' ');
@@ -65,6 +68,42 @@ describe('times', () => {
     expect(formatDateTime('nonsense')).toBe('–');
     expect(formatSince('nonsense', 0)).toBe('–');
   });
+});
+
+describe('times to come', () => {
+  const at = (...parts: [number, number, number, number, number, number]): number => new Date(...parts).getTime();
+  it('are told by the next whole minute, with the date unless it is today’s', () => {
+    const now = at(2026, 0, 10, 23, 4, 0);
+    expect(formatUntil(at(2026, 0, 10, 23, 4, 1), now)).toBe('23:05');
+    expect(formatUntil(at(2026, 0, 10, 23, 5, 0), now)).toBe('23:05');
+    expect(formatUntil(at(2026, 0, 10, 23, 59, 30), now)).toBe('2026-01-11 00:00');
+  });
+  it('name a day alone', () => {
+    expect(formatDay(new Date(2026, 0, 10, 14, 30).toISOString())).toBe('2026-01-10');
+    expect(formatDay('nonsense')).toBe('–');
+  });
+  it.each([
+    [59, 'less than a minute'],
+    [7_199, '119 min'],
+    [7_200, '2 h'],
+    [172_799, '47 h'],
+    [172_800, '2 days'],
+    [NaN, '–'],
+  ])('%d s are %s', (seconds, text) => expect(plain(formatSpan(seconds))).toBe(text));
+});
+
+describe('typedNumber', () => {
+  it.each([
+    ['', null],
+    ['  ', null],
+    ['90', 90],
+    [' 1,5 ', 1.5],
+    ['0.001', 0.001],
+    ['1e3', NaN],
+    ['-1', NaN],
+    ['ten', NaN],
+    ['1.000,5', NaN],
+  ])('%j is %s', (text, number) => expect(typedNumber(text)).toBe(number));
 });
 
 describe('formatDb', () => {

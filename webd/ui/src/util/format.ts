@@ -53,6 +53,36 @@ function dateOf(at: Date): string {
   return `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())}`;
 }
 
+/** `2026-01-10`. */
+export function formatDay(rfc3339: string): string {
+  const at = new Date(rfc3339);
+  return Number.isNaN(at.getTime()) ? '–' : dateOf(at);
+}
+
+/** The next whole minute, `14:05`, with the date before it unless it is today's. Both in milliseconds since 1970. */
+export function formatUntil(at: number, now: number): string {
+  const minute = new Date(Math.ceil(at / 60_000) * 60_000);
+  const time = timeOf(minute).slice(0, 5);
+  const date = dateOf(minute);
+  return date === dateOf(new Date(now)) ? time : `${date} ${time}`;
+}
+
+/** A time to come, coarse, so that it isn't another one each second: `12 min`, `5 h`, `3 days`. */
+export function formatSpan(seconds: number): string {
+  if (!Number.isFinite(seconds)) return '–';
+  if (seconds < 60) return 'less than a minute';
+  if (seconds < 7_200) return `${Math.floor(seconds / 60)}${NB}min`;
+  if (seconds < 172_800) return `${Math.floor(seconds / 3_600)}${NB}h`;
+  return `${Math.floor(seconds / 86_400)}${NB}days`;
+}
+
+/** A number that somebody typed, with a point or a comma; null for nothing, NaN for what is none. */
+export function typedNumber(text: string): number | null {
+  const trimmed = text.trim();
+  if (trimmed === '') return null;
+  return /^\d+([.,]\d+)?$/.test(trimmed) ? Number(trimmed.replace(',', '.')) : NaN;
+}
+
 /** `14:30:05` in the browser's zone. */
 function timeOf(at: Date): string {
   return `${two(at.getHours())}:${two(at.getMinutes())}:${two(at.getSeconds())}`;
