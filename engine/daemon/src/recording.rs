@@ -22,7 +22,7 @@ use std::sync::{MutexGuard, PoisonError};
 use audyn_core::flow::GapCause;
 use audyn_media::ledger::{LedgerHeader, VERSION};
 use audyn_media::peaks::{PeakSpec, PeakWriter};
-use audyn_media::{FileFormat, MediaError, PcmDepth};
+use audyn_media::{FileFormat, MediaError, PcmDepth, Spare};
 use audyn_sys::clock;
 use audyn_units::{FrameCount, FrameIndex, Mono, Nanos, SampleRate, Timestamp};
 
@@ -38,8 +38,11 @@ use crate::syncer::{Due, State};
 use crate::unfinished::{Cut, OpenFile};
 use crate::volume::Ours;
 
+mod ahead;
 mod anew;
 mod doubt;
+
+use ahead::Ahead;
 
 /// Time between two tries to open a file.
 const RETRY: Nanos = Nanos::from_millis(250);
@@ -73,6 +76,8 @@ pub(crate) struct Recording {
     place: Option<Place>,
     /// What the last files began with.
     began: Option<Opening>,
+    /// What is done for the next ones before they are wanted.
+    ahead: Ahead,
     /// Whom to tell where it stands when the engine ends.
     leaving: Option<Leaving>,
     /// No file has been made yet.
@@ -147,6 +152,7 @@ impl Recording {
             wants_files: None,
             place: None,
             began: None,
+            ahead: Ahead::default(),
             leaving: None,
             first: true,
             failing: None,
@@ -333,14 +339,14 @@ impl Recording {
             }
             DiskCommand::Ends(placed) => {
                 self.segments().for_each(|segment| segment.ends(&placed));
-                self.close_segments(notices, |_| true);
+                self.close_all(notices);
             }
             DiskCommand::Ending(ending) => self.segments().for_each(|segment| segment.ending(*ending)),
             DiskCommand::Audio(frames) => self.audio(frames),
             DiskCommand::Silence(frames, cause) => self.silence.push_back((frames, cause)),
             DiskCommand::Joint(cause) => self.segments().for_each(|segment| segment.joint(cause)),
             DiskCommand::Event(event) => self.segments().for_each(|segment| segment.event(*event)),
-            DiskCommand::Parts => drop(self.close_segments(notices, |_| true)),
+            DiskCommand::Parts => drop(self.close_all(notices)),
             DiskCommand::Leaves(position) => self.leave(position, notices),
             DiskCommand::Close(done) => self.end(done, notices),
         }
@@ -350,7 +356,7 @@ impl Recording {
     fn leave(&mut self, position: FrameIndex, notices: &SyncSender<Notice>) {
         let before = self.closed.frames();
         let open = self.is_open();
-        self.close_segments(notices, |_| true);
+        self.close_all(notices);
         let whole = self.unwritten == FrameCount::ZERO && self.status().error.is_none();
         let (Some(leaving), true) = (&self.leaving, whole) else { return };
         let held = self.closed.frames().saturating_sub(before);
@@ -395,6 +401,11 @@ impl Recording {
         self.silence.is_empty()
     }
 
+    /// The suffix of each format's files.
+    fn suffixes(&self) -> Vec<&'static str> {
+        self.tracks.iter().map(|track| track.format.name()).collect()
+    }
+
     fn rate(&self) -> SampleRate {
         self.tracks.first().map_or(SampleRate::HZ_48000, |track| track.format.rate())
     }
@@ -433,6 +444,7 @@ impl Recording {
                 self.unlisted = true;
                 self.wants_files = None;
                 self.began = Some(opening);
+                self.ahead = Ahead::after(&opening, &self.naming, self.rate());
                 self.first = false;
                 self.last_flush = now;
                 self.opened = now;
@@ -468,15 +480,16 @@ impl Recording {
 
     /// The open procedure: what is missing of the files that are wanted is made. Gives the first one's name.
     fn open(&mut self, opening: &Opening, notices: &SyncSender<Notice>) -> Result<PathBuf, String> {
+        // What was made ready is of use now, or never.
+        let mut ahead = std::mem::take(&mut self.ahead);
         if self.place.is_none() {
-            let suffixes: Vec<&str> = self.tracks.iter().map(|track| track.format.name()).collect();
-            self.place = Some(self.naming.place(opening, self.first, &suffixes, &self.ours)?);
+            self.place = Some(self.naming.place(opening, self.first, &self.suffixes(), &self.ours)?);
         }
         for at in 0..self.tracks.len() {
             if !self.tracks[at].wants {
                 continue;
             }
-            match self.open_track(at, opening, notices) {
+            match self.open_track(at, opening, &mut ahead, notices) {
                 // Somebody has taken this one's name since it was found free; the others have theirs already.
                 Err(error @ MediaError::Exists { .. }) if self.tracks.iter().any(|track| !track.wants) => {
                     tracing::warn!(recorder = self.about.recorder, %error, "a format has no file until the next cut");
@@ -502,10 +515,12 @@ impl Recording {
         &mut self,
         at: usize,
         opening: &Opening,
+        ahead: &mut Ahead,
         notices: &SyncSender<Notice>,
     ) -> Result<(), MediaError> {
         let place = self.place.take().expect("a place was found before");
-        let opened = self.open_in(at, &place, opening, notices);
+        let spare = ahead.spare(&place.directory);
+        let opened = self.open_in(at, &place, opening, spare, notices);
         self.place = Some(place);
         opened
     }
@@ -515,6 +530,7 @@ impl Recording {
         at: usize,
         place: &Place,
         opening: &Opening,
+        mut spare: Option<Spare>,
         notices: &SyncSender<Notice>,
     ) -> Result<(), MediaError> {
         let Place { directory, names } = place;
@@ -542,8 +558,10 @@ impl Recording {
             })
         };
         if let Some(segment) = &mut self.tracks[at].segment {
-            let succeeded = segment
-                .succeed(|file| file.succeed_in(directory, name, &facts).map(|made| made.map(|()| ledger())));
+            let succeeded = segment.succeed(|file| {
+                let made = file.succeed_in(directory, name, spare.take(), &facts);
+                made.map(|made| made.map(|()| ledger()))
+            });
             match succeeded {
                 Some(Ok(book)) => {
                     segment.draw(peaks());
@@ -556,7 +574,7 @@ impl Recording {
                 }
             }
         }
-        let file = format.create_in(directory, name, &facts, self.source_depth)?;
+        let file = format.create_of(spare, directory, name, &facts, self.source_depth)?;
         let mut segment = Segment::new(file, ledger(), opening.position);
         segment.draw(peaks());
         self.tracks[at].segment = Some(segment);
@@ -653,7 +671,7 @@ impl Recording {
     }
 
     fn end(&mut self, done: Option<Done>, notices: &SyncSender<Notice>) {
-        self.close_segments(notices, |_| true);
+        self.close_all(notices);
         self.tell(notices);
         self.finished = true;
         let error = {

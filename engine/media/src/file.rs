@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use audyn_units::{ChannelCount, FrameCount, SampleRate};
 
-use crate::{Beneath, Facts, MediaError, Store, WavWriter};
+use crate::{Beneath, Facts, MediaError, Spare, Store, WavWriter};
 
 /// A file that has ended.
 #[derive(Debug)]
@@ -70,7 +70,8 @@ pub trait AudioFile: Send {
 
     /// Ends the file with the frames given so far and goes on in another, where one encoder runs over all of them; none where each file
     /// stands for itself, which is then to be closed and the next one created. The ended one comes from
-    /// [`take_finished`](Self::take_finished) once the encoder has let go of its last frame, some frames later.
+    /// [`take_finished`](Self::take_finished) once the encoder has let go of its last frame, some frames later. A `spare` becomes the
+    /// other file.
     ///
     /// # Errors
     /// As for a file that is created; the running file runs on then.
@@ -78,6 +79,7 @@ pub trait AudioFile: Send {
         &mut self,
         _dir: &Beneath,
         _name: &OsStr,
+        _spare: Option<Spare>,
         _facts: &Facts,
     ) -> Option<Result<(), MediaError>> {
         None

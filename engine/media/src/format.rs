@@ -12,7 +12,7 @@ use crate::flac::{self, FlacReader, FlacSpec, FlacWriter};
 use crate::ledger::LedgerFacts;
 use crate::opus::{self, OpusSpec, OpusWriter};
 use crate::wav::{self, Mended};
-use crate::{AudioFile, Beneath, Facts, MediaError, PcmDepth, WavSpec, WavWriter};
+use crate::{AudioFile, Beneath, Facts, MediaError, PcmDepth, Spare, WavSpec, WavWriter};
 
 /// A format and all that it needs to be told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -102,18 +102,33 @@ impl FileFormat {
         facts: &Facts,
         source: PcmDepth,
     ) -> Result<Box<dyn AudioFile>, MediaError> {
+        self.create_of(None, dir, name, facts, source)
+    }
+
+    /// The same of a file that was made before, if there is one.
+    ///
+    /// # Errors
+    /// As [`FileFormat::create_in`].
+    pub fn create_of(
+        &self,
+        spare: Option<Spare>,
+        dir: &Beneath,
+        name: &OsStr,
+        facts: &Facts,
+        source: PcmDepth,
+    ) -> Result<Box<dyn AudioFile>, MediaError> {
         Ok(match *self {
             Self::Wav(spec) => {
-                let mut writer = WavWriter::create_in(dir, name, spec, facts)?;
+                let mut writer = WavWriter::create_in(dir, name, spare, spec, facts)?;
                 writer.set_source_depth(source);
                 Box::new(writer)
             }
             Self::Flac(spec) => {
-                let mut writer = FlacWriter::create_in(dir, name, spec, facts)?;
+                let mut writer = FlacWriter::create_in(dir, name, spare, spec, facts)?;
                 writer.set_source_depth(source);
                 Box::new(writer)
             }
-            Self::Opus(spec) => Box::new(OpusWriter::create_in(dir, name, spec, facts)?),
+            Self::Opus(spec) => Box::new(OpusWriter::create_in(dir, name, spare, spec, facts)?),
         })
     }
 

@@ -40,4 +40,6 @@ pub use format::{FileFormat, frames_of};
 pub use lock::is_ours_to_change;
 pub use moment::{Moment, NamingClock};
 pub use spec::{BigForm, PcmDepth, WavSpec};
-pub use wav::{Bext, FileStore, Mended, Store, WavInfo, WavReader, WavWriter, mend, mend_file, release};
+pub use wav::{
+    Bext, FileStore, Mended, Spare, Store, WavInfo, WavReader, WavWriter, mend, mend_file, release,
+};

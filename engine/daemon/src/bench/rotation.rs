@@ -197,6 +197,7 @@ impl Machine {
         self.recording.work(now, Timestamp::from_nanos(i64::MAX), notices);
         self.recording.listed();
         self.recording.flush(now, Nanos::ZERO, notices);
+        self.recording.make_ready();
         self.confirm(now);
     }
 

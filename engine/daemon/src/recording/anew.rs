@@ -60,7 +60,7 @@ impl Recording {
     pub(super) fn begin_anew(&mut self, notices: &SyncSender<Notice>) -> bool {
         let head = self.segments().map(|segment| segment.head()).next();
         // Nothing overlaps: of a format that has lost more than another, the rest is missing between its files.
-        let lost = self.close_segments(notices, |_| true);
+        let lost = self.close_all(notices);
         self.failing = None;
         self.stuck_at = None;
         self.doubted.clear();

@@ -19,7 +19,7 @@ use super::FlacSpec;
 use super::head::{self, INFO_AT, POINT_SECONDS, Point, StreamInfo};
 use crate::tail::Tail;
 use crate::wav::convert::{Converter, decode};
-use crate::{AudioFile, Beneath, Facts, FileStore, Finished, MediaError, PcmDepth, Store};
+use crate::{AudioFile, Beneath, Facts, FileStore, Finished, MediaError, PcmDepth, Spare, Store};
 
 /// Bytes that wait before an append writes them by itself.
 const FLUSH_BYTES: u64 = 256 * 1024;
@@ -61,12 +61,18 @@ impl FlacWriter<FileStore> {
         Self::created(|head| FileStore::create(path, head), path, spec, facts)
     }
 
-    /// [`FlacWriter::create`] in a directory that is open, so that no link leads elsewhere.
+    /// [`FlacWriter::create`] in a directory that is open, so that no link leads elsewhere; of a `spare` if there is one.
     ///
     /// # Errors
     /// As [`FlacWriter::create`].
-    pub fn create_in(dir: &Beneath, name: &OsStr, spec: FlacSpec, facts: &Facts) -> Result<Self, MediaError> {
-        Self::created(|head| FileStore::create_in(dir, name, head), &dir.path_of(name), spec, facts)
+    pub fn create_in(
+        dir: &Beneath,
+        name: &OsStr,
+        spare: Option<Spare>,
+        spec: FlacSpec,
+        facts: &Facts,
+    ) -> Result<Self, MediaError> {
+        Self::created(|head| FileStore::create_of(spare, dir, name, head), &dir.path_of(name), spec, facts)
     }
 
     fn created(

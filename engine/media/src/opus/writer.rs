@@ -17,7 +17,7 @@ use super::OpusSpec;
 use super::encoder::{Encoder, PACKET};
 use super::stream::{Begin, Stream};
 use crate::tail::Tail;
-use crate::{AudioFile, Beneath, Facts, FileStore, Finished, MediaError, Store};
+use crate::{AudioFile, Beneath, Facts, FileStore, Finished, MediaError, Spare, Store};
 
 /// Bytes of packets that wait at most: an append which reaches them flushes by itself.
 const FLUSH_BYTES: u64 = 64 * 1024;
@@ -96,12 +96,18 @@ impl OpusWriter<FileStore> {
         Self::begin(path, spec, facts, |head| FileStore::create(path, head))
     }
 
-    /// [`OpusWriter::create`] in a directory that is open, so that no link leads elsewhere.
+    /// [`OpusWriter::create`] in a directory that is open, so that no link leads elsewhere; of a `spare` if there is one.
     ///
     /// # Errors
     /// As [`OpusWriter::create`].
-    pub fn create_in(dir: &Beneath, name: &OsStr, spec: OpusSpec, facts: &Facts) -> Result<Self, MediaError> {
-        Self::begin(&dir.path_of(name), spec, facts, |head| FileStore::create_in(dir, name, head))
+    pub fn create_in(
+        dir: &Beneath,
+        name: &OsStr,
+        spare: Option<Spare>,
+        spec: OpusSpec,
+        facts: &Facts,
+    ) -> Result<Self, MediaError> {
+        Self::begin(&dir.path_of(name), spec, facts, |head| FileStore::create_of(spare, dir, name, head))
     }
 
     /// Ends the running file exactly behind the frames given so far, and goes on in the new file `path`. The encoder runs on:
@@ -117,12 +123,18 @@ impl OpusWriter<FileStore> {
         self.go_on(path, facts, |head| FileStore::create(path, head))
     }
 
-    /// [`OpusWriter::succeed`] in a directory that is open.
+    /// [`OpusWriter::succeed`] in a directory that is open, with a `spare` if there is one.
     ///
     /// # Errors
     /// As [`OpusWriter::succeed`].
-    pub fn succeed_in(&mut self, dir: &Beneath, name: &OsStr, facts: &Facts) -> Result<(), MediaError> {
-        self.go_on(&dir.path_of(name), facts, |head| FileStore::create_in(dir, name, head))
+    pub fn succeed_in(
+        &mut self,
+        dir: &Beneath,
+        name: &OsStr,
+        spare: Option<Spare>,
+        facts: &Facts,
+    ) -> Result<(), MediaError> {
+        self.go_on(&dir.path_of(name), facts, |head| FileStore::create_of(spare, dir, name, head))
     }
 }
 
@@ -470,8 +482,14 @@ impl AudioFile for OpusWriter<FileStore> {
         OpusWriter::bytes(self)
     }
 
-    fn succeed_in(&mut self, dir: &Beneath, name: &OsStr, facts: &Facts) -> Option<Result<(), MediaError>> {
-        Some(OpusWriter::succeed_in(self, dir, name, facts))
+    fn succeed_in(
+        &mut self,
+        dir: &Beneath,
+        name: &OsStr,
+        spare: Option<Spare>,
+        facts: &Facts,
+    ) -> Option<Result<(), MediaError>> {
+        Some(OpusWriter::succeed_in(self, dir, name, spare, facts))
     }
 
     fn take_finished(&mut self) -> Vec<Finished> {

@@ -14,7 +14,8 @@
 //! 5. Bytes behind the counted length (a flush cut before its header) belong to no chunk: readers skip them.
 //!
 //! # Procedures
-//! *Create*: 1 make a file without a name, 2 write its header, 3 link it to its name (fails if taken).
+//! *Create*: 1 make a file without a name, 2 write its header, 3 link it to its name (fails if taken). Step 1 may be done long before, with
+//! room set aside ([`Spare`]).
 //! *Flush*: 1 write the data and its pad byte, 2 extend the file if it ends in silence, 3 write the header.
 //! *Flush of blocks*: the same up to the last whole block of 4 KiB, for a recording that goes on; then room is set aside for what comes
 //! next (ext4, XFS: 1 to 16 MiB), which leaves the length as it is and is given back at the end.
@@ -48,6 +49,7 @@ mod ixml;
 mod mend;
 mod reader;
 mod riff;
+mod spare;
 mod store;
 mod writer;
 
@@ -56,6 +58,7 @@ pub use holes::FAR;
 pub use mend::{Mended, mend, mend_file};
 pub(crate) use mend::{WavTold, frames_of, mend_confirmed, plan};
 pub use reader::{WavInfo, WavReader};
+pub use spare::Spare;
 pub use store::{FileStore, Store, release};
 use writer::HOLE_BYTES;
 pub use writer::WavWriter;

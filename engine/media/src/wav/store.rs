@@ -11,6 +11,7 @@ use rustix::fs::{FallocateFlags, fallocate};
 use rustix::io::Errno;
 
 use super::holes::is_honest;
+use super::spare::{Spare, named, unnamed};
 use crate::Beneath;
 
 /// A file as the writer needs it: bytes at absolute places. The writer is its only user.
@@ -82,7 +83,7 @@ impl Store for File {
 }
 
 /// How much is set aside at once: as much as the file has, so that short ones cost little, within these bounds.
-const AHEAD: [u64; 2] = [1 << 20, 16 << 20];
+pub(super) const AHEAD: [u64; 2] = [1 << 20, 16 << 20];
 
 /// A [`Store`] on the file system.
 ///
@@ -120,7 +121,24 @@ impl FileStore {
     /// # Errors
     /// As [`FileStore::create`].
     pub fn create_in(dir: &Beneath, name: &OsStr, head: &[u8]) -> io::Result<Self> {
+        Self::create_of(None, dir, name, head)
+    }
+
+    /// [`FileStore::create_in`] of a file that was made before, if there is one: then steps 2 and 3 are left. One that cannot have the name
+    /// for another reason than that it is taken counts as none.
+    ///
+    /// # Errors
+    /// As [`FileStore::create`].
+    pub fn create_of(spare: Option<Spare>, dir: &Beneath, name: &OsStr, head: &[u8]) -> io::Result<Self> {
         let unsynced_dir = Some(dir.as_fd().try_clone_to_owned()?);
+        match spare.map(|spare| spare.into_named(dir, name, head)) {
+            Some(Ok((file, ahead))) => {
+                let surplus = ahead.is_some_and(|ahead| ahead > 0);
+                return Ok(Self { file, unsynced_dir, ahead, surplus });
+            }
+            Some(Err(e)) if e.kind() == io::ErrorKind::AlreadyExists => return Err(e),
+            Some(Err(_)) | None => {}
+        }
         let file = match create_linked(dir, name, head) {
             Err(e) if e.kind() != io::ErrorKind::AlreadyExists => create_named(dir, name, head)?,
             other => other?,
@@ -131,21 +149,13 @@ impl FileStore {
 }
 
 /// Whoever would seal or mend a file asks for its lock first. A file system without locks has none of them wait.
-fn lock(file: &File) {
+pub(super) fn lock(file: &File) {
     let _ = file.try_lock();
 }
 
 fn create_linked(dir: &Beneath, name: &OsStr, head: &[u8]) -> io::Result<File> {
-    use rustix::fs::{AtFlags, CWD, Mode, OFlags, linkat, openat};
-    use std::os::fd::AsRawFd;
-
-    let flags = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
-    let file = File::from(openat(dir, ".", flags, Mode::from_raw_mode(0o666))?);
-    file.write_all_at(head, 0)?;
-    lock(&file); // before anybody can see it
-    // Naming the descriptor by /proc needs no capability, unlike AT_EMPTY_PATH (linkat(2)).
-    let unnamed = format!("/proc/self/fd/{}", file.as_raw_fd());
-    linkat(CWD, unnamed, dir, name, AtFlags::SYMLINK_FOLLOW)?;
+    let file = unnamed(dir)?;
+    named(&file, dir, name, head)?;
     Ok(file)
 }
 

@@ -16,6 +16,7 @@ use audyn_units::FrameCount;
 
 use super::convert::Converter;
 use super::header::{self, Head};
+use super::spare::Spare;
 use super::store::{FileStore, Store};
 use crate::{Beneath, BigForm, Facts, MediaError, PcmDepth, WavSpec};
 
@@ -72,12 +73,18 @@ impl WavWriter<FileStore> {
         Self::created(path, spec, facts, |head| FileStore::create(path, head))
     }
 
-    /// [`WavWriter::create`] in a directory that is open, so that no link leads elsewhere.
+    /// [`WavWriter::create`] in a directory that is open, so that no link leads elsewhere; of a `spare` if there is one.
     ///
     /// # Errors
     /// As [`WavWriter::create`].
-    pub fn create_in(dir: &Beneath, name: &OsStr, spec: WavSpec, facts: &Facts) -> Result<Self, MediaError> {
-        Self::created(&dir.path_of(name), spec, facts, |head| FileStore::create_in(dir, name, head))
+    pub fn create_in(
+        dir: &Beneath,
+        name: &OsStr,
+        spare: Option<Spare>,
+        spec: WavSpec,
+        facts: &Facts,
+    ) -> Result<Self, MediaError> {
+        Self::created(&dir.path_of(name), spec, facts, |head| FileStore::create_of(spare, dir, name, head))
     }
 
     fn created(

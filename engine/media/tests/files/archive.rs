@@ -214,7 +214,8 @@ fn opus_files_of_one_encoder_come_back_as_the_one_that_was_not_cut() {
     let mut file = create("00.opus");
     for at in 0..20 {
         if at > 0 {
-            file.succeed_in(&root, OsStr::new(&format!("{at:02}.opus")), &facts_at(at)).unwrap().unwrap();
+            let name = format!("{at:02}.opus");
+            file.succeed_in(&root, OsStr::new(&name), None, &facts_at(at)).unwrap().unwrap();
         }
         ledger(dir.path(), &format!("{at:02}.opus"), "a", START + at * LENGTH, "");
         file.append(&tone(at * LENGTH, LENGTH)).unwrap();
