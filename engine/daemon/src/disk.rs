@@ -15,7 +15,7 @@
 //! a second that the disk never got, which the next engine puts right at its start.
 //!
 //! *Stall*: 10 s wait in the rings (`feed`), what comes then is a gap. *No room*: 16 MiB a file wait in memory (`media`), and what comes
-//! then is owed as silence. *Any other error* for 2 s, or an fdatasync that failed 2 s ago: 1. files, ledgers and chain are let go of; 2. others are tried each 250 ms; 3. what was let go of
+//! then is owed as silence; a mirror's file ends there, and another begins behind it once there is room. *Any other error* for 2 s, or an fdatasync that failed 2 s ago: 1. files, ledgers and chain are let go of; 2. others are tried each 250 ms; 3. what was let go of
 //! is mended (`unfinished`). *A file has gone from its place* (looked at each second): 1. it is closed where it is; 2. others are begun.
 //! *The archive's root lies on another volume than its own* (`volume`, asked before each file is made): no file is made there, and what comes
 //! waits in the rings; tried each 250 ms. *The engine ends, and one of two disks does nothing for 3 s*: it is left as after a crash, and

@@ -7,7 +7,8 @@
 //!            Open                       error on open
 //!  [waiting] ────► [files are open] ◄──────────────────► [one is missing: tried again, nothing is taken from the rings]
 //!                     │ Open: close or succeed, next files  │ the recording ends: given up, and said
-//!                     │ one is gone, or refused for 2 s for another reason than want of room: let go, next files
+//!                     │ one is gone, or refused for 2 s for another reason than want of room, or, on a mirror, is owed
+//!                     │ something: let go, next files
 //!                     └ Close ► [finished] ◄────────────────┘
 //! ```
 //!
@@ -22,7 +23,7 @@ use std::sync::{MutexGuard, PoisonError};
 use audyn_core::flow::GapCause;
 use audyn_media::ledger::{LedgerHeader, VERSION};
 use audyn_media::peaks::{PeakSpec, PeakWriter};
-use audyn_media::{FileFormat, MediaError, PcmDepth, Spare};
+use audyn_media::{AudioFile, FileFormat, MediaError, PcmDepth, Spare};
 use audyn_sys::clock;
 use audyn_units::{FrameCount, FrameIndex, Mono, Nanos, SampleRate, Timestamp};
 
@@ -205,6 +206,7 @@ impl Recording {
         }
         // Asked before the ring is emptied, or the last commands could be missed.
         let gone = self.end.commands.is_abandoned();
+        self.part_where_owed(notices);
         let paid = self.pay(until);
         loop {
             // Files first: what is silent then stands in them.
@@ -222,6 +224,7 @@ impl Recording {
             if self.finished {
                 break;
             }
+            self.part_where_owed(notices);
         }
         self.take_finished(notices);
         self.tell(notices);
@@ -575,10 +578,20 @@ impl Recording {
             }
         }
         let file = format.create_of(spare, directory, name, &facts, self.source_depth)?;
-        let mut segment = Segment::new(file, ledger(), opening.position);
+        let mut segment = self.segment(file, ledger(), opening.position);
         segment.draw(peaks());
         self.tracks[at].segment = Some(segment);
         Ok(())
+    }
+
+    fn segment(
+        &self,
+        file: Box<dyn AudioFile>,
+        ledger: Option<Ledger>,
+        head: FrameIndex,
+    ) -> Segment<'static> {
+        let segment = Segment::new(file, ledger, head);
+        if self.ours.is_mirror() { segment.unpaid() } else { segment }
     }
 
     fn ledger_header(&self, opening: &Opening, format: FileFormat, file: String) -> LedgerHeader {

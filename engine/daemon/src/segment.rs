@@ -2,7 +2,7 @@
 //!
 //! Owns: the account of one file, and its gaps as they grow: what is silence in the file is in the ledger, to the frame, since
 //! both are made of the same calls. While the disk refuses for so long that memory is full, frames are owed; when it takes
-//! them again, silence of the same length stands in their place.
+//! them again, silence of the same length stands in their place. A mirror's file is never paid: it ends where it is owed something.
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
@@ -35,6 +35,8 @@ pub(crate) struct Segment<'a> {
     book: Book,
     /// What it will be drawn from, if anything: the peaks of exactly the frames that the file took.
     peaks: Option<PeakWriter>,
+    /// What it is owed stays missing at its end.
+    unpaid: bool,
 }
 
 /// The account of a file and its ledger. It outlives the segment where the file's end is still in an encoder.
@@ -77,7 +79,17 @@ impl<'a> Segment<'a> {
     /// The account of `file`, which begins at `head`.
     pub(crate) fn new(file: Box<dyn AudioFile + 'a>, ledger: Option<Ledger>, head: FrameIndex) -> Self {
         let book = Book::new(file.path().to_owned(), ledger, head);
-        Self { file, book, peaks: None }
+        Self { file, book, peaks: None, unpaid: false }
+    }
+
+    /// What it is owed is not to be paid: somebody else has it.
+    pub(crate) fn unpaid(self) -> Self {
+        Self { unpaid: true, ..self }
+    }
+
+    /// Whether it is owed something.
+    pub(crate) fn is_owed(&self) -> bool {
+        self.book.owed.is_some()
     }
 
     /// Ends the peaks that it has, and goes on with these.
@@ -117,10 +129,13 @@ impl<'a> Segment<'a> {
         std::mem::take(&mut self.book.told)
     }
 
-    /// Pays of the silence that is owed at most `most` frames, if the disk takes it now. False if more of it is owed.
+    /// Pays of the silence that is owed at most `most` frames, if the disk takes it now. False if more of it is to be paid.
     pub(crate) fn pay(&mut self, most: FrameCount) -> Result<bool, MediaError> {
         let Some(owed) = self.book.owed else { return Ok(true) };
         self.file.flush()?;
+        if self.unpaid {
+            return Ok(true);
+        }
         let left = self.book.owing();
         let part = left.min(most);
         let paid = self.file.append_silence(part);

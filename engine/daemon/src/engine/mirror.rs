@@ -22,7 +22,7 @@
 //!
 //! | | |
 //! |---|---|
-//! | the mirror stalls, fills, goes read-only, fails or is pulled | alarmed; the archive's files are what they would have been. After 10 s of memory its file ends; it is tried each 250 ms, and goes on in a new file by itself |
+//! | the mirror stalls, fills, goes read-only, fails or is pulled | alarmed; the archive's files are what they would have been. After 10 s of memory, or where 16 MiB of a file wait for room, its file ends; it is tried each 250 ms, and goes on in a new file by itself |
 //! | the archive's volume does | alarmed; the mirror records on; the recorder counts as recording, since it is |
 //! | the mirror hangs, and recordings are ended and begun | two of each recorder wait for it in memory; those that follow are in the archive alone, which is told, and go to the mirror as soon as it has let go of one (`begin`) |
 //! | both do | as without a mirror |

@@ -1,4 +1,4 @@
-//! A recording that goes on in other files, since those that were open have gone or their disk fails.
+//! A recording that goes on in other files, since those that were open have gone, or their disk fails, or a mirror has no room.
 //!
 //! Owns: when files are let go of before they are whole, and where the next ones begin. Never: what becomes of those (`unfinished` mends them).
 
@@ -11,6 +11,7 @@ use audyn_units::{FrameCount, Mono, Timestamp};
 use super::{LET_GO, Recording, TOLD};
 use crate::disk::NEVER;
 use crate::feed::Opening;
+use crate::segment::Segment;
 use crate::shared::Notice;
 use crate::unfinished::OpenFile;
 use crate::volume::is_not_ours;
@@ -49,14 +50,24 @@ impl Recording {
         }
     }
 
+    /// Ends a mirror's files where they are owed something, and begins others behind it: silence there would pass for a recording, and the
+    /// archive has one.
+    pub(super) fn part_where_owed(&mut self, notices: &SyncSender<Notice>) {
+        // A file that has taken nothing, since its encoder fails, would end again and again.
+        let ends = |segment: &Segment<'_>| segment.is_owed() && segment.account().frames() > FrameCount::ZERO;
+        if self.ours.is_mirror() && self.segments().any(|segment| ends(segment)) {
+            self.begin_anew(notices);
+        }
+    }
+
     /// Whether the archive's root lies on another volume than its own.
     fn is_elsewhere(&self) -> bool {
         let is_ours = self.naming.root() == Some(self.ours.root());
         is_ours && self.ours.open().is_err_and(|error| is_not_ours(&error))
     }
 
-    /// Lets go of the files and wants others that begin with what comes next, or with what these have lost of the end. False if none was
-    /// open. Where others are wanted already, all of them are.
+    /// Lets go of the files and wants others that begin with what comes next, or with what these have lost of the end, which a mirror goes
+    /// without. False if none was open. Where others are wanted already, all of them are.
     pub(super) fn begin_anew(&mut self, notices: &SyncSender<Notice>) -> bool {
         let head = self.segments().map(|segment| segment.head()).next();
         // Nothing overlaps: of a format that has lost more than another, the rest is missing between its files.
@@ -69,8 +80,14 @@ impl Recording {
         if self.wants_files.is_some() {
             self.tracks.iter_mut().for_each(|track| track.wants = true);
         } else if let (Some(began), Some(head), false) = (self.began, head, self.finished) {
-            let position = head - lost;
-            if lost > FrameCount::ZERO {
+            let mirrors = self.ours.is_mirror();
+            let position = if mirrors { head } else { head - lost };
+            if lost > FrameCount::ZERO && mirrors {
+                tracing::warn!(
+                    recorder = self.about.recorder,
+                    "{lost} that the mirror's disk did not take are in the archive alone"
+                );
+            } else if lost > FrameCount::ZERO {
                 self.silence.push_front((lost, GapCause::DiskStall));
                 tracing::warn!(
                     recorder = self.about.recorder,

@@ -10,6 +10,8 @@ use super::*;
 use crate::feed;
 use crate::syncer::Told;
 
+mod full;
+
 const RATE: SampleRate = SampleRate::HZ_48000;
 
 fn placed(position: u64, moved: i64, placement: Placement, why: Why) -> Placed {
