@@ -5,8 +5,8 @@
 //!
 //! # Procedures
 //!
-//! *Open*: 1. directories; 2. audio file under a new name (a taken name gets the next tie-break); 3. its ledger; 4. the list
-//! of open files (`unfinished`, which another thread writes); only then a header that counts a frame. What of 1 and 2 may wait for the
+//! *Open*: 1. directories; 2. the ledger under a new name (a taken name gets the next tie-break); 3. the audio file; 4. the list
+//! of open files (`unfinished`, which another thread writes); only then a header that counts a frame. What of 1 and 3 may wait for the
 //! disk is done some seconds before a cut that is foreseen (`recording::ahead`).
 //! *Flush*: 1. samples; 2. the header that counts them (both in `media`).
 //! *Close*: 1. flush; 2. the ledger's last line; 3. if configured, fdatasync of both and of their directory; until the disk has

@@ -21,14 +21,12 @@ use std::sync::mpsc::SyncSender;
 use std::sync::{MutexGuard, PoisonError};
 
 use audyn_core::flow::GapCause;
-use audyn_media::ledger::{LedgerHeader, VERSION};
-use audyn_media::peaks::{PeakSpec, PeakWriter};
-use audyn_media::{AudioFile, FileFormat, MediaError, PcmDepth, Spare};
+use audyn_media::{FileFormat, MediaError, PcmDepth};
 use audyn_sys::clock;
 use audyn_units::{FrameCount, FrameIndex, Mono, Nanos, SampleRate, Timestamp};
 
 use crate::disk::NEVER;
-use crate::facts::{About, rfc3339};
+use crate::facts::About;
 use crate::feed::{DiskCommand, Done, FeedEnd, Opening};
 use crate::ledger::{self, Ledger};
 use crate::naming::{Naming, Place};
@@ -42,6 +40,7 @@ use crate::volume::Ours;
 mod ahead;
 mod anew;
 mod doubt;
+mod open;
 
 use ahead::Ahead;
 
@@ -450,6 +449,8 @@ impl Recording {
                 self.ahead = Ahead::after(&opening, &self.naming, self.rate());
                 self.first = false;
                 self.last_flush = now;
+                // The disk is to have their ledgers before it has much of them.
+                self.last_sync = NEVER;
                 self.opened = now;
                 self.failing = None;
                 self.stuck_at = None;
@@ -478,137 +479,6 @@ impl Recording {
                 }
                 ending
             }
-        }
-    }
-
-    /// The open procedure: what is missing of the files that are wanted is made. Gives the first one's name.
-    fn open(&mut self, opening: &Opening, notices: &SyncSender<Notice>) -> Result<PathBuf, String> {
-        // What was made ready is of use now, or never.
-        let mut ahead = std::mem::take(&mut self.ahead);
-        if self.place.is_none() {
-            self.place = Some(self.naming.place(opening, self.first, &self.suffixes(), &self.ours)?);
-        }
-        for at in 0..self.tracks.len() {
-            if !self.tracks[at].wants {
-                continue;
-            }
-            match self.open_track(at, opening, &mut ahead, notices) {
-                // Somebody has taken this one's name since it was found free; the others have theirs already.
-                Err(error @ MediaError::Exists { .. }) if self.tracks.iter().any(|track| !track.wants) => {
-                    tracing::warn!(recorder = self.about.recorder, %error, "a format has no file until the next cut");
-                    self.close_segments(notices, |track| track.wants);
-                }
-                Err(error) => {
-                    // All is to be looked at anew.
-                    if self.tracks.iter().all(|track| track.wants) {
-                        self.place = None;
-                    }
-                    return Err(error.to_string());
-                }
-                Ok(()) => {}
-            }
-            self.tracks[at].wants = false;
-            self.tell_open();
-        }
-        let first = self.tracks.first().and_then(|track| track.segment.as_ref());
-        Ok(first.map(|segment| segment.path().to_owned()).unwrap_or_default())
-    }
-
-    fn open_track(
-        &mut self,
-        at: usize,
-        opening: &Opening,
-        ahead: &mut Ahead,
-        notices: &SyncSender<Notice>,
-    ) -> Result<(), MediaError> {
-        let place = self.place.take().expect("a place was found before");
-        let spare = ahead.spare(&place.directory);
-        let opened = self.open_in(at, &place, opening, spare, notices);
-        self.place = Some(place);
-        opened
-    }
-
-    fn open_in(
-        &mut self,
-        at: usize,
-        place: &Place,
-        opening: &Opening,
-        mut spare: Option<Spare>,
-        notices: &SyncSender<Notice>,
-    ) -> Result<(), MediaError> {
-        let Place { directory, names } = place;
-        let name = &names[at];
-        let format = self.tracks[at].format;
-        let facts = self.about.facts(opening, format.rate(), self.naming.clock());
-        let header = self.ledger_header(opening, format, name.to_string_lossy().into_owned());
-        let ledger = || {
-            let path = directory.path_of(name);
-            Ledger::create(directory, &path, header.clone())
-                .map_err(|error| {
-                    tracing::warn!(path = %path.display(), %error, "the gap ledger cannot be made; gaps are only counted");
-                })
-                .ok()
-        };
-        // All formats have the same waveform, and only an archive is looked at on the page.
-        let drawn = at == 0 && self.naming.chain().is_some();
-        let peaks = || {
-            let spec = PeakSpec { rate: format.rate(), channels: format.channels(), first: opening.position };
-            let made = drawn.then(|| PeakWriter::create_in(directory, name, spec)).transpose();
-            made.unwrap_or_else(|error| {
-                let path = directory.path_of(name);
-                tracing::warn!(path = %path.display(), %error, "no peaks are made of this file; audyn peaks makes them later");
-                None
-            })
-        };
-        if let Some(segment) = &mut self.tracks[at].segment {
-            let succeeded = segment.succeed(|file| {
-                let made = file.succeed_in(directory, name, spare.take(), &facts);
-                made.map(|made| made.map(|()| ledger()))
-            });
-            match succeeded {
-                Some(Ok(book)) => {
-                    segment.draw(peaks());
-                    self.tracks[at].ended.push(book);
-                    return Ok(());
-                }
-                Some(Err(error)) => return Err(error),
-                None => {
-                    self.close_segments(notices, |track| track.wants);
-                }
-            }
-        }
-        let file = format.create_of(spare, directory, name, &facts, self.source_depth)?;
-        let mut segment = self.segment(file, ledger(), opening.position);
-        segment.draw(peaks());
-        self.tracks[at].segment = Some(segment);
-        Ok(())
-    }
-
-    fn segment(
-        &self,
-        file: Box<dyn AudioFile>,
-        ledger: Option<Ledger>,
-        head: FrameIndex,
-    ) -> Segment<'static> {
-        let segment = Segment::new(file, ledger, head);
-        if self.ours.is_mirror() { segment.unpaid() } else { segment }
-    }
-
-    fn ledger_header(&self, opening: &Opening, format: FileFormat, file: String) -> LedgerHeader {
-        LedgerHeader {
-            audyn_ledger: VERSION,
-            recorder: self.about.recorder.clone(),
-            studio: self.status().studio.clone(),
-            file,
-            first_position: opening.position,
-            start_utc: rfc3339(opening.utc),
-            zone: self.naming.zone_name(),
-            rate: format.rate(),
-            channels: format.channels().into(),
-            bits: format.bits(),
-            placed_by: opening.placed.map(|placed| placed.placement.name().to_owned()),
-            clock: opening.placed.map(|placed| placed.quality),
-            tai_minus_utc: opening.tai_offset.map(ledger::whole_seconds),
         }
     }
 

@@ -269,3 +269,23 @@ fn a_tenth_of_a_volume_stays_free_of_copies_and_what_it_lacks_is_told() {
     two.settle();
     assert_eq!((two.names(1).len(), two.lacks()), (2, [0, 0]));
 }
+
+#[test]
+fn what_lies_on_a_volume_without_its_ledger_keeps_nothing_from_coming() {
+    for ledger in [None, Some("")] {
+        let mut two = Two::new();
+        two.record(0, "one.wav", (0, 2), None);
+        two.record(0, "two.wav", (2, 4), None);
+        two.record(1, "two.wav", (2, 4), None);
+        // The power went before its disk had more of it than names and a head.
+        let cut = two.recorder(1).join("one.wav");
+        std::fs::write(&cut, &two.bytes(0, "one.wav")[..4_096]).unwrap();
+        if let Some(text) = ledger {
+            std::fs::write(crate::ledger::path_of(&cut), text).unwrap();
+        }
+        two.settle();
+        assert_eq!(two.names(1), ["one.wav", "one_002.wav", "two.wav"]);
+        assert!(two.bytes(1, "one_002.wav") == two.bytes(0, "one.wav"));
+        assert_eq!((two.bytes(1, "one.wav").len(), two.lacks()), (4_096, [0, 0]));
+    }
+}
