@@ -38,7 +38,7 @@ use crate::feed::DISK_BUFFER;
 use crate::parting::Parting;
 use crate::recording::Recording;
 use crate::shared::Notice;
-use crate::syncer::{MakeSafe, State, Syncer, Told};
+use crate::syncer::{MakeSafe, State, Syncer, Told, is_not_asked};
 use crate::unfinished::Listing;
 use crate::volume::is_not_ours;
 
@@ -294,6 +294,7 @@ fn tell(open: &mut [Recording], told: &Told, now: Timestamp<Mono>) {
     if let Err(error) = &told.result
         && !is_somebodys
         && !is_not_ours(error)
+        && !is_not_asked(error)
     {
         let path = told.due.path.display();
         match told.due.state {

@@ -4,7 +4,8 @@
 //! has one that is open wait twice, however slow the disk is: it is asked for each second, and 64 recorders ask more often than a disk with
 //! a head answers.
 //!
-//! What the disk does not confirm once is in doubt from then on: Linux tells of a write that failed once, and counts it as done.
+//! What the disk does not confirm once is in doubt from then on: Linux tells of a write that failed once, and counts it as done. What it
+//! could not be asked of, since it cannot be opened, is neither confirmed nor in doubt ([`is_not_asked`]).
 
 use std::collections::VecDeque;
 use std::io;
@@ -186,7 +187,20 @@ impl Drop for Syncer {
     }
 }
 
+/// A file could not be opened to be made safe. What it says needs no more words.
+#[derive(Debug, thiserror::Error)]
+#[error("it cannot be opened to be made safe ({0}); a power cut could lose more than a second")]
+struct NotAsked(io::Error);
+
+/// Whether an error says that the disk was not asked: nothing is known of what it has, for better or for worse.
+pub(crate) fn is_not_asked(error: &io::Error) -> bool {
+    error.get_ref().is_some_and(|inner| inner.is::<NotAsked>())
+}
+
 /// Makes a file, or a directory's names, safe against a power cut. What has been deleted meanwhile needs it no more.
+///
+/// # Errors
+/// What the disk says, and one of which [`is_not_asked`] knows.
 pub(crate) fn make_safe(path: &Path) -> io::Result<()> {
     // Not through a link that somebody put in its place, nor waiting for whoever might write to a pipe.
     let flags = nix::libc::O_NOFOLLOW | nix::libc::O_NONBLOCK;
@@ -195,11 +209,9 @@ pub(crate) fn make_safe(path: &Path) -> io::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         // It is somebody else's now, or this process has too much open: nothing is known of what was written.
         Err(error) if !is_of_the_disk(&error) => {
-            tracing::warn!(
-                path = %path.display(), %error,
-                "it cannot be opened to be made safe; a power cut could lose more than a second"
-            );
-            Ok(())
+            let error = NotAsked(error);
+            tracing::warn!(path = %path.display(), "{error}");
+            Err(io::Error::other(error))
         }
         file => match file?.sync_data() {
             Err(error) if is_unsupported(&error) => {
@@ -292,5 +304,23 @@ mod tests {
         assert!(is_unsupported(&std::fs::File::open(null).unwrap().sync_data().unwrap_err()));
         make_safe(null).unwrap();
         assert!(!is_unsupported(&io::Error::from_raw_os_error(nix::libc::EIO)));
+    }
+
+    #[test]
+    fn what_cannot_be_opened_is_not_confirmed_and_what_is_gone_need_not_be() {
+        let dir = tempfile::tempdir().unwrap();
+        let (file, link) = (dir.path().join("a"), dir.path().join("b"));
+        std::fs::write(&file, "audio").unwrap();
+        std::os::unix::fs::symlink(&file, &link).unwrap();
+        let error = make_safe(&link).unwrap_err();
+        assert!(is_not_asked(&error) && error.to_string().contains("cannot be opened"), "{error}");
+        make_safe(&file).unwrap();
+        make_safe(dir.path()).unwrap();
+        make_safe(&dir.path().join("none")).unwrap();
+        for errno in [nix::libc::EMFILE, nix::libc::ENFILE, nix::libc::ENOMEM, nix::libc::EACCES] {
+            assert!(!is_of_the_disk(&io::Error::from_raw_os_error(errno)), "{errno}");
+        }
+        let eio = io::Error::from_raw_os_error(nix::libc::EIO);
+        assert!(is_of_the_disk(&eio) && !is_not_asked(&eio));
     }
 }

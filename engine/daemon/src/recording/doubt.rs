@@ -3,8 +3,8 @@
 //! A closed file counts as open, and is not sealed, until the disk has confirmed it and its ledger. What it once fails to confirm is in
 //! doubt, whatever it says later: an open file is let go of with all others of the recording, as where a disk refuses a write; a closed
 //! one alone, and one that is closed before its time has come takes its doubt along. Whoever lists them looks at what the disk has, and mends them (`unfinished`): of a WAV no more is counted than was confirmed
-//! before, since a block that the disk has lost looks like any other. Where the whole volume has gone, nobody can say what it has: a closed file is
-//! looked at as after a power cut once it is back.
+//! before, since a block that the disk has lost looks like any other. Where the whole volume has gone, or a file cannot be opened to ask the disk
+//! of it, nobody can say what it has: a closed file is looked at as after a power cut once that can be done, and an open one is asked of again.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ use audyn_units::{FrameCount, Mono, Timestamp};
 
 use super::{Recording, TOLD};
 use crate::ledger::{self, Ledger};
-use crate::syncer::{Due, State, Told};
+use crate::syncer::{Due, State, Told, is_not_asked};
 use crate::unfinished::{Cut, OpenFile};
 use crate::volume::is_not_ours;
 
@@ -104,7 +104,7 @@ impl Recording {
                 path.display()
             )
         };
-        let elsewhere = is_not_ours(error);
+        let unknown = is_not_ours(error) || is_not_asked(error);
         let is_unconfirmed = |unconfirmed: &mut Unconfirmed| is_of(&unconfirmed.file.path);
         let is_late = |(file, _): &mut (OpenFile, Ledger)| is_of(&file.path);
         let unconfirmed = self.unconfirmed.extract_if(.., is_unconfirmed).map(|unconfirmed| unconfirmed.file);
@@ -112,10 +112,10 @@ impl Recording {
             unconfirmed.chain(self.late.extract_if(.., is_late).map(|(file, _)| file)).collect();
         let open = self.files().find(|file| is_of(&file.path));
         if !closed.is_empty() {
-            closed.into_iter().for_each(|file| self.cut_off(file, !elsewhere));
+            closed.into_iter().for_each(|file| self.cut_off(file, !unknown));
             self.tell_open();
-        } else if elsewhere {
-            // What is open is closed as soon as it is seen to have gone.
+        } else if unknown {
+            // What is open is closed as soon as it is seen to have gone, and else asked of in a second.
         } else if let Some(OpenFile { path, .. }) = open {
             if !self.doubted.contains(&path) {
                 self.doubted.push(path);
@@ -129,8 +129,8 @@ impl Recording {
         } else {
             return false; // let go of already
         }
-        if elsewhere {
-            return true; // who asks for the next file is told
+        if unknown {
+            return true; // who asks for the next file is told, and the log was
         }
         let sentence = sentence();
         tracing::error!(recorder = self.about.recorder, "{sentence}");

@@ -602,6 +602,36 @@ fn a_closed_file_whose_volume_has_gone_is_looked_at_as_after_a_power_cut() {
     assert_eq!(status.lock().unwrap().warning, None);
 }
 
+#[test]
+fn a_file_that_the_disk_could_not_be_asked_of_is_neither_confirmed_nor_in_doubt() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.wav");
+    let link = dir.path().join("link");
+    std::os::unix::fs::symlink(dir.path(), &link).unwrap();
+    let (mut feed, mut recording, status, placed) = flushed(&path, false);
+    let (notices, _news) = std::sync::mpsc::sync_channel(64);
+    let second = |n: i64| Timestamp::from_nanos(n * 1_000_000_000);
+    // As where this process has too much open.
+    let not_asked = |recording: &mut Recording, state| {
+        let result = crate::syncer::make_safe(&link);
+        assert!(recording.told(&Told { due: Due { path: path.clone(), state }, result }, second(2)));
+    };
+    not_asked(&mut recording, State::Open(Some(FLUSHED)));
+    assert!(!recording.is_in_doubt());
+    assert!(recording.confirmed.is_empty());
+    assert_eq!(recording.due_to_sync(second(9), Nanos::from_secs(1)).len(), 2, "it is asked of again");
+    feed.end(None);
+    feed.turn(placed.position + FrameCount(48_000), None);
+    recording.work(second(9), Timestamp::ZERO, &notices);
+    not_asked(&mut recording, State::Closed);
+    let cut: Vec<_> = recording.take_cut().into_iter().map(|cut| (cut.file.path, cut.confirmed)).collect();
+    assert_eq!(cut, [(path.clone(), None)], "whoever lists it asks the disk by himself");
+    assert_eq!((recording.files().count(), status.lock().unwrap().warning.clone()), (0, None));
+    let asked = confirm_all(&mut recording, second(9));
+    assert_eq!(asked, [dir.path()]);
+    assert!(recording.is_finished());
+}
+
 /// What the disk confirms of a WAV of one second that was flushed once: all of it but its last block.
 const FLUSHED: FrameCount = FrameCount(48_000 * 3 / 4_096 * 4_096 / 3);
 
