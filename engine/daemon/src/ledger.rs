@@ -9,7 +9,9 @@ use std::path::{Path, PathBuf};
 
 use audyn_core::flow::{FlowEvent, Gap, Placed, Placement, Why};
 use audyn_media::beneath::OFlags;
-use audyn_media::ledger::{LedgerEnd, LedgerEvent, LedgerGap, LedgerHeader, LedgerLine, LedgerWriter};
+use audyn_media::ledger::{
+    LedgerEnd, LedgerEvent, LedgerGap, LedgerHeader, LedgerLine, LedgerWriter, MENDED,
+};
 use audyn_media::{Beneath, chain};
 use audyn_units::{Counted, FrameCount, FrameIndex, Nanos};
 
@@ -41,8 +43,8 @@ pub(crate) fn path_of(audio: &Path) -> PathBuf {
     audio.with_file_name(chain::ledger_of(audio.file_name().unwrap_or_default()))
 }
 
-/// Mends the ledger of `audio` in `directory`, which an earlier engine left: a torn last line goes, and if the header of `audio` counted more
-/// than the `frames` that are there, by `lost`, a line says so.
+/// Mends the ledger of `audio` in `directory`, which an earlier engine left: a torn last line goes, and if the header of `audio` or the
+/// ledger's last line counted more than the `frames` that are there, by `lost`, a line says so.
 pub(crate) fn mend(
     directory: &Beneath,
     audio: &Path,
@@ -64,7 +66,7 @@ pub(crate) fn mend(
                 "after a power cut or a disk's failure: the last {lost} did not surely reach the disk; the file ends here"
             );
             let position = beginning.first_position + frames;
-            Some(LedgerLine::Event(LedgerEvent { position, event: "mended".to_owned(), detail }))
+            Some(LedgerLine::Event(LedgerEvent { position, event: MENDED.to_owned(), detail }))
         }
     };
     audyn_media::ledger::mend(&file, event.as_ref())

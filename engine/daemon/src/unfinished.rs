@@ -507,6 +507,13 @@ fn surely_there(file: &File, format: FileFormat) -> Option<FrameCount> {
     Some(frames.saturating_sub(spec.rate.frames_in(WRITTEN)))
 }
 
+/// The frames of a WAV that the disk has failed to confirm, and how many more it is said to have had when it was `closed`.
+fn uncounted(file: &File, line: &Line, closed: FrameCount) -> Option<(FrameCount, FrameCount)> {
+    let (Some(_), FileFormat::Wav(_)) = (line.confirmed, line.format) else { return None };
+    let frames = WavInfo::read(&mut &*file).ok()?.frames;
+    Some((frames, closed.saturating_sub(frames))).filter(|(_, lost)| lost.0 > 0)
+}
+
 /// Mends a file of an earlier engine; why it cannot be yet is said at the `first` try.
 fn mend(line: &mut Line, chains: &Chains, first: bool, confirm: fn(&File) -> io::Result<()>) -> Mend {
     let path = line.path.display();
@@ -556,6 +563,9 @@ fn mend(line: &mut Line, chains: &Chains, first: bool, confirm: fn(&File) -> io:
         Ok(mended) => {
             let lost = mended.map(|mended| (mended.frames, mended.declared.saturating_sub(mended.frames)));
             let shortened = lost.filter(|(_, lost)| lost.0 > 0);
+            // Or the disk has lost the header that counted them, and the ledger counts them still.
+            let unconfirmed = || uncounted(&file, line, ledger.as_ref()?.end?.frames());
+            let shortened = shortened.or_else(unconfirmed);
             if let Some((frames, lost)) = shortened {
                 tracing::warn!(
                     %path,

@@ -174,6 +174,35 @@ fn what_the_disk_has_not_confirmed_of_what_was_let_go_of_is_not_counted_whicheve
 }
 
 #[test]
+fn what_the_disk_has_not_confirmed_is_not_counted_by_a_later_repair_either() {
+    let header = r#"{"audyn_ledger":3,"recorder":"a","file":"a.wav","first_position":1000,"start_utc":"2026-07-02T13:46:03Z","rate":48000,"channels":1,"bits":24}"#;
+    let closed = r#"{"closed":true,"frames_written":100,"frames_filled":0}"#;
+    // Its header came to the disk with all of it, or is the one of before, or none was confirmed.
+    for (counted, confirmed, ends) in [(100, 50, true), (50, 50, true), (100, 0, true), (100, 0, false)] {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.wav");
+        let mut writer = WavWriter::create(&path, SPEC, &Facts::default()).unwrap();
+        writer.append(&vec![256; counted]).unwrap();
+        writer.close().unwrap();
+        OpenOptions::new().write(true).open(&path).unwrap().set_len(4_096 + 100 * 3).unwrap();
+        let end = if ends { closed } else { "" };
+        std::fs::write(ledger::path_of(&path), format!("{header}\n{end}\n")).unwrap();
+        let mut list = list_of(dir.path(), dir.path());
+        list.let_go(vec![Cut { file: file(&path), confirmed: Some(FrameCount(confirmed)) }]);
+        assert!(list.mend_one(at(0)));
+        let frames = || WavReader::open(&path).unwrap().info().declared;
+        assert_eq!(frames(), FrameCount(confirmed));
+        // As `audyn repair` and the next engine's sweep do.
+        let directory = audyn_media::Beneath::root(dir.path()).unwrap();
+        let found = audyn_media::repair::look(&directory, "a.wav".as_ref()).unwrap();
+        let audyn_media::repair::Found::Closed(case) = found else { panic!("nobody writes it") };
+        assert_eq!(case.words(), None, "{counted} {confirmed} {ends}");
+        case.mend().unwrap();
+        assert_eq!(frames(), FrameCount(confirmed), "{counted} {confirmed} {ends}");
+    }
+}
+
+#[test]
 fn what_the_disk_fails_to_confirm_while_it_is_mended_is_not_counted_then_and_each_try_comes_later() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("a.wav");

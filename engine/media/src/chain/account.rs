@@ -35,7 +35,7 @@ fn read(recorder: &Beneath, file: &Path) -> io::Result<Sealing> {
     let closed = told.end.map(|end| end.frames());
     let frames = closed.filter(|closed| closed.0.abs_diff(held.0) <= 1).unwrap_or(held);
     let facts = LedgerFacts::read(ledger()?, frames)?;
-    let LedgerFacts { header, gaps, gaps_in_all, filled, end } = facts;
+    let LedgerFacts { header, gaps, gaps_in_all, filled, end, .. } = facts;
     let filled_in_all = match end.filter(|end| end.frames() == frames) {
         None => filled,
         // Lines of it were refused by a full disk: the last one counts what they told.

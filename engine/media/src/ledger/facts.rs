@@ -6,7 +6,7 @@ use std::io::{self, BufRead};
 
 use audyn_units::{FrameCount, FrameIndex};
 
-use super::{LedgerEnd, LedgerGap, LedgerHeader, LedgerLine};
+use super::{LedgerEnd, LedgerGap, LedgerHeader, LedgerLine, MENDED};
 use crate::chain::{GapFacts, MOST_GAPS};
 
 /// A line is never longer.
@@ -25,6 +25,8 @@ pub struct LedgerFacts {
     pub filled: FrameCount,
     /// The last line.
     pub end: Option<LedgerEnd>,
+    /// Frames that the file had when it was mended last.
+    pub mended: Option<FrameCount>,
 }
 
 impl LedgerFacts {
@@ -49,8 +51,8 @@ impl LedgerFacts {
             let reason = "its first frame lies further from the epoch than can be counted";
             io::Error::new(io::ErrorKind::InvalidData, reason)
         })?;
-        let mut facts =
-            Self { header, gaps: Vec::new(), gaps_in_all: 0, filled: FrameCount::ZERO, end: None };
+        let (first, filled) = (header.first_position, FrameCount::ZERO);
+        let mut facts = Self { header, gaps: Vec::new(), gaps_in_all: 0, filled, end: None, mended: None };
         // The last gap waits for what follows: a line of the same position replaces one that was open.
         let mut waiting: Option<LedgerGap> = None;
         while next(&mut line)? {
@@ -63,6 +65,9 @@ impl LedgerFacts {
                     None => {}
                 },
                 Some(LedgerLine::End(last)) => facts.end = Some(last),
+                Some(LedgerLine::Event(event)) if event.event == MENDED => {
+                    facts.mended = Some(event.position.since(first));
+                }
                 Some(LedgerLine::Header(_) | LedgerLine::Event(_)) | None => {}
             }
         }

@@ -14,6 +14,9 @@
 //! another. Lines are only ever appended, each by one write, so a crash leaves whole lines; a power cut may tear the last one, and
 //! so may a full disk before the crash.
 
+/// The event of a file that was mended: it ends at the event's position, whatever lies behind that.
+pub const MENDED: &str = "mended";
+
 mod facts;
 mod line;
 pub(crate) mod mend;

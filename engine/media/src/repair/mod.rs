@@ -7,6 +7,8 @@
 //! 1. [`look`] changes nothing, and what [`Case::mend`] does is what was found.
 //! 2. What is cut off holds no whole frame (WAV cuts off nothing at all).
 //! 3. Of a file that is mended nothing is found any more.
+//! 4. What the ledger tells as the end of a mended file (`mended`) is not counted beyond, whatever lies there: the disk failed to confirm it,
+//!    and zeros or what stood there before would pass for audio.
 //!
 //! # Procedure
 //! *Mend*, under the file's lock, which whoever records holds as well: 1 the ledger loses a torn line, and an event of the name
@@ -26,7 +28,7 @@ use crate::chain::{self, Chain, Hashes, Sidecar, account, ledger_of, sidecar_of}
 use crate::fix::Fix;
 use crate::flac::FlacTold;
 use crate::ledger::mend::{LedgerFix, apply, became, plan};
-use crate::ledger::{LedgerEvent, LedgerFacts, LedgerHeader, LedgerLine};
+use crate::ledger::{LedgerEvent, LedgerFacts, LedgerHeader, LedgerLine, MENDED};
 use crate::lock::locked;
 use crate::opus::{OpusReader, OpusSpec};
 use crate::wav::{self, FAR, WavTold};
@@ -195,9 +197,9 @@ fn entry(fix: &Fix, header: &LedgerHeader, closed: Option<FrameCount>) -> Option
     if fix.declared == fix.frames || closed == Some(fix.frames) {
         return None;
     }
-    let position = FrameIndex(header.first_position.0.checked_add(fix.declared.min(fix.frames).0)?);
+    let position = FrameIndex(header.first_position.0.checked_add(fix.frames.0)?);
     let detail = became(fix.declared, fix.frames);
-    Some(LedgerLine::Event(LedgerEvent { position, event: "mended".to_owned(), detail }))
+    Some(LedgerLine::Event(LedgerEvent { position, event: MENDED.to_owned(), detail }))
 }
 
 impl Case {

@@ -354,6 +354,21 @@ fn a_ledger_is_mended_with_its_file_and_tells_what_became_of_it() {
     scene.mend();
     assert!(std::fs::read_to_string(scene.ledger_path()).unwrap().ends_with(gap), "it lacked its end only");
 
+    // What it tells as the end of a file that was mended stays the end, whatever is there and was closed; and what was counted is.
+    let mended = "{\"position\":23000,\"event\":\"mended\",\"detail\":\"its disk failed\"}\n";
+    let closed = "{\"closed\":true,\"frames_written\":30011,\"frames_filled\":0}\n";
+    for (declared, frames) in [(20_000_u32, 22_000), (22_000, 22_000), (0, 22_000), (30_011, 30_011)] {
+        let mut bytes = whole.clone();
+        bytes[4..8].copy_from_slice(&(4_088 + declared * 3).next_multiple_of(2).to_le_bytes());
+        bytes[4_092..4_096].copy_from_slice(&(declared * 3).to_le_bytes());
+        for lines in [&[closed, mended][..], &[mended]] {
+            scene.write(&bytes);
+            scene.ledger(lines);
+            let frames = if lines.len() == 1 && declared == 20_000 { 20_000 } else { frames };
+            assert_eq!(scene.mend(), (u64::from(declared), frames), "{lines:?}");
+        }
+    }
+
     // What is no ledger is left.
     std::fs::write(scene.ledger_path(), "{\"audyn_led").unwrap();
     scene.write(&whole[..10_000]);

@@ -101,6 +101,14 @@ pub(crate) struct WavTold {
     pub(crate) ledger: LedgerFacts,
 }
 
+impl WavTold {
+    /// How many of the frames that are there may be counted, where the header does not count them. Behind the end of a file that was mended
+    /// lies what the disk had not confirmed.
+    fn most(&self, there: FrameCount) -> FrameCount {
+        self.ledger.mended.map_or(there, |mended| mended.min(there))
+    }
+}
+
 /// What is to be done to any file, whoever made it; none if nothing is. `what` names it in messages.
 ///
 /// Goes further than [`mend_file`], which an engine calls at its start: where sizes contradict one another, where they are 0, or where
@@ -121,8 +129,9 @@ pub(crate) fn plan(file: &File, what: &str, told: Option<&WavTold>) -> Result<Op
             return Err(no(&format!("{what}, and there is no ledger that would tell its format")));
         };
         let there = length.saturating_sub(header::LEN as u64) / told.spec.frame_bytes() as u64;
-        let frames = told.closed.map_or(there, |closed| there.min(closed.0));
-        return Ok(Some(headless(told.spec, &told.facts, FrameCount(frames), length)));
+        let most = told.most(FrameCount(there));
+        let frames = told.closed.map_or(most, |closed| most.min(closed));
+        return Ok(Some(headless(told.spec, &told.facts, frames, length)));
     }
     let known = match WavInfo::read(&mut &*file) {
         Ok(info) => ours(file, &info).map_err(read)?.map(|found| (info, found)),
@@ -140,11 +149,12 @@ pub(crate) fn plan(file: &File, what: &str, told: Option<&WavTold>) -> Result<Op
     }
     let there = FrameCount((length - head.len()) / frame);
     let closed = told.and_then(|told| told.closed);
+    let most = told.map_or(there, |told| told.most(there));
     let frames = match closed {
         _ if info.declared >= there => there,
-        Some(closed) if closed > info.declared => closed.min(there),
+        Some(closed) if closed > info.declared => closed.min(most).max(info.declared),
         Some(_) => info.declared,
-        None if info.declared == FrameCount::ZERO || head.counting(info.declared) != before => there,
+        None if info.declared == FrameCount::ZERO || head.counting(info.declared) != before => most,
         None => info.declared,
     };
     let held = on_the_disk(file, &head, &info, frames, told.map(|told| &told.ledger)).map_err(read)?;
