@@ -27,6 +27,10 @@ use crate::volume::{Ours, is_not_ours};
 /// Time between two looks for what is to be tried again.
 const RETRY: Duration = Duration::from_secs(2);
 
+/// A chain that somebody else has is tried again after this, so often: a second in all.
+const PAUSE: Duration = Duration::from_millis(50);
+const PAUSES: u32 = 20;
+
 /// The chains below an archive's root. Clones are the same.
 #[derive(Debug, Clone)]
 pub(crate) struct Chains {
@@ -83,15 +87,26 @@ impl Chains {
         }
         let mut chain = match open.remove(recorder) {
             Some(chain) => chain,
-            None => {
-                let directory = self.directory(recorder);
-                let chain = |source| MediaError::Chain { path: recorder.to_owned(), source };
-                Chain::open(directory.map_err(chain)?)?
-            }
+            None => self.opened(recorder, || std::thread::sleep(PAUSE))?,
         };
         let done = work(&mut chain)?;
         open.insert(recorder.to_owned(), chain);
         Ok(done)
+    }
+
+    /// Opens a chain. It is waited for, with so many pauses, while somebody else has it: who asks for recordings, here or in another program,
+    /// has it for as long as its index takes to be written.
+    fn opened(&self, recorder: &Path, mut pause: impl FnMut()) -> Result<Chain, MediaError> {
+        let chain = |source| MediaError::Chain { path: recorder.to_owned(), source };
+        for _ in 0..PAUSES {
+            match Chain::open(self.directory(recorder).map_err(chain)?) {
+                Err(MediaError::Chain { source, .. }) if source.kind() == io::ErrorKind::ResourceBusy => {
+                    pause();
+                }
+                opened => return opened,
+            }
+        }
+        Chain::open(self.directory(recorder).map_err(chain)?)
     }
 
     /// Closes a chain until it is needed again: nothing of it keeps its volume.
@@ -311,6 +326,28 @@ mod tests {
         assert_eq!(next(&mut refused, 2, false).as_deref(), Some("away"));
         assert_eq!(next(&mut refused, 3, false), None);
         assert_eq!(next(&mut refused, 3, true).as_deref(), Some("broken"));
+    }
+
+    #[test]
+    fn a_chain_that_somebody_has_for_a_moment_is_waited_for_and_one_that_another_keeps_is_told() {
+        let dir = tempfile::tempdir().unwrap();
+        let chains = Chains::below(dir.path().to_owned());
+        let recorder = dir.path().join("one");
+        std::fs::create_dir(&recorder).unwrap();
+        let theirs = || Some(Chain::open(Beneath::root(&recorder).unwrap()).unwrap());
+        let (mut kept, mut pauses) = (theirs(), 0);
+        let opened = chains.opened(&recorder, || {
+            pauses += 1;
+            if pauses == 3 {
+                drop(kept.take());
+            }
+        });
+        drop(opened.unwrap());
+        assert_eq!(pauses, 3);
+        let (_kept, mut pauses) = (theirs(), 0);
+        let error = chains.opened(&recorder, || pauses += 1).unwrap_err();
+        assert!(error.to_string().contains("another program keeps this chain"), "{error}");
+        assert_eq!(pauses, PAUSES);
     }
 
     #[test]

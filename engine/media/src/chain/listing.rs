@@ -37,39 +37,55 @@ pub(super) fn indexed(recorder: &Beneath, house: &House, head: &Head) -> io::Res
     if index::load(house.dir())?.is_some_and(|bytes| index::covers(&bytes, told(head))) {
         return Ok(());
     }
-    write_index(recorder, house, head).map(drop)
+    write_index(recorder, house, head)
 }
 
-/// Makes the index from the sidecars, and gives what they tell.
-pub(super) fn write_index(recorder: &Beneath, house: &House, head: &Head) -> io::Result<Vec<Segment>> {
-    let (segments, hashes) = sealed(recorder)?;
+/// What sidecars tell, and the beginnings of their hashes.
+type Sealed = (Vec<Segment>, Vec<u64>);
+
+/// Makes the index from the sidecars.
+pub(super) fn write_index(recorder: &Beneath, house: &House, head: &Head) -> io::Result<()> {
+    write_sealed(&sealed(recorder)?, house, head)
+}
+
+fn write_sealed((segments, hashes): &Sealed, house: &House, head: &Head) -> io::Result<()> {
     let mut rows: Vec<Row<'_>> =
-        segments.iter().zip(hashes).map(|(segment, hash)| Row::sealed(segment, hash)).collect();
+        segments.iter().zip(hashes).map(|(segment, hash)| Row::sealed(segment, *hash)).collect();
     // The head may be a tombstone, which buries what is not listed any more.
     let (entry, hash) = told(head);
     if entry > 0 && rows.iter().all(|row| row.entry != entry) {
         let at = rows.partition_point(|row| row.entry < entry);
         rows.insert(at, Row::tombstone(entry, hash, None));
     }
-    index::write_whole(house.dir(), rows.into_iter())?;
-    Ok(segments)
+    index::write_whole(house.dir(), rows.into_iter())
 }
 
-/// All sealed recordings, by reading their sidecars. The index is made anew as well, if no engine keeps the chain.
+/// All sealed recordings, by reading their sidecars. The index is made anew as well, if no engine keeps the chain. It is kept from an engine
+/// only while that is written, and not for the seconds in which hundreds of thousands of sidecars are read.
 pub(crate) fn reindex(recorder: &Beneath) -> io::Result<Vec<Segment>> {
+    reindexed(recorder, || sealed(recorder))
+}
+
+/// The same, as `read` reads them.
+pub(super) fn reindexed(
+    recorder: &Beneath,
+    read: impl FnOnce() -> io::Result<Sealed>,
+) -> io::Result<Vec<Segment>> {
+    let head = |house: &House| house.head().ok().flatten();
+    let before = House::open(recorder).ok().flatten().as_ref().and_then(head);
+    let found = read()?;
     // It may be a disk that nothing can be written to.
-    let house = House::borrow(recorder).ok().flatten();
-    if let Some(house) = house
-        && let Some(head) = house.head()?
-        && let Ok(segments) = write_index(recorder, &house, &head)
+    if let Ok(Some(house)) = House::borrow(recorder)
+        && let Some(head) = head(&house)
+        && Some(&head) == before.as_ref()
     {
-        return Ok(segments);
+        let _ = write_sealed(&found, &house, &head); // it is made anew another time
     }
-    sealed(recorder).map(|(segments, _)| segments)
+    Ok(found.0)
 }
 
 /// All sealed recordings in the order of the chain, and the beginnings of their sidecars' hashes.
-fn sealed(recorder: &Beneath) -> io::Result<(Vec<Segment>, Vec<u64>)> {
+pub(super) fn sealed(recorder: &Beneath) -> io::Result<Sealed> {
     let mut entries = entries_of(recorder, &mut |_, _| {})?;
     entries.sort_by_key(|entry| entry.number);
     let recordings = entries.iter().filter_map(|entry| {

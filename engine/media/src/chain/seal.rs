@@ -344,7 +344,7 @@ impl Chain {
     fn index(&mut self, row: &Row<'_>) {
         let sealed = row.recorded.is_some();
         let added = match self.unindexed {
-            true if sealed => listing::write_index(&self.recorder, &self.house, &self.head).map(drop),
+            true if sealed => listing::write_index(&self.recorder, &self.house, &self.head),
             true => Ok(()),
             false => index::append(self.house.dir(), row),
         };

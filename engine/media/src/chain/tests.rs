@@ -507,3 +507,24 @@ fn no_link_is_followed() {
     let found = archive.verify();
     assert_eq!((found.faults, found.unsealed.len()), (vec![], 0));
 }
+
+#[test]
+fn who_reads_all_sidecars_keeps_the_chain_from_nobody_and_writes_no_index_that_is_old_by_then() {
+    use super::listing::{reindexed, sealed};
+    let archive = Archive::of(&["a.wav", "b.wav"]);
+    let index = archive.path(".audyn/index");
+    std::fs::remove_file(&index).unwrap();
+    let found = reindexed(&archive.root(), || {
+        let read = sealed(&archive.root());
+        // An engine starts, and seals.
+        archive.record("c.wav");
+        archive.seal("c.wav").unwrap();
+        read
+    });
+    assert_eq!(found.unwrap().len(), 2);
+    let whole = std::fs::read(&index).unwrap();
+    assert!(crate::archive::index::covers(&whole, head_of(&archive.root()).unwrap().unwrap()));
+    std::fs::remove_file(&index).unwrap();
+    assert_eq!(reindexed(&archive.root(), || sealed(&archive.root())).unwrap().len(), 3);
+    assert!(std::fs::read(&index).unwrap() == whole);
+}
