@@ -20,7 +20,9 @@ async function opened(but: Partial<Recorder> = {}, reachable = true): Promise<Vu
     global: { plugins: [vuetify] },
     attachTo: document.body,
   });
-  document.querySelector<HTMLButtonElement>(`[aria-label="${words.open('Studio 1')}"]`)?.click();
+  const gear = document.querySelector<HTMLButtonElement>(`[aria-label="${words.open('Studio 1')}"]`);
+  gear?.focus();
+  gear?.click();
   await nextTick();
   return wrapper;
 }
@@ -118,6 +120,16 @@ describe('the settings of a recorder', () => {
     await wrapper.setProps({ recorder: aRecorder({ config: renamed }) });
     await submit();
     expect(configure).toHaveBeenCalledExactlyOnceWith('studio-1', { ...renamed, format: 'flac' });
+  });
+
+  it('leave the focus where it was', async () => {
+    const gear = (await opened()).find<HTMLButtonElement>(`[aria-label="${words.open('Studio 1')}"]`).element;
+    const cancel = [...document.querySelectorAll('button')].find((button) => button.textContent?.trim() === words.cancel);
+    cancel?.focus();
+    expect(document.activeElement).toBe(cancel);
+    cancel?.click();
+    await flushPromises();
+    expect(document.activeElement).toBe(gear);
   });
 
   it('cannot be saved while a number is none', async () => {
