@@ -13,12 +13,13 @@ enableAutoUnmount(afterEach);
 
 const words = texts.formats;
 
-function fields(but: Partial<FormatChoice> = {}): VueWrapper {
+function fields(but: Partial<FormatChoice> = {}, locked = false): VueWrapper {
   const { format, also, opus } = aConfig(but);
   const wrapper: VueWrapper = mount(FormatFields, {
     props: {
       modelValue: { format, also, opus },
       'onUpdate:modelValue': (modelValue: FormatChoice) => wrapper.setProps({ modelValue }),
+      locked,
       valid: true,
       'onUpdate:valid': (valid: boolean) => wrapper.setProps({ valid }),
     },
@@ -51,6 +52,16 @@ describe('the files of a recorder', () => {
     expect(() => named(wrapper, words.also('wav'))).toThrow();
     expect(wrapper.text()).toContain(words.about.opus);
     expect(wrapper.text()).toContain(words.together);
+  });
+
+  it('stay as they are while they are written', () => {
+    const open = fields();
+    expect(open.find('fieldset').attributes('disabled')).toBeUndefined();
+    expect(open.text()).not.toContain(words.locked);
+    open.unmount();
+    const locked = fields({}, true);
+    expect(named(locked, words.main).matches(':disabled')).toBe(true);
+    expect(locked.text()).toContain(words.locked);
   });
 
   it('are set one by one', async () => {

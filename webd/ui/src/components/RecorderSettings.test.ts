@@ -14,9 +14,12 @@ import RecorderSettings from './RecorderSettings.vue';
 
 const words = texts.settings;
 
+/** Its files can be changed. */
+const stopped = (but: Partial<Recorder> = {}): Recorder => aRecorder({ state: 'stopped', start_time: null, ...but });
+
 async function opened(but: Partial<Recorder> = {}, reachable = true): Promise<VueWrapper> {
   const wrapper = mount(RecorderSettings, {
-    props: { recorder: aRecorder(but), reachable },
+    props: { recorder: stopped(but), reachable },
     global: { plugins: [vuetify] },
     attachTo: document.body,
   });
@@ -91,12 +94,15 @@ describe('the settings of a recorder', () => {
     });
   });
 
-  it('say that the running file ends, where one runs and its formats change', async () => {
-    await opened();
+  it('leave the files of what records alone, and set how long they are kept', async () => {
+    const configure = vi.spyOn(api, 'configure').mockResolvedValue(undefined);
+    await opened({ state: 'recording' });
+    expect(said()).toContain(texts.formats.locked);
+    expect(document.querySelector('select')?.matches(':disabled')).toBe(true);
     await keepDays('30');
-    expect(said()).not.toContain(texts.formats.restarts);
-    await choose(texts.formats.main, 'flac');
-    expect(said()).toContain(texts.formats.restarts);
+    await submit();
+    const retention = { days: 30, bytes: null, make_room: false };
+    expect(configure).toHaveBeenCalledExactlyOnceWith('studio-1', { ...aConfig(), retention });
   });
 
   it('say why they were refused, and keep what was typed', async () => {
@@ -113,11 +119,11 @@ describe('the settings of a recorder', () => {
     const wrapper = await opened();
     await choose(texts.formats.main, 'flac');
     const renamed = aConfig({ revision: 8, name: 'Control room' });
-    await wrapper.setProps({ recorder: aRecorder({ config: aConfig({ revision: 9, also: ['opus'] }) }) });
+    await wrapper.setProps({ recorder: stopped({ config: aConfig({ revision: 9, also: ['opus'] }) }) });
     await submit();
     expect(configure).not.toHaveBeenCalled();
     expect(said()).toContain(words.changedMeanwhile);
-    await wrapper.setProps({ recorder: aRecorder({ config: renamed }) });
+    await wrapper.setProps({ recorder: stopped({ config: renamed }) });
     await submit();
     expect(configure).toHaveBeenCalledExactlyOnceWith('studio-1', { ...renamed, format: 'flac' });
   });

@@ -52,7 +52,7 @@ export const formats = {
   } satisfies Record<Family, string>,
   dithered: 'A source of 24 bit is made 16 bit with dither.',
   together: 'All are written at once, with the same names and the same samples.',
-  restarts: 'Saving ends the running file and begins the next one in the new formats; a moment between them may be missing.',
+  locked: 'While it records, its files stay as they are: stop it first to change them.',
   opus: 'How Opus is made',
   bitrate: 'Bitrate, kbit/s',
   bitrateHelp: 'Of all channels together. Left empty it is 128, and 64 for each channel of more than two.',
