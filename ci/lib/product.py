@@ -59,14 +59,14 @@ def ledger(wav):
     return header, list(gaps.values())
 
 
-def write_state(state, archive, flows, mirror=None):
+def write_state(state, archive, flows, mirror=None, more=None):
     """The engine's configuration: a source and a recorder for each flow {id, group, port}, named after it; `source` and `recorder` of a
-    flow hold what else these say."""
+    flow hold what else these say, and `more` what other documents of the state directory do."""
     sources = [{"id": flow["id"], "name": flow["id"], "address": flow["group"], "port": flow["port"], "interface": "lo",
                 **flow.get("source", {})} for flow in flows]
     recorders = [{"id": flow["id"], "name": flow["id"], "source_id": flow["id"], **flow.get("recorder", {})} for flow in flows]
     settings = {"archive_root": str(archive), "active_recorders": max(6, len(flows)), **({"mirror": str(mirror)} if mirror else {})}
-    documents = {"global": settings, "sources": sources, "recorders": recorders}
+    documents = {"global": settings, "sources": sources, "recorders": recorders, **(more or {})}
     for name, document in documents.items():
         (state / f"{name}.json").write_text(json.dumps(document, indent=2))
 
@@ -74,19 +74,23 @@ def write_state(state, archive, flows, mirror=None):
 class Engine:
     """A running `audyn-engine` that records `flows`, each {id, group, port} a stereo L24 flow on lo, from its start."""
 
-    def __init__(self, procs, work, flows, archive=None, state=None, mirror=None):
+    def __init__(self, procs, work, flows, archive=None, state=None, mirror=None, more=None):
         self.state, self.archive, self.socket = state or work / "state", archive or work / "archive", work / "engine.sock"
         self.state.mkdir()
         self.archive.mkdir()
-        write_state(self.state, self.archive, flows, mirror)
+        write_state(self.state, self.archive, flows, mirror, more)
         subprocess.run(["sync", "-f", self.state], check=True)
         self.procs = procs
         self.start()
 
-    def start(self):
-        """Starts it, once more after it has ended."""
+    def spawn(self):
+        """Starts it, once more after it has ended, and waits for nothing."""
         self.process = self.procs.spawn("engine", [binary("audyn-engine"), "--state", self.state, "--socket", self.socket,
                                                    "--archive-root", self.archive])
+
+    def start(self):
+        """The same, and waits until it answers."""
+        self.spawn()
         wait_until(self.status, "the engine to answer", alive=[self.process])
 
     def status(self):
