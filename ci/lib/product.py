@@ -68,7 +68,9 @@ def write_state(state, archive, flows, mirror=None, more=None):
     settings = {"archive_root": str(archive), "active_recorders": max(6, len(flows)), **({"mirror": str(mirror)} if mirror else {})}
     documents = {"global": settings, "sources": sources, "recorders": recorders, **(more or {})}
     for name, document in documents.items():
-        (state / f"{name}.json").write_text(json.dumps(document, indent=2))
+        path = state / f"{name}.json"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(json.dumps(document, indent=2))
 
 
 class Engine:
