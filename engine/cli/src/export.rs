@@ -8,11 +8,12 @@ use std::path::{Path, PathBuf};
 use audyn_api::{FormatConfig, OpusConfig, OpusMode};
 use audyn_core::archive::ArchiveClock;
 use audyn_media::archive::{Kind, Range, Segment, Wanted, When};
-use audyn_media::export::{Exported, Lacks, Order, export, position_at};
+use audyn_media::export::{Exported, Lacks, Mirrored, Order, export, position_at};
 use audyn_media::{Beneath, FileFormat, MediaError, NamingClock, PcmDepth};
 use audyn_units::{Encoding, FrameCount, FrameIndex, Nanos};
 use jiff::tz::TimeZone;
 
+use crate::both::{self, OneRecorder};
 use crate::find::{FindError, one_recorder};
 use crate::instant::{self, Instant};
 use crate::stop::{SignalError, Stop};
@@ -24,9 +25,13 @@ Examples:
   audyn export --archive-root /srv/audio --recorder studio-1 --from 13:00 --to 14:00 -o news.wav
   audyn export --archive-root /srv/audio --recorder studio-1 --from now-15m --to now -o last.flac
   audyn export --archive-root /srv/audio --recorder studio-1 --from 2026-07-02T12:59:30Z --to @84067852800000 -o cut.opus --json
+  audyn export --archive-root /srv/audio --mirror /srv/mirror --recorder studio-1 --from 13:00 --to 14:00 -o whole.wav
 
 What nothing was recorded of is silence of its length; FILE.gaps.jsonl lists it, with what the recordings' own ledgers tell of, as
 frames since 1970-01-01 00:00:00 TAI. What is recorded only later is left out.
+
+With --mirror, what the archive lacks (a recording that is gone, cannot be read, ends early or has a gap) is taken from there, to the
+frame; the output and FILE.gaps.jsonl say what.
 
 Exit codes: 0 exported, also if something lacks; 1 it went wrong while running, 2 it was asked for wrongly.";
 
@@ -36,6 +41,9 @@ pub(crate) struct ExportArgs {
     /// The archive's root, or one recorder's directory.
     #[arg(long, value_name = "DIR")]
     archive_root: PathBuf,
+    /// The archive's mirror, as audyn-engine has it: what the archive lacks is taken from there.
+    #[arg(long, value_name = "DIR")]
+    mirror: Option<PathBuf>,
     /// The recorder; need not be given where there is only one.
     #[arg(long, value_name = "ID")]
     recorder: Option<String>,
@@ -109,6 +117,9 @@ impl ExportError {
     }
 }
 
+/// Files of the mirror that are told by name; the report names all of them.
+const MOST_NAMED: usize = 5;
+
 fn kind(text: &str) -> Result<Kind, String> {
     Kind::of(text).ok_or_else(|| format!("\"{text}\" is no format; give wav, flac or opus"))
 }
@@ -120,9 +131,9 @@ pub(crate) fn run(args: &ExportArgs, json: bool) -> Result<(), ExportError> {
     let now = instant::now();
     let (from, to) = (args.from.when(&now), args.to.when(&now));
     let wanted = Wanted { recorder: args.recorder.clone(), studio: None, from: Some(from), to: Some(to) };
-    let (directory, segments) = one_recorder(&args.archive_root, &wanted)?;
+    let OneRecorder { directories, archive, mirror } = args.recorder(&wanted)?;
     let now = i64::try_from(now.timestamp().as_nanosecond()).unwrap_or(i64::MAX);
-    let range = plan(&segments, (from, to), now, args.source_format).map_err(ExportError::Media)?;
+    let range = plan((archive, mirror), (from, to), now, args.source_format).map_err(ExportError::Media)?;
     no_ages_of_silence(&range)?;
     let format = args.file_format(&range)?;
     let zone = TimeZone::UTC;
@@ -131,12 +142,10 @@ pub(crate) fn run(args: &ExportArgs, json: bool) -> Result<(), ExportError> {
         ArchiveClock::Utc => Some(NamingClock::Zone(&zone)),
         ArchiveClock::Ptp => Some(NamingClock::Tai),
     };
-    let recorder = Beneath::root(&directory)
-        .map_err(|source| ExportError::Media(MediaError::Chain { path: directory, source }))?;
     let live = !json && std::io::stderr().is_terminal();
     let frames = range.frames();
     let order = Order {
-        recorder,
+        recorder: directories,
         range,
         format,
         output: &args.output,
@@ -160,19 +169,22 @@ pub(crate) fn run(args: &ExportArgs, json: bool) -> Result<(), ExportError> {
     Ok(())
 }
 
-/// Where the frames lie. What was not recorded yet at `now` is left out.
+/// Where the frames lie, in the archive or on its mirror. What was not recorded yet at `now` is left out.
 fn plan(
-    segments: &[Segment],
+    (archive, mirror): (Vec<Segment>, Vec<Segment>),
     (from, to): (When, When),
     now: i64,
     only: Option<Kind>,
 ) -> Result<Range, MediaError> {
+    let mut segments: Vec<Segment> = archive.iter().chain(&mirror).cloned().collect();
+    // Stable: of two that tell an instant the archive's does.
+    segments.sort_by_key(|segment| segment.start_utc);
     let position = |when: When| match when {
         When::Frame(position) => position,
-        When::Utc(utc) => position_at(segments, utc).unwrap_or(FrameIndex(0)),
+        When::Utc(utc) => position_at(&segments, utc).unwrap_or(FrameIndex(0)),
     };
     let to = position(to).min(position(When::Utc(now)));
-    let mut range = Range::plan(segments.to_vec(), position(from), to, only)?;
+    let mut range = Range::plan_both(archive, mirror, position(from), to, only)?;
     if let [.., before, last] = range.pieces.as_slice()
         && last.segment.is_none()
         && let Some(number) = before.segment
@@ -204,6 +216,17 @@ fn no_ages_of_silence(range: &Range) -> Result<(), ExportError> {
 const YET_TO_COME: i64 = 5_000_000_000;
 
 impl ExportArgs {
+    /// The recorder that is meant, and its files.
+    fn recorder(&self, wanted: &Wanted) -> Result<OneRecorder, ExportError> {
+        if let Some(mirror) = &self.mirror {
+            return Ok(both::one_recorder(&self.archive_root, mirror, wanted)?);
+        }
+        let (directory, archive) = one_recorder(&self.archive_root, wanted)?;
+        let opened = Beneath::root(&directory)
+            .map_err(|source| ExportError::Media(MediaError::Chain { path: directory, source }))?;
+        Ok(OneRecorder { directories: opened.into(), archive, mirror: Vec::new() })
+    }
+
     /// Refuses what does not fit together, before anything is read.
     fn check(&self) -> Result<(), ExportError> {
         let kind = self.kind();
@@ -270,6 +293,15 @@ fn told(exported: &Exported) -> String {
         let lacks: Vec<String> = exported.lacks.iter().map(of).collect();
         let report = report(&exported.path);
         line.push_str(&format!("; silence for {}: {} tells where", joined(&lacks, "and"), report.display()));
+    }
+    if let Some(mirrored) = exported.mirror.as_ref().filter(|mirrored| mirrored.count > 0) {
+        let Mirrored { count, frames, files } = mirrored;
+        let mut named: Vec<String> = files.iter().take(MOST_NAMED).cloned().collect();
+        if files.len() > MOST_NAMED {
+            named.push(format!("{} more", files.len() - MOST_NAMED));
+        }
+        let (places, named) = (counted(*count, "place"), joined(&named, "and"));
+        line.push_str(&format!("; {frames} in {places} come from the mirror: {named}"));
     }
     lines.push(line);
     lines.join("\n")

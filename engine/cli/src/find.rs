@@ -8,8 +8,10 @@ use std::path::{Path, PathBuf};
 use audyn_media::MediaError;
 use audyn_media::archive::{Catalog, Hit, Segment, State, Unsealable, Wanted};
 use audyn_media::chain::HOUSE;
+use audyn_units::FrameCount;
 use serde::Serialize;
 
+use crate::both::{FromMirror, from_mirror};
 use crate::instant::{self, Instant};
 use crate::words::{counted, joined};
 
@@ -18,6 +20,7 @@ Examples:
   audyn find --archive-root /srv/audio                                         everything, oldest first
   audyn find --archive-root /srv/audio --recorder studio-1 --from 13:00 --to 14:00
   audyn find --archive-root /srv/audio --studio news --from 2026-07-02 --to 2026-07-03 --json
+  audyn find --archive-root /srv/audio --mirror /srv/mirror --from 13:00       also what only the mirror has
 
 Exit codes: 0 found, also if it is nothing; 1 it went wrong while running, 2 it was asked for wrongly.";
 
@@ -27,6 +30,9 @@ pub(crate) struct FindArgs {
     /// The archive's root, or one recorder's directory.
     #[arg(long, value_name = "DIR")]
     archive_root: PathBuf,
+    /// The archive's mirror, as audyn-engine has it: what it has that the archive lacks is found, too.
+    #[arg(long, value_name = "DIR")]
+    mirror: Option<PathBuf>,
     /// Only of this recorder.
     #[arg(long, value_name = "ID")]
     recorder: Option<String>,
@@ -56,6 +62,30 @@ pub(crate) enum FindError {
         "{recorder} has recorded into several directories: {directories}; give one of them as --archive-root"
     )]
     Directories { recorder: String, directories: String },
+    #[error("--mirror: {} is the archive itself; give the directory of its mirror, or leave it out", .0.display())]
+    Itself(PathBuf),
+    #[error(
+        "--mirror: {} has other recordings than the archive of the same frames, and none that is the same to the byte: it is another \
+         archive's, and nothing of it is taken; give the archive's own mirror, or leave it out",
+        .0.display()
+    )]
+    Stranger(PathBuf),
+    #[error(
+        "--mirror: no sealed recording of {} is the same to the byte in the archive, so nothing tells whether it is its mirror, and nothing \
+         of it is taken; give it as --archive-root to read it by itself",
+        .0.display()
+    )]
+    Unproven(PathBuf),
+    #[error(
+        "--mirror: nothing in {} is of {recorder}, so nothing tells whether {} belongs to it; give that as --archive-root to read it by itself",
+        .which.display(), .other.display()
+    )]
+    Lonely { recorder: String, which: PathBuf, other: PathBuf },
+    #[error(
+        "of {} and {} one is a root and the other a recorder's directory; give --archive-root and --mirror two of a kind",
+        .root.display(), .mirror.display()
+    )]
+    Levels { root: PathBuf, mirror: PathBuf },
     #[error(transparent)]
     Media(#[from] MediaError),
 }
@@ -79,6 +109,12 @@ struct Line<'a> {
     end: String,
     #[serde(flatten)]
     hit: &'a Hit,
+    /// `mirror` for what the archive lacks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    volume: Option<&'static str>,
+    /// Frames of it that the archive lacks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lacked: Option<FrameCount>,
 }
 
 /// A line of `--json` for what can never be sealed.
@@ -138,9 +174,21 @@ pub(crate) fn run(args: &FindArgs, json: bool) -> Result<(), FindError> {
     };
     let catalog = catalog(&args.archive_root)?;
     let hits = catalog.find(&wanted)?;
+    let mirrored = match &args.mirror {
+        Some(mirror) => from_mirror(&catalog, &args.archive_root, mirror, &wanted)?,
+        None => FromMirror::default(),
+    };
+    for why in &mirrored.left_out {
+        eprintln!("audyn: {why}");
+    }
     let unsealable = unsealable(&catalog, &wanted, &hits)?;
+    let mut all: Vec<(&Hit, Option<FrameCount>)> = hits.iter().map(|hit| (hit, None)).collect();
+    all.extend(mirrored.hits.iter().map(|(hit, lacked)| (hit, Some(*lacked))));
+    // Stable: without a mirror it is the order in which they were found.
+    all.sort_by_key(|(hit, _)| hit.segment.start_utc);
     let mut out = std::io::BufWriter::new(std::io::stdout());
-    let hits_told = hits.iter().map(|hit| if json { line(hit) } else { told(hit) });
+    let hits_told =
+        all.iter().map(|(hit, lacked)| if json { line(hit, *lacked) } else { told(hit, *lacked) });
     let never_told =
         unsealable.iter().map(|never| if json { never_line(never) } else { never_sealed(never) });
     for told in hits_told.chain(never_told) {
@@ -149,7 +197,7 @@ pub(crate) fn run(args: &FindArgs, json: bool) -> Result<(), FindError> {
         }
     }
     if !json {
-        let _ = writeln!(out, "{}", counted((hits.len() + unsealable.len()) as u64, "recording"));
+        let _ = writeln!(out, "{}", counted((all.len() + unsealable.len()) as u64, "recording"));
     }
     let _ = out.flush();
     Ok(())
@@ -183,17 +231,19 @@ fn utc(nanos: i64) -> String {
     jiff::Timestamp::from_nanosecond(i128::from(nanos)).map(|utc| utc.to_string()).unwrap_or_default()
 }
 
-fn line(hit: &Hit) -> String {
+fn line(hit: &Hit, lacked: Option<FrameCount>) -> String {
     let line = Line {
         path: hit.directory.join(&hit.segment.file),
         start: utc(hit.segment.start_utc),
         end: utc(hit.segment.end_utc),
         hit,
+        volume: lacked.map(|_| "mirror"),
+        lacked,
     };
     serde_json::to_string(&line).expect("its fields are plain")
 }
 
-fn told(hit: &Hit) -> String {
+fn told(hit: &Hit, lacked: Option<FrameCount>) -> String {
     let segment = &hit.segment;
     let seconds = segment.rate.duration(segment.frames).as_secs_f64();
     let state = match hit.state {
@@ -206,8 +256,10 @@ fn told(hit: &Hit) -> String {
         n => format!(", {} of {}", counted(n, "gap"), segment.filled),
     };
     let studio = segment.studio.as_ref().map(|studio| format!(" ({studio})")).unwrap_or_default();
+    let mirror =
+        lacked.map(|frames| format!(", on the mirror: the archive lacks {frames}")).unwrap_or_default();
     format!(
-        "{}  {seconds:>9.3} s  {}{studio}  {}{gaps}{state}",
+        "{}  {seconds:>9.3} s  {}{studio}  {}{gaps}{state}{mirror}",
         utc(segment.start_utc),
         segment.recorder,
         hit.directory.join(&segment.file).display()

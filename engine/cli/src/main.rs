@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod analyze;
+mod both;
 mod capture;
 mod export;
 mod find;

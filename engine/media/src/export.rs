@@ -5,7 +5,8 @@
 //!
 //! ```text
 //! NAME                what was asked for, as one file; its first frame is the first that was asked for
-//! NAME.gaps.jsonl     a gap ledger as beside each recording: positions of the export, which are those of the recorder
+//! NAME.gaps.jsonl     a gap ledger as beside each recording: positions of the export, which are those of the recorder; an event
+//!                     `from-mirror` for each stretch that the archive lacks and its mirror has
 //! NAME.markers.jsonl  what people have marked there, at the export's positions; only if there is something
 //! ```
 //!
@@ -14,23 +15,24 @@
 //! (each fails if that is taken). An end before that removes all; a kill leaves `.NAME.part`, which the next export of that name
 //! removes, unless somebody writes it.
 
-use std::collections::BTreeMap;
+mod facts;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
 use std::fs::TryLockError;
-use std::io::{self, BufReader, Write as _};
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use audyn_units::{ChannelCount, FrameCount, FrameIndex, SampleRate};
 use serde::Serialize;
 
-use crate::archive::{Kind, Part, Range, RangeReader, Segment};
+use crate::archive::{Directories, Kind, Part, Range, RangeReader, Segment};
 use crate::beneath::OFlags;
 use crate::chain::ledger_of;
-use crate::ledger::{
-    self, LedgerEnd, LedgerEvent, LedgerFacts, LedgerGap, LedgerHeader, LedgerLine, LedgerWriter,
-};
+use crate::ledger::{LedgerEnd, LedgerEvent, LedgerGap, LedgerLine, LedgerWriter};
 use crate::markers::{self, Marker};
-use crate::{AudioFile, Beneath, Facts, FileFormat, MediaError, Moment, NamingClock};
+use crate::{AudioFile, Beneath, FileFormat, MediaError, NamingClock};
+use facts::told;
 
 /// Sentences of what could not be read that are kept; the report has all.
 const MOST_TROUBLES: usize = 20;
@@ -38,8 +40,8 @@ const MOST_TROUBLES: usize = 20;
 /// What is to be exported.
 #[derive(Debug)]
 pub struct Order<'a> {
-    /// The recorder's directory.
-    pub recorder: Beneath,
+    /// The recorder's directory; also that on the mirror, if the range was planned on both.
+    pub recorder: Directories,
     /// What is read.
     pub range: Range,
     /// What is made of it; takes the range's rate and channels.
@@ -59,6 +61,17 @@ pub struct Lacks {
     pub count: u64,
     /// Frames in all.
     pub frames: FrameCount,
+}
+
+/// What came from the mirror, since the archive lacks it. The report has each stretch.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Mirrored {
+    /// In how many stretches.
+    pub count: u64,
+    /// Frames in all.
+    pub frames: FrameCount,
+    /// The files that they were taken from, as paths below the recorder's directory.
+    pub files: Vec<String>,
 }
 
 /// What came of it.
@@ -86,6 +99,9 @@ pub struct Exported {
     pub lacks: BTreeMap<String, Lacks>,
     /// How many files of each kind it was taken from.
     pub sources: BTreeMap<&'static str, u64>,
+    /// What came from the mirror; none where there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mirror: Option<Mirrored>,
     /// What could not be read, in sentences; the first few.
     pub troubles: Vec<String>,
     /// Markers that lie in it.
@@ -223,17 +239,6 @@ impl Parts {
     }
 }
 
-/// The ledger's header of the file that a range begins in, or the one that comes first.
-fn first_header(recorder: &Beneath, range: &Range) -> Option<(LedgerHeader, Segment)> {
-    let number = range.pieces.iter().find_map(|piece| piece.segment)?;
-    let segment = &range.segments[number];
-    let path = Path::new(&segment.file);
-    let directory = recorder.try_clone().ok()?.open(path.parent()?).ok()?;
-    let file = directory.file(&ledger_of(path.file_name()?), OFlags::RDONLY).ok()?;
-    let facts = LedgerFacts::read(BufReader::new(file), FrameCount::ZERO).ok()?;
-    Some((facts.header, segment.clone()))
-}
-
 /// Steps 1 to 3 of the procedure.
 fn filled(
     order: Order<'_>,
@@ -241,7 +246,11 @@ fn filled(
     mut each: impl FnMut(FrameCount) -> bool,
 ) -> Result<Exported, MediaError> {
     let Order { recorder, range, format, output, clock, originator } = order;
-    let (facts, header) = told(&recorder, &range, format, clock, originator, parts);
+    let is_of_two = recorder.mirror.is_some();
+    let marked = marked(&recorder.archive, &range)?;
+    let mut reader = RangeReader::new(recorder, range);
+    let (facts, header) = told(&reader, format, clock, originator, &parts.name);
+    let range = reader.range().clone();
     let mut file = format.create_in(&parts.directory, &parts.part, &facts, range.depth)?;
     let ledger =
         |source| MediaError::Create { path: parts.directory.path_of(&ledger_of(&parts.name)), source };
@@ -258,26 +267,17 @@ fn filled(
         frames_written: FrameCount::ZERO,
         frames_filled: FrameCount::ZERO,
         lacks: BTreeMap::new(),
-        sources: sources(&range),
+        sources: BTreeMap::new(),
+        mirror: is_of_two.then(Mirrored::default),
         troubles: Vec::new(),
-        markers: 0,
+        markers: marked.len() as u64,
         bytes: 0,
     };
-    let own = range.segments.first().map_or(range.rate, |segment| segment.rate);
-    let (first, last) = match range.segments.first() {
-        Some(segment) => (range.position_back(segment, range.from), range.position_back(segment, range.to)),
-        None => (range.from, range.to),
-    };
-    let marked = markers::read(&recorder, first, last, own)
-        .map_err(|source| MediaError::Chain { path: recorder.path().to_owned(), source })?;
-    let marked: Vec<Marker> = marked.iter().map(|marker| marker.at_rate(range.rate)).collect();
-    exported.markers = marked.len() as u64;
     parts.mark(&marked).map_err(|source| MediaError::Create {
         path: parts.directory.path_of(&markers_of(&parts.name)),
         source,
     })?;
     let second = u64::from(range.rate.hz());
-    let mut reader = RangeReader::new(recorder, range);
     let mut since = 0;
     let mut step = |file: &mut dyn AudioFile, frames: u64| -> Result<(), MediaError> {
         since += frames;
@@ -290,13 +290,23 @@ fn filled(
         }
         Ok(())
     };
+    let mut used: BTreeSet<usize> = range.pieces.iter().filter_map(|piece| piece.segment).collect();
+    let mut stretch: Option<Stretch> = None;
     while let Some(part) = reader.next_part() {
-        match part {
-            Part::Audio { samples, .. } => {
+        let ended = stretch.take_if(|stretch| !stretch.takes(&part));
+        report_mirrored(ended, &range, &mut report, &mut exported).map_err(ledger)?;
+        let position = match part {
+            Part::Audio { samples, segment, position } => {
                 let frames = (samples.len() / header.channels as usize) as u64;
                 file.append(samples)?;
                 exported.frames_written.0 += frames;
                 step(&mut *file, frames)?;
+                used.insert(segment);
+                if range.is_of_mirror(segment) {
+                    let none = Stretch { position, frames: FrameCount::ZERO, segment };
+                    stretch.get_or_insert(none).frames += FrameCount(frames);
+                }
+                position
             }
             Part::Lack(gap) => {
                 let mut left = gap.frames.0;
@@ -314,18 +324,20 @@ fn filled(
                 let line =
                     LedgerGap { position, frames, cause: gap.cause, estimated: gap.estimated, open: false };
                 report.enter(&LedgerLine::Gap(line)).map_err(ledger)?;
-                for trouble in reader.take_troubles() {
-                    let detail = trouble.to_string();
-                    let event =
-                        LedgerEvent { position, event: "unreadable".to_owned(), detail: detail.clone() };
-                    report.enter(&LedgerLine::Event(event)).map_err(ledger)?;
-                    if exported.troubles.len() < MOST_TROUBLES {
-                        exported.troubles.push(detail);
-                    }
-                }
+                position
+            }
+        };
+        for trouble in reader.take_troubles() {
+            let detail = trouble.to_string();
+            let event = LedgerEvent { position, event: "unreadable".to_owned(), detail: detail.clone() };
+            report.enter(&LedgerLine::Event(event)).map_err(ledger)?;
+            if exported.troubles.len() < MOST_TROUBLES {
+                exported.troubles.push(detail);
             }
         }
     }
+    report_mirrored(stretch, &range, &mut report, &mut exported).map_err(ledger)?;
+    exported.sources = sources(&range, &used);
     for finished in file.close() {
         finished.result?;
         exported.bytes = finished.bytes;
@@ -341,72 +353,54 @@ fn filled(
     Ok(exported)
 }
 
-/// How many files of each kind a range lies in.
-fn sources(range: &Range) -> BTreeMap<&'static str, u64> {
-    let mut used: Vec<usize> = range.pieces.iter().filter_map(|piece| piece.segment).collect();
-    used.sort_unstable();
-    used.dedup();
-    let of = |kind: Kind| used.iter().filter(|&&at| range.segments[at].kind == kind).count() as u64;
-    Kind::ALL.into_iter().map(|kind| (kind.name(), of(kind))).filter(|(_, count)| *count > 0).collect()
+/// What people have marked in a range, at its positions. Markers stand on the archive's volume alone.
+fn marked(recorder: &Beneath, range: &Range) -> Result<Vec<Marker>, MediaError> {
+    let own = range.segments.first().map_or(range.rate, |segment| segment.rate);
+    let (first, last) = match range.segments.first() {
+        Some(segment) => (range.position_back(segment, range.from), range.position_back(segment, range.to)),
+        None => (range.from, range.to),
+    };
+    let marked = markers::read(recorder, first, last, own)
+        .map_err(|source| MediaError::Chain { path: recorder.path().to_owned(), source })?;
+    Ok(marked.iter().map(|marker| marker.at_rate(range.rate)).collect())
 }
 
-/// What the file tells of itself, and the first line of its report.
-fn told(
-    recorder: &Beneath,
+/// Frames that follow one another in a file of the mirror.
+struct Stretch {
+    position: FrameIndex,
+    frames: FrameCount,
+    segment: usize,
+}
+
+impl Stretch {
+    /// Whether it goes on with a part.
+    fn takes(&self, part: &Part<'_>) -> bool {
+        matches!(part, Part::Audio { segment, .. } if *segment == self.segment)
+    }
+}
+
+/// Enters a stretch that has ended.
+fn report_mirrored(
+    ended: Option<Stretch>,
     range: &Range,
-    format: FileFormat,
-    clock: Option<NamingClock<'_>>,
-    originator: String,
-    parts: &Parts,
-) -> (Facts, LedgerHeader) {
-    let first = first_header(recorder, range);
-    let segment = first.as_ref().map(|(_, segment)| segment).or(range.segments.first());
-    let before = first.as_ref().map(|(header, _)| header.clone());
-    // At the segments' own rate; on this timeline it is the same instant.
-    let own = segment.map_or(range.from, |segment| range.position_back(segment, range.from));
-    let utc = segment.map_or(0, |segment| segment.utc_of(own));
-    let tai_minus_utc = segment.and_then(|segment| segment.tai_minus_utc);
-    let exact = segment.is_some_and(|segment| segment.exact);
-    let moment = match exact {
-        // A leap second may lie between the file's end, which knows this offset, and its first frame: UTC was told there.
-        true if Moment::of_position(range.from, range.rate, tai_minus_utc)
-            == Moment::of_utc(utc, range.rate) =>
-        {
-            Moment::of_position(range.from, range.rate, tai_minus_utc)
-        }
-        _ => Moment::of_utc(utc, range.rate),
+    report: &mut LedgerWriter,
+    exported: &mut Exported,
+) -> io::Result<()> {
+    let (Some(Stretch { position, frames, segment }), Some(mirrored)) = (ended, &mut exported.mirror) else {
+        return Ok(());
     };
-    let start_utc = jiff::Timestamp::from_nanosecond(i128::from(utc)).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
-    let zone_name = before.as_ref().and_then(|header| header.zone.clone());
-    let zone = zone_name.as_deref().and_then(|name| jiff::tz::TimeZone::get(name).ok());
-    let zone = zone.unwrap_or(jiff::tz::TimeZone::UTC);
-    let recorder = segment.map(|segment| segment.recorder.clone()).unwrap_or_default();
-    let mut facts = Facts {
-        recorder: recorder.clone(),
-        description: recorder.clone(),
-        originator,
-        first: range.from,
-        start_utc: start_utc.to_string(),
-        tai_minus_utc,
-        placed_by: before.as_ref().and_then(|header| header.placed_by.clone()),
-        clock: before.as_ref().and_then(|header| header.clock).map(|clock| clock.name().to_owned()),
-        ..Facts::default()
-    };
-    moment.enter(&mut facts, clock.unwrap_or(NamingClock::Zone(&zone)), tai_minus_utc);
-    let header = LedgerHeader {
-        audyn_ledger: ledger::VERSION,
-        recorder,
-        studio: segment.and_then(|segment| segment.studio.clone()),
-        file: parts.name.to_string_lossy().into_owned(),
-        first_position: range.from,
-        start_utc: start_utc.to_string(),
-        zone: zone_name,
-        rate: range.rate,
-        channels: range.channels.into(),
-        bits: format.bits(),
-        placed_by: facts.placed_by.clone(),
-        clock: before.as_ref().and_then(|header| header.clock),
-        tai_minus_utc,
-    };
-    (facts, header)
+    let file = &range.segments[segment].file;
+    mirrored.count += 1;
+    mirrored.frames += frames;
+    if mirrored.files.last() != Some(file) && !mirrored.files.contains(file) {
+        mirrored.files.push(file.clone());
+    }
+    let detail = format!("{frames} that the archive lacks are the mirror's, of {file}");
+    report.enter(&LedgerLine::Event(LedgerEvent { position, event: "from-mirror".to_owned(), detail }))
+}
+
+/// How many files of each kind a range was taken from.
+fn sources(range: &Range, used: &BTreeSet<usize>) -> BTreeMap<&'static str, u64> {
+    let of = |kind: Kind| used.iter().filter(|&&at| range.segments[at].kind == kind).count() as u64;
+    Kind::ALL.into_iter().map(|kind| (kind.name(), of(kind))).filter(|(_, count)| *count > 0).collect()
 }

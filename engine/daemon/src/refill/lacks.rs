@@ -7,11 +7,8 @@
 //! has; other silence is, since both volumes have it. What was deleted counts as being there: nothing that somebody who may has deleted on
 //! a volume comes back to it.
 
-use audyn_media::archive::Kind;
+use audyn_media::archive::{Kind, Span, without};
 use audyn_units::SampleRate;
-
-/// Frames from the first number up to the second.
-type Span = (u64, u64);
 
 /// A file, or one that was deleted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,26 +65,6 @@ pub(super) fn lacks<'a>(here: impl Iterator<Item = &'a Piece>, there: &[&Piece])
 
 fn touches(a: Span, b: Span) -> bool {
     a.0 <= b.1 && b.0 <= a.1
-}
-
-/// What is left of spans without others.
-fn without(mut spans: Vec<Span>, others: &[Span]) -> Vec<Span> {
-    for other in others {
-        let cut = |span: Span| {
-            let before = (span.0, span.1.min(other.0));
-            let behind = (span.0.max(other.1), span.1);
-            // What lies apart from it stays whole, and not twice.
-            let parts =
-                if other.0 >= other.1 || !overlaps(span, *other) { [span, (0, 0)] } else { [before, behind] };
-            parts.into_iter().filter(|part| part.0 < part.1)
-        };
-        spans = spans.into_iter().flat_map(cut).collect();
-    }
-    spans
-}
-
-fn overlaps(a: Span, b: Span) -> bool {
-    a.0 < b.1 && b.0 < a.1
 }
 
 /// The places in `pieces` of what goes with what was deleted, each with the place of that.

@@ -208,6 +208,17 @@ pub fn of_recorder(recorder: &Beneath, wanted: &Wanted) -> Result<Vec<Segment>, 
     Ok(hits.into_iter().filter(|hit| hit.state != State::Missing).map(|hit| hit.segment).collect())
 }
 
+/// What a recorder's chain tells of, whether the files are there or not; the newest first.
+pub(super) fn sealed_of(recorder: &Beneath) -> io::Result<Vec<Segment>> {
+    let mut hits = Vec::new();
+    if has_chain(recorder)? {
+        find_in(recorder, &Wanted::default(), &mut hits)?;
+    }
+    hits.retain(|hit| hit.state != State::Unsealed);
+    hits.sort_by(|a, b| key(b).cmp(&key(a)));
+    Ok(hits.into_iter().map(|hit| hit.segment).collect())
+}
+
 fn key(hit: &Hit) -> (i64, &str, super::Kind, &str) {
     (hit.segment.start_utc, &hit.segment.recorder, hit.segment.kind, &hit.segment.file)
 }

@@ -1,5 +1,7 @@
 //! Which files a stretch of a recorder is taken from.
 
+use std::collections::HashSet;
+
 use audyn_units::{ChannelCount, FrameCount, FrameIndex, SampleRate};
 
 use super::{Kind, Segment};
@@ -33,7 +35,17 @@ pub struct Range {
     pub segments: Vec<Segment>,
     /// From the first frame to the last without a hole between them.
     pub pieces: Vec<Piece>,
+    /// Likewise, where each frame lies on the other volume than that of `pieces`; nowhere without a mirror.
+    pub second: Vec<Piece>,
+    /// Which of the segments lie on the mirror.
+    of_mirror: Vec<bool>,
 }
+
+/// The formats that give back bit for bit what they were given.
+const LOSSLESS: [Kind; 2] = [Kind::Wav, Kind::Flac];
+
+/// The others.
+const LOSSY: [Kind; 1] = [Kind::Opus];
 
 /// A position at 48 kHz.
 fn scaled(position: FrameIndex, rate: SampleRate) -> FrameIndex {
@@ -74,7 +86,21 @@ impl Range {
     /// # Errors
     /// [`MediaError::Range`] if nothing of it was recorded, or files of another rate or number of channels lie within.
     pub fn plan(
-        mut segments: Vec<Segment>,
+        segments: Vec<Segment>,
+        from: FrameIndex,
+        to: FrameIndex,
+        only: Option<Kind>,
+    ) -> Result<Self, MediaError> {
+        Self::plan_both(segments, Vec::new(), from, to, only)
+    }
+
+    /// The same of a recorder whose files lie in an archive and on its mirror.
+    ///
+    /// # Errors
+    /// As of [`Self::plan`].
+    pub fn plan_both(
+        archive: Vec<Segment>,
+        mirror: Vec<Segment>,
         from: FrameIndex,
         to: FrameIndex,
         only: Option<Kind>,
@@ -83,18 +109,35 @@ impl Range {
         if from >= to {
             return no("it ends before it begins; give a later end".to_owned());
         }
-        segments.retain(|s| {
+        let archive = archive.into_iter().map(|segment| (segment, false));
+        let mut all: Vec<(Segment, bool)> =
+            archive.chain(mirror.into_iter().map(|segment| (segment, true))).collect();
+        all.retain(|(s, _)| {
             s.end() > from && s.start < to && only.is_none_or(|only| s.kind == only) && s.frames.0 > 0
         });
-        // A file that a kill has cut, or that is still written, may count some frames less than the Opus file beside it.
-        let lossless: Vec<FrameIndex> =
-            segments.iter().filter(|s| s.kind.is_lossless()).map(|s| s.start).collect();
-        segments.retain(|s| s.kind.is_lossless() || !lossless.contains(&s.start));
-        segments.sort_by_key(|s| (s.kind, s.start, s.entry));
+        // A file that a kill has cut, or that is still written, may count some frames less than the Opus file beside it. That of the other volume
+        // says nothing of it: it may be far shorter.
+        let lossless: HashSet<(bool, FrameIndex)> = all
+            .iter()
+            .filter(|(s, _)| s.kind.is_lossless())
+            .map(|(s, of_mirror)| (*of_mirror, s.start))
+            .collect();
+        all.retain(|(s, of_mirror)| s.kind.is_lossless() || !lossless.contains(&(*of_mirror, s.start)));
+        all.sort_by_key(|(s, of_mirror)| (s.kind, *of_mirror, s.start, s.entry));
         // Opus has its own rate: where that is not the flow's, it has no frame in common with the other files.
-        let apart = segments.iter().any(|s| s.kind.is_lossless())
-            && segments.iter().any(|s| s.rate != SampleRate::HZ_48000);
-        segments.retain(|s| !apart || s.kind.is_lossless());
+        let apart = all.iter().any(|(s, _)| s.kind.is_lossless())
+            && all.iter().any(|(s, _)| s.rate != SampleRate::HZ_48000);
+        // So it is one or the other: what the archive has is not given up for less of the mirror's.
+        let length = |s: &Segment| s.end().min(to).since(s.start.max(from)).0;
+        let frames = |is_wanted: &dyn Fn(&Segment, bool) -> bool| -> u64 {
+            all.iter().filter(|(s, of_mirror)| is_wanted(s, *of_mirror)).map(|(s, _)| length(s)).sum()
+        };
+        let only_mirror_has_lossless = !all.iter().any(|(s, of_mirror)| s.kind.is_lossless() && !of_mirror);
+        let takes_lossy = only_mirror_has_lossless
+            && frames(&|s, of_mirror| !s.kind.is_lossless() && !of_mirror)
+                > frames(&|s, _| s.kind.is_lossless());
+        all.retain(|(s, _)| !apart || s.kind.is_lossless() != takes_lossy);
+        let (segments, of_mirror): (Vec<Segment>, Vec<bool>) = all.into_iter().unzip();
         let Some(first) = segments.first() else {
             return no(match only {
                 Some(kind) => format!("nothing of it was recorded as {}", kind.name()),
@@ -114,19 +157,41 @@ impl Range {
             .map_err(|error| MediaError::Range { reason: error.to_string() })?;
         let depth = segments.iter().map(|s| depth_of(s.bits)).max().unwrap_or(PcmDepth::Pcm24);
         let (from, to) = (scale.position(from), scale.position(to));
-        let mut pieces = vec![Piece { from, to, segment: None }];
-        for kind in Kind::ALL {
-            let of_kind: Vec<(usize, FrameIndex, FrameIndex)> = segments
-                .iter()
-                .enumerate()
-                .filter(|(_, s)| s.kind == kind)
-                .map(|(at, s)| (at, scale.position(s.start), scale.position(s.end())))
-                .collect();
-            for files in in_turn(of_kind, &segments) {
-                pieces = pieces.into_iter().flat_map(|piece| filled(piece, &files)).collect();
+        let fill = |mut pieces: Vec<Piece>, kinds: &[Kind], mirror: bool| {
+            for &kind in kinds {
+                let files: Vec<Place> = segments
+                    .iter()
+                    .enumerate()
+                    .filter(|&(at, s)| s.kind == kind && of_mirror[at] == mirror)
+                    .map(|(at, s)| (at, scale.position(s.start), scale.position(s.end())))
+                    .collect();
+                for files in in_turn(files, &segments) {
+                    pieces = pieces.into_iter().flat_map(|piece| filled(piece, &files)).collect();
+                }
+            }
+            pieces
+        };
+        let whole = || vec![Piece { from, to, segment: None }];
+        let mut pieces = whole();
+        for kinds in [&LOSSLESS[..], &LOSSY[..]] {
+            for mirror in [false, true] {
+                pieces = fill(pieces, kinds, mirror);
             }
         }
-        Ok(Self { from, to, rate, channels, depth, segments, pieces })
+        let on = [false, true].map(|mirror| fill(whole(), &Kind::ALL, mirror));
+        let beside = |piece: &Piece| match piece.segment {
+            // What neither has is nowhere.
+            None => vec![piece.clone()],
+            Some(at) => within(&on[usize::from(!of_mirror[at])], piece.from, piece.to),
+        };
+        let second = pieces.iter().flat_map(beside).collect();
+        Ok(Self { from, to, rate, channels, depth, segments, pieces, second, of_mirror })
+    }
+
+    /// Whether one of [`Self::segments`] lies on the mirror.
+    #[must_use]
+    pub fn is_of_mirror(&self, number: usize) -> bool {
+        self.of_mirror.get(number).copied().unwrap_or(false)
     }
 
     /// Frames of the range.
@@ -138,9 +203,11 @@ impl Range {
     /// Takes away what lies behind `to`.
     pub fn cut(&mut self, to: FrameIndex) {
         self.to = self.to.min(to);
-        self.pieces.retain(|piece| piece.from < self.to);
-        if let Some(last) = self.pieces.last_mut() {
-            last.to = last.to.min(self.to);
+        for pieces in [&mut self.pieces, &mut self.second] {
+            pieces.retain(|piece| piece.from < self.to);
+            if let Some(last) = pieces.last_mut() {
+                last.to = last.to.min(self.to);
+            }
         }
     }
 
@@ -162,6 +229,16 @@ impl Range {
     }
 }
 
+/// A segment by its number, with its first frame and the one after its last.
+type Place = (usize, FrameIndex, FrameIndex);
+
+/// What pieces that follow one another have from one frame to another.
+fn within(pieces: &[Piece], from: FrameIndex, to: FrameIndex) -> Vec<Piece> {
+    let first = pieces.partition_point(|piece| piece.to <= from);
+    let there = pieces[first..].iter().take_while(|piece| piece.from < to);
+    there.map(|piece| Piece { from: piece.from.max(from), to: piece.to.min(to), ..*piece }).collect()
+}
+
 fn depth_of(bits: Option<u16>) -> PcmDepth {
     match bits {
         Some(16) => PcmDepth::Pcm16,
@@ -172,10 +249,7 @@ fn depth_of(bits: Option<u16>) -> PcmDepth {
 
 /// Files of one kind, sorted by their first frames, in the order in which they are taken: all at once, unless they overlap. Then one is there
 /// twice, as a part that was cut or holds silence, and as the whole copy of another volume: what has less silence comes first.
-fn in_turn(
-    files: Vec<(usize, FrameIndex, FrameIndex)>,
-    segments: &[Segment],
-) -> Vec<Vec<(usize, FrameIndex, FrameIndex)>> {
+fn in_turn(files: Vec<Place>, segments: &[Segment]) -> Vec<Vec<Place>> {
     let mut end = FrameIndex(0);
     let overlap = files.iter().any(|&(_, start, its_end)| {
         let overlaps = start < end;
@@ -191,7 +265,7 @@ fn in_turn(
 }
 
 /// What files, sorted by their first frames, fill of a piece that no file holds.
-fn filled(piece: Piece, files: &[(usize, FrameIndex, FrameIndex)]) -> Vec<Piece> {
+fn filled(piece: Piece, files: &[Place]) -> Vec<Piece> {
     if piece.segment.is_some() {
         return vec![piece];
     }
@@ -309,6 +383,77 @@ mod tests {
                 (300, 350, "longer.wav")
             ]
         );
+    }
+
+    #[test]
+    fn of_two_volumes_the_archives_is_first_and_the_others_stands_beside_it() {
+        let archive = [
+            segment("1.wav", Kind::Wav, 100, 100),
+            segment("2.opus", Kind::Opus, 200, 100),
+            segment("3.opus", Kind::Opus, 300, 100),
+            segment("4.wav", Kind::Wav, 400, 40),
+        ];
+        let mirror = [
+            segment("m1.wav", Kind::Wav, 150, 50),
+            segment("m2.flac", Kind::Flac, 200, 100),
+            segment("m3.opus", Kind::Opus, 300, 100),
+            segment("m4.wav", Kind::Wav, 400, 100),
+        ];
+        let range =
+            Range::plan_both(archive.to_vec(), mirror.to_vec(), FrameIndex(50), FrameIndex(600), None);
+        let range = range.unwrap();
+        let expected = [
+            (50, 100, ""),
+            (100, 200, "1.wav"),
+            (200, 300, "m2.flac"),
+            (300, 400, "3.opus"),
+            (400, 440, "4.wav"),
+            (440, 500, "m4.wav"),
+            (500, 600, ""),
+        ];
+        assert_eq!(pieces(&range), expected);
+        let beside = [
+            (50, 100, ""),
+            (100, 150, ""),
+            (150, 200, "m1.wav"),
+            (200, 300, "2.opus"),
+            (300, 400, "m3.opus"),
+            (400, 440, "m4.wav"),
+            (440, 500, ""),
+            (500, 600, ""),
+        ];
+        let second = Range { pieces: range.second.clone(), ..range.clone() };
+        assert_eq!(pieces(&second), beside);
+        let mirrored = (0..range.segments.len()).filter(|&at| range.is_of_mirror(at));
+        let names: Vec<&str> = mirrored.map(|at| range.segments[at].file.as_str()).collect();
+        assert_eq!(names, ["m1.wav", "m4.wav", "m2.flac", "m3.opus"]);
+        assert!(range.segments.iter().any(|segment| segment.file == "2.opus"), "m2.flac may not be readable");
+        let mut cut = range;
+        cut.cut(FrameIndex(430));
+        assert_eq!(cut.second.last().unwrap().to, FrameIndex(430));
+        // Without a mirror nothing stands beside.
+        let alone = plan(&archive, 50, 600, None).unwrap();
+        assert!(alone.second.iter().all(|piece| piece.segment.is_none()));
+    }
+
+    #[test]
+    fn a_mirror_never_makes_a_range_poorer() {
+        // The mirror was away after a while, and the archive's WAV is gone.
+        for rate in [SampleRate::HZ_48000, SampleRate::HZ_96000] {
+            let at = |file, kind, frames| Segment { rate, ..segment(file, kind, 1_000, frames) };
+            let archive = vec![at("whole.opus", Kind::Opus, 2_000)];
+            let mirror = vec![at("short.wav", Kind::Wav, 200)];
+            let range =
+                Range::plan_both(archive, mirror, FrameIndex(1_000), FrameIndex(3_000), None).unwrap();
+            assert!(range.pieces.iter().all(|piece| piece.segment.is_some()), "{rate}: {:?}", range.pieces);
+            let is_mixed = range.segments.len() == 2;
+            assert_eq!(is_mixed, rate == SampleRate::HZ_48000);
+        }
+        // Nor does the archive keep the mirror from being asked where its file cannot be read.
+        let archive = vec![segment("a.wav", Kind::Wav, 100, 100)];
+        let mirror = vec![segment("m.opus", Kind::Opus, 100, 100)];
+        let range = Range::plan_both(archive, mirror, FrameIndex(100), FrameIndex(200), None).unwrap();
+        assert_eq!(range.second[0].segment, Some(1));
     }
 
     #[test]

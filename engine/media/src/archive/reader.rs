@@ -1,20 +1,19 @@
 //! The frames of a range, from the files that hold them.
+//!
+//! Owns: the order of what is told, and which of two volumes is asked: the second only for what the first lacks.
 
-use std::io::BufReader;
-use std::path::Path;
+use std::fs::File;
 
 use audyn_units::{FrameCount, FrameIndex};
 
-use super::{AudioSource, LedgerGaps, Range, Segment};
-use crate::beneath::OFlags;
-use crate::chain::{GapFacts, ledger_of};
-use crate::{Beneath, MediaError};
+use super::shelf::Shelf;
+use super::track::{Got, Track, behind};
+use super::{Directories, Range};
+use crate::MediaError;
+use crate::chain::GapFacts;
 
 /// Frames that are read at once.
 const BLOCK: usize = 8_192;
-
-/// Silence that is longer is not read but passed over: to find a frame anew costs up to 20 s of decoding.
-const WORTH_A_SEEK: u64 = 30 * 48_000;
 
 /// The cause of a lack that no ledger tells of: there is no file.
 pub const NOT_RECORDED: &str = "not-recorded";
@@ -31,45 +30,43 @@ pub enum Part<'a> {
         position: FrameIndex,
         /// Interleaved, left-justified.
         samples: &'a [i32],
+        /// Which of [`Range::segments`] they were read from.
+        segment: usize,
     },
     /// Frames that did not: as much silence belongs into their place. One of no length is a joint, where what follows was placed
     /// anew.
     Lack(GapFacts),
 }
 
-/// The file that is being read.
-#[derive(Debug)]
-struct Open {
-    source: AudioSource,
-    gaps: Option<LedgerGaps<BufReader<std::fs::File>>>,
-    /// The gap ahead, on the range's timeline.
-    gap: Option<GapFacts>,
-    /// The frame that the source gives next.
-    at: FrameIndex,
-    /// Which piece it was opened for.
-    piece: usize,
-}
-
 /// Reads a [`Range`] from its first frame to its last: see the module's page.
 #[derive(Debug)]
 pub struct RangeReader {
-    directory: Beneath,
+    shelf: Shelf,
     range: Range,
     /// The next frame.
     at: FrameIndex,
-    /// The piece that it lies in.
-    piece: usize,
-    open: Option<Open>,
+    first: Track,
+    /// The way over the other volume; none where nothing lies on it.
+    second: Option<Track>,
+    /// What the first way lacks from the next frame on, and the second is to be asked for.
+    lack: Option<GapFacts>,
     samples: Vec<i32>,
     /// What could not be read, in sentences that nobody has taken yet.
     troubles: Vec<MediaError>,
 }
 
 impl RangeReader {
-    /// Reads `range` from the files below the recorder's directory.
-    pub fn new(directory: Beneath, range: Range) -> Self {
+    /// Reads `range` from the files below the recorder's directory, or those on two volumes.
+    pub fn new(directories: impl Into<Directories>, range: Range) -> Self {
+        Self::of(Shelf::new(directories.into()), range)
+    }
+
+    fn of(shelf: Shelf, range: Range) -> Self {
         let samples = vec![0; BLOCK * range.channels.get()];
-        Self { directory, at: range.from, range, piece: 0, open: None, samples, troubles: Vec::new() }
+        let first = Track::new(range.from, false);
+        let is_there = range.second.iter().any(|piece| piece.segment.is_some());
+        let second = is_there.then(|| Track::new(range.from, true));
+        Self { shelf, at: range.from, range, first, second, lack: None, samples, troubles: Vec::new() }
     }
 
     /// What is read.
@@ -78,134 +75,71 @@ impl RangeReader {
         &self.range
     }
 
+    /// The ledger of one of the range's segments, from its beginning; none if it cannot be read.
+    pub(crate) fn ledger(&self, number: usize) -> Option<File> {
+        self.shelf.files(&self.range, number).ok()?.ledger
+    }
+
     /// Position of the next frame.
     #[must_use]
     pub fn position(&self) -> FrameIndex {
         self.at
     }
 
-    /// What could not be read since this was asked last; its frames were told as lacks.
+    /// What could not be read since this was asked last; its frames were told as lacks, or came from the other volume.
     pub fn take_troubles(&mut self) -> Vec<MediaError> {
         std::mem::take(&mut self.troubles)
     }
 
     /// The next part; none at the end. Parts follow one another without a hole.
     pub fn next_part(&mut self) -> Option<Part<'_>> {
-        let piece = loop {
-            let piece = self.range.pieces.get(self.piece)?.clone();
-            if self.at < piece.to {
-                break piece;
-            }
-            self.piece += 1;
-            self.open = None;
-        };
-        let Some(segment) = piece.segment else {
-            return Some(self.lack(piece.to, NOT_RECORDED));
-        };
-        if self.open.as_ref().is_none_or(|open| open.piece != self.piece) {
-            match self.opened(segment, piece.to) {
-                Ok(open) => self.open = Some(open),
-                Err(error) => return Some(self.unreadable(piece.to, error)),
-            }
-        }
-        let open = self.open.as_mut()?;
-        if open.gap.is_none()
-            && let Some(gaps) = &mut open.gaps
-        {
-            let scale = self.range.scale(&self.range.segments[segment]);
-            // A ledger that breaks off tells of no more gaps: what the file holds is given as it is.
-            open.gap = gaps.next_gap().ok().flatten().map(|gap| {
-                let end = scale.position(gap.position + gap.frames).min(piece.to);
-                let position = scale.position(gap.position).max(self.at).min(end.max(self.at));
-                GapFacts { position, frames: end.since(position), ..gap }
-            });
-            if open.gap.is_none() {
-                open.gaps = None;
-            }
-        }
-        if let Some(gap) = open.gap.take_if(|gap| gap.position <= self.at) {
-            self.at += gap.frames;
-            return Some(Part::Lack(gap));
-        }
-        let end = open.gap.as_ref().map_or(piece.to, |gap| gap.position.min(piece.to));
-        match self.audio(segment, end) {
-            Ok(0) => {
-                let segment = &self.range.segments[segment];
-                let error = MediaError::Read {
-                    what: self.directory.path().join(&segment.file).display().to_string(),
-                    source: std::io::ErrorKind::UnexpectedEof.into(),
-                };
-                Some(self.unreadable(piece.to, error))
-            }
-            Ok(frames) => {
-                let position = self.at;
-                self.at += FrameCount(frames as u64);
-                Some(Part::Audio { position, samples: &self.samples[..frames * self.range.channels.get()] })
-            }
-            Err(error) => Some(self.unreadable(piece.to, error)),
-        }
-    }
-
-    /// Reads up to a block of frames that lie before `end`, and says how many.
-    fn audio(&mut self, segment: usize, end: FrameIndex) -> Result<usize, MediaError> {
-        let channels = self.range.channels.get();
-        let start = self.start_of(&self.range.segments[segment]);
-        let Some(open) = &mut self.open else { return Ok(0) };
-        if self.at < open.at || self.at.since(open.at).0 > WORTH_A_SEEK {
-            open.source.seek(self.at.since(start))?;
-            open.at = self.at;
-        }
         loop {
-            let ahead = if open.at < self.at { self.at.since(open.at) } else { end.since(self.at) };
-            let frames = ahead.0.min(BLOCK as u64) as usize;
-            let read = open.source.read(&mut self.samples[..frames * channels])?;
-            let passed = open.at < self.at;
-            open.at += read;
-            if !passed || read == FrameCount::ZERO {
-                return Ok(read.0 as usize);
+            let Self { shelf, range, samples, troubles, .. } = self;
+            let lack = match self.lack.take() {
+                Some(lack) => lack,
+                None => match self.first.next(shelf, range, samples, troubles, range.to)? {
+                    Got::Audio { segment, frames } => return Some(self.audio(segment, frames)),
+                    Got::Lack(lack) => lack,
+                },
+            };
+            let Some(second) = self.second.as_mut().filter(|_| lack.frames > FrameCount::ZERO) else {
+                return Some(self.lacking(lack));
+            };
+            second.go_to(self.at);
+            let end = self.at + lack.frames;
+            match second.next(shelf, range, samples, troubles, end) {
+                None => return Some(self.lacking(lack)),
+                Some(Got::Audio { segment, frames }) => {
+                    self.lack = behind(lack, self.at + FrameCount(frames as u64));
+                    return Some(self.audio(segment, frames));
+                }
+                // A joint of what is not taken.
+                Some(Got::Lack(gap)) if gap.frames == FrameCount::ZERO => self.lack = Some(lack),
+                Some(Got::Lack(gap)) => {
+                    let told = of_both(&lack, &gap);
+                    self.lack = behind(lack, self.at + gap.frames);
+                    return Some(self.lacking(told));
+                }
             }
         }
     }
 
-    /// The first frame of a file on the range's timeline.
-    fn start_of(&self, segment: &Segment) -> FrameIndex {
-        self.range.position(segment, segment.start)
+    fn audio(&mut self, segment: usize, frames: usize) -> Part<'_> {
+        let position = self.at;
+        self.at += FrameCount(frames as u64);
+        Part::Audio { position, samples: &self.samples[..frames * self.range.channels.get()], segment }
     }
 
-    fn opened(&self, number: usize, to: FrameIndex) -> Result<Open, MediaError> {
-        let segment = &self.range.segments[number];
-        let path = Path::new(&segment.file);
-        let what = || self.directory.path().join(path).display().to_string();
-        let unread = |source| MediaError::Read { what: what(), source };
-        let parent = path.parent().unwrap_or(Path::new(""));
-        let directory = self.directory.try_clone().and_then(|above| above.open(parent)).map_err(unread)?;
-        let name = path.file_name().unwrap_or_default();
-        let mut source = AudioSource::open_in(&directory, name, segment.kind)?;
-        if (source.channels(), source.rate()) != (self.range.channels, self.range.rate) {
-            let reason = "it is not the file that was recorded: its format is another";
-            return Err(unread(std::io::Error::new(std::io::ErrorKind::InvalidData, reason)));
-        }
-        source.seek(self.at.since(self.start_of(segment)))?;
-        let scale = self.range.scale(segment);
-        // A frame more at each end, where positions are scaled: what lies outside is cut off behind.
-        let (from, to) =
-            (scale.back(self.at), scale.back(to) + FrameCount(u64::from(segment.rate != self.range.rate)));
-        // Without a ledger nobody knows of gaps.
-        let gaps = directory
-            .file(&ledger_of(name), OFlags::RDONLY)
-            .ok()
-            .map(|file| LedgerGaps::new(BufReader::new(file), from, to.min(segment.end())));
-        Ok(Open { source, gaps, gap: None, at: self.at, piece: self.piece })
+    fn lacking(&mut self, lack: GapFacts) -> Part<'static> {
+        self.at += lack.frames;
+        Part::Lack(lack)
     }
+}
 
-    fn unreadable(&mut self, to: FrameIndex, error: MediaError) -> Part<'static> {
-        self.troubles.push(error);
-        self.lack(to, UNREADABLE)
-    }
-
-    fn lack(&mut self, to: FrameIndex, cause: &str) -> Part<'static> {
-        let (position, frames) = (self.at, to.since(self.at));
-        self.at = to;
-        Part::Lack(GapFacts { position, frames, cause: cause.to_owned(), estimated: false })
-    }
+/// What is told of frames that neither volume has: as the archive's ledger tells it, or, where none does, as the mirror's.
+fn of_both(archive: &GapFacts, mirror: &GapFacts) -> GapFacts {
+    let is_untold = |gap: &GapFacts| [NOT_RECORDED, UNREADABLE].contains(&gap.cause.as_str());
+    let told = if is_untold(archive) && !is_untold(mirror) { mirror } else { archive };
+    let (cause, estimated) = (told.cause.clone(), told.estimated);
+    GapFacts { position: mirror.position, frames: mirror.frames, cause, estimated }
 }

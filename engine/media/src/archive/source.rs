@@ -32,6 +32,14 @@ impl AudioSource {
         let file = directory
             .file(name, OFlags::RDONLY)
             .map_err(|source| MediaError::Read { what: what.clone(), source })?;
+        Self::of_file(file, what, kind)
+    }
+
+    /// Reads a file that is open and at its beginning; `what` names it in messages.
+    ///
+    /// # Errors
+    /// As of [`Self::open_in`].
+    pub fn of_file(file: File, what: String, kind: Kind) -> Result<Self, MediaError> {
         Ok(match kind {
             Kind::Wav => Self::Wav(WavReader::from_source(BufReader::new(file), what)?),
             Kind::Flac => Self::Flac(Box::new(FlacReader::from_source(BufReader::new(file), what)?)),

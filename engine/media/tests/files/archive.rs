@@ -75,7 +75,7 @@ fn read(mut reader: RangeReader) -> (Vec<i32>, Vec<(u64, u64, String)>) {
     while let Some(part) = reader.next_part() {
         let there = from + FrameCount((all.len() / channels) as u64);
         match part {
-            Part::Audio { position, samples } => {
+            Part::Audio { position, samples, .. } => {
                 assert_eq!(position, there);
                 all.extend_from_slice(samples);
             }

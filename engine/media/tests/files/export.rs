@@ -19,7 +19,7 @@ fn exported(
 ) -> Result<Exported, MediaError> {
     let range = Range::plan(segments(dir), FrameIndex(from), FrameIndex(to), None)?;
     let order = Order {
-        recorder: Beneath::root(dir).unwrap(),
+        recorder: Beneath::root(dir).unwrap().into(),
         range,
         format,
         output,
