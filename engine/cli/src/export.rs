@@ -12,6 +12,7 @@ use audyn_media::export::{Exported, Lacks, Mirrored, Order, export, position_at}
 use audyn_media::{Beneath, FileFormat, MediaError, NamingClock, PcmDepth};
 use audyn_units::{Encoding, FrameCount, FrameIndex, Nanos};
 use jiff::tz::TimeZone;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use crate::both::{self, OneRecorder};
 use crate::find::{FindError, one_recorder};
@@ -29,6 +30,9 @@ Examples:
 
 What nothing was recorded of is silence of its length; FILE.gaps.jsonl lists it, with what the recordings' own ledgers tell of, as
 frames since 1970-01-01 00:00:00 TAI. What is recorded only later is left out.
+
+What is going to be read is held from the beginning on, with --mirror on both volumes: no recorder's limits delete it meanwhile, but take what
+is next in age; and what a person deletes is exported all the same. So let an export of much come to its end.
 
 With --mirror, what the archive lacks (a recording that is gone, cannot be read, ends early or has a gap) is taken from there, to the
 frame; the output and FILE.gaps.jsonl say what.
@@ -117,6 +121,18 @@ impl ExportError {
     }
 }
 
+/// Descriptors that the export itself needs: what it writes, and whatever is open before it begins.
+const OWN: u64 = 64;
+
+/// Descriptors that may hold what is read: all that this process may be given. A day of ten-second files takes 17,280; where that is more,
+/// files are held in their turn.
+fn descriptors() -> usize {
+    let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else { return 0 };
+    // What is refused leaves it as it was.
+    let most = if setrlimit(Resource::RLIMIT_NOFILE, hard, hard).is_ok() { hard } else { soft };
+    usize::try_from(most.saturating_sub(OWN)).unwrap_or(usize::MAX)
+}
+
 /// Files of the mirror that are told by name; the report names all of them.
 const MOST_NAMED: usize = 5;
 
@@ -147,6 +163,7 @@ pub(crate) fn run(args: &ExportArgs, json: bool) -> Result<(), ExportError> {
     let order = Order {
         recorder: directories,
         range,
+        descriptors: descriptors(),
         format,
         output: &args.output,
         clock,
@@ -194,6 +211,18 @@ fn plan(
         if now.saturating_sub(end) < YET_TO_COME {
             range.cut(last.from);
         }
+    }
+    // Nor does the archive lack what the mirror's file of the same recording counts already and its own a moment later.
+    if let [.., before, last] = range.pieces.as_slice()
+        && let (Some(here), Some(there)) = (before.segment, last.segment)
+        && range.is_of_mirror(there)
+        && !range.is_of_mirror(here)
+        && range.segments[here].entry == 0
+        && range.segments[there].entry == 0
+        && range.rate.duration(last.to.since(last.from)).0 < YET_TO_COME
+        && now.saturating_sub(range.segments[there].end_utc) < YET_TO_COME
+    {
+        range.cut(last.from);
     }
     Ok(range)
 }
@@ -310,4 +339,45 @@ fn told(exported: &Exported) -> String {
 /// The name of the report.
 fn report(path: &Path) -> PathBuf {
     path.with_file_name(audyn_media::chain::ledger_of(path.file_name().unwrap_or_default()))
+}
+
+#[cfg(test)]
+mod tests {
+    use audyn_units::SampleRate;
+
+    use super::*;
+
+    #[test]
+    fn what_the_mirror_counts_a_moment_earlier_is_not_lacked_by_the_archive() {
+        let end_utc = |frames: u64| (frames / 48 * 1_000_000).cast_signed();
+        let of = |frames: u64, entry| Segment {
+            recorder: "a".to_owned(),
+            studio: None,
+            file: "a.wav".to_owned(),
+            kind: Kind::Wav,
+            rate: SampleRate::HZ_48000,
+            channels: 1,
+            bits: Some(24),
+            start: FrameIndex(0),
+            frames: FrameCount(frames),
+            start_utc: 0,
+            end_utc: end_utc(frames),
+            filled: FrameCount(0),
+            gaps: 0,
+            bytes: 0,
+            exact: true,
+            tai_minus_utc: None,
+            entry,
+        };
+        let planned = |here: Segment, there: Segment, now: i64| {
+            let to = there.end();
+            let times = (When::Frame(FrameIndex(0)), When::Frame(to));
+            plan((vec![here], vec![there]), times, now, None).unwrap().to.0
+        };
+        let (second, now) = (48_000, end_utc(11 * 48_000));
+        assert_eq!(planned(of(10 * second, 0), of(10 * second + 24_000, 0), now), 10 * second);
+        // It ended there, or lags by more than a moment.
+        assert_eq!(planned(of(10 * second, 1), of(10 * second + 24_000, 1), now), 10 * second + 24_000);
+        assert_eq!(planned(of(2 * second, 0), of(10 * second, 0), now), 10 * second);
+    }
 }

@@ -6,6 +6,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use audyn_media::chain::{Chain, Hashes, account};
 use audyn_media::{Beneath, Facts, PcmDepth, WavReader, WavSpec, WavWriter};
@@ -15,6 +16,13 @@ use serde_json::Value;
 /// 2025-07-01T23:46:40 TAI.
 const START: u64 = 84_067_852_800_000;
 const LENGTH: u64 = 48_000;
+
+/// One test at a time: a child that another one starts has all open files, and their locks, until its program runs.
+static ALONE: Mutex<()> = Mutex::new(());
+
+fn alone() -> MutexGuard<'static, ()> {
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 fn audyn(dir: &Path, arguments: &[&str]) -> (Option<i32>, String) {
     let Output { status, stdout, stderr } =
@@ -74,6 +82,7 @@ const END: &str = "@84067852992000";
 
 #[test]
 fn an_export_of_both_is_whole_to_the_sample_and_says_what_came_from_where() {
+    let _alone = alone();
     let (dir, output) = two();
     let (code, text) = audyn(dir.path(), &export(&["--mirror", "mirror"], END));
     assert_eq!(code, Some(0), "{text}");
@@ -95,6 +104,7 @@ fn an_export_of_both_is_whole_to_the_sample_and_says_what_came_from_where() {
 
 #[test]
 fn without_the_option_it_is_silence_as_before() {
+    let _alone = alone();
     let (dir, _) = two();
     let (code, text) = audyn(dir.path(), &export(&[], END));
     let told: Value = serde_json::from_str(text.trim()).unwrap();
@@ -106,6 +116,7 @@ fn without_the_option_it_is_silence_as_before() {
 
 #[test]
 fn what_nothing_proves_to_be_the_mirror_is_refused_and_nothing_is_made() {
+    let _alone = alone();
     let (dir, output) = two();
     for at in 0..4 {
         // Another box's, which cuts at the same frames; and one whose files are another recorder's.
@@ -120,6 +131,7 @@ fn what_nothing_proves_to_be_the_mirror_is_refused_and_nothing_is_made() {
         ("later", "nothing tells whether it is its mirror"),
         ("archive", "is the archive itself"),
         ("empty", "no recorder has recorded below empty"),
+        ("mirror/a", "one is a root and the other a recorder's directory"),
     ] {
         let (code, text) = audyn(dir.path(), &export(&["--mirror", mirror], END));
         assert!(code == Some(2) && text.contains(why), "{mirror}: {text}");
@@ -131,10 +143,21 @@ fn what_nothing_proves_to_be_the_mirror_is_refused_and_nothing_is_made() {
 
 #[test]
 fn what_only_the_mirror_has_is_found_beside_what_the_archive_has() {
+    let _alone = alone();
     let (dir, _) = two();
     let find = ["find", "--archive-root", "archive", "--mirror", "mirror"];
     let (code, text) = audyn(dir.path(), &find);
     assert_eq!(code, Some(0), "{text}");
+    // Another box's recorder that lies there as well is not the archive's.
+    std::fs::create_dir(dir.path().join("other")).unwrap();
+    record(&dir.path().join("other"), "b", 1, 0);
+    std::fs::rename(dir.path().join("other/a"), dir.path().join("mirror/b")).unwrap();
+    let (_, beside) = audyn(dir.path(), &find);
+    assert!(
+        beside.contains("nothing in archive is of b, so nothing tells whether mirror/b belongs"),
+        "{beside}"
+    );
+    assert!(beside.starts_with(text.as_str()), "{beside}");
     let of_mirror: Vec<&str> = text.lines().filter(|line| line.contains("on the mirror")).collect();
     assert!(of_mirror.len() == 2 && text.ends_with("6 recordings\n"), "{text}");
     assert!(
@@ -142,8 +165,25 @@ fn what_only_the_mirror_has_is_found_beside_what_the_archive_has() {
         "{text}"
     );
     let (_, text) = audyn(dir.path(), &[&["--json"], &find[..], &["--from", "@84067852900000"]].concat());
-    let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let lines = text.lines().filter(|line| line.starts_with('{'));
+    let lines: Vec<Value> = lines.map(|line| serde_json::from_str(line).unwrap()).collect();
     let mirrored: Vec<&Value> = lines.iter().filter(|line| line["volume"] == "mirror").collect();
     assert_eq!((lines.len(), mirrored.len()), (3, 1));
     assert_eq!((&mirrored[0]["file"], &mirrored[0]["lacked"]), (&"02.wav".into(), &48_000.into()));
+}
+
+#[test]
+fn with_fewer_open_files_than_recordings_an_export_is_whole_all_the_same() {
+    let _alone = alone();
+    let dir = tempfile::tempdir().unwrap();
+    for at in 0..9 {
+        record(&dir.path().join("archive"), "a", at, 0);
+    }
+    let arguments = export(&[], "@84067853232000");
+    let limited = ["-c", "ulimit -n 70 && exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_audyn")];
+    let output = Command::new("sh").args(limited).args(arguments).current_dir(dir.path()).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let mut samples = vec![0; 9 * LENGTH as usize];
+    WavReader::open(dir.path().join("out.wav")).unwrap().read(&mut samples).unwrap();
+    assert!(samples == signal(0, START, 9 * LENGTH));
 }

@@ -10,6 +10,8 @@
 //! NAME.markers.jsonl  what people have marked there, at the export's positions; only if there is something
 //! ```
 //!
+//! What is read is held from the beginning on: see [`Order::descriptors`] and `archive`'s page on the files of a range.
+//!
 //! # Procedure
 //! 1 `.NAME.part` and its ledger are made, 2 filled, 3 closed and synced, 4 ledger and markers get their names, 5 the file gets its name
 //! (each fails if that is taken). An end before that removes all; a kill leaves `.NAME.part`, which the next export of that name
@@ -44,6 +46,8 @@ pub struct Order<'a> {
     pub recorder: Directories,
     /// What is read.
     pub range: Range,
+    /// Descriptors that may be held so that what is planned is there to the end: two for each file.
+    pub descriptors: usize,
     /// What is made of it; takes the range's rate and channels.
     pub format: FileFormat,
     /// The file that is made.
@@ -245,10 +249,10 @@ fn filled(
     parts: &Parts,
     mut each: impl FnMut(FrameCount) -> bool,
 ) -> Result<Exported, MediaError> {
-    let Order { recorder, range, format, output, clock, originator } = order;
+    let Order { recorder, range, descriptors, format, output, clock, originator } = order;
     let is_of_two = recorder.mirror.is_some();
     let marked = marked(&recorder.archive, &range)?;
-    let mut reader = RangeReader::new(recorder, range);
+    let mut reader = RangeReader::holding(recorder, range, descriptors);
     let (facts, header) = told(&reader, format, clock, originator, &parts.name);
     let range = reader.range().clone();
     let mut file = format.create_in(&parts.directory, &parts.part, &facts, range.depth)?;

@@ -3,7 +3,9 @@
 use std::os::unix::fs::MetadataExt as _;
 
 use audyn_api::VolumeConfig;
+use audyn_media::archive::{Range, Wanted, of_recorder};
 use audyn_media::chain::{Hashes, account, verify};
+use audyn_media::export::{Order, export};
 use audyn_media::{Beneath, Facts, FileFormat, FlacSpec, PcmDepth, WavSpec};
 use audyn_units::{ChannelCount, SampleRate};
 
@@ -269,6 +271,33 @@ fn what_is_held_stays_protected_read_recorded_or_not_sealed() {
     chains.with(&of.path("a"), |chain| chain.protect("protected.wav", false, "anna", "now")).unwrap();
     of.turn();
     assert_eq!(of.left(), ["a/unsealed.wav"]);
+}
+
+#[test]
+fn what_an_export_is_going_to_read_stays_until_it_has_been_read() {
+    let mut of = Rack::new(&rules(&[("a", days(1))]));
+    of.record("a", "a.wav", 9);
+    let recorder = of.shared.archive.chains.directory(&of.path("a")).unwrap();
+    let segments = of_recorder(&recorder, &Wanted::default()).unwrap();
+    let (from, to) = (segments[0].start, segments[0].end());
+    let (rate, channels, depth) = (SampleRate::HZ_48000, ChannelCount::MONO, PcmDepth::Pcm16);
+    let output = of.dir.path().join("out.wav");
+    let order = Order {
+        recorder: recorder.into(),
+        range: Range::plan(segments, from, to, None).unwrap(),
+        descriptors: 16,
+        format: FileFormat::Wav(WavSpec { rate, channels, depth }),
+        output: &output,
+        clock: None,
+        originator: "Audyn test".to_owned(),
+    };
+    let mut deleted = Vec::new();
+    let done = export(order, |_| {
+        deleted.push(of.turn().deleted);
+        true
+    });
+    assert_eq!((done.unwrap().frames_filled.0, deleted), (0, vec![0]));
+    assert_eq!(of.turn().deleted, 1);
 }
 
 #[test]

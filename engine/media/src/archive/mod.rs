@@ -10,7 +10,9 @@
 //!
 //! # Invariants
 //! 1. [`RangeReader`] gives each frame of its range once, in order, as audio or as a lack.
-//! 2. Of a file that is written only what its header counts is read. It is looked at once, when the range is planned.
+//! 2. Of a file that is written only what its header counts is read. It is looked at once, when the range is planned. What is held from then
+//!    on ([`RangeReader::holding`], for exports) is read to its end, whoever deletes it meanwhile; and no limit does. Where there are more
+//!    files than descriptors, those are held that are needed first, and one that went away before its turn is told as such.
 //! 3. A frame that several files hold comes from one that is lossless; of two alike from the one that began first. Opus is taken where no
 //!    lossless file of that segment is there; not for a few frames that a kill has taken from it, or that its header does not count yet.
 //! 4. Where the ledger tells of silence, silence is given, whatever a lossy file of that volume holds there.

@@ -61,6 +61,12 @@ impl RangeReader {
         Self::of(Shelf::new(directories.into()), range)
     }
 
+    /// The same, and holds what it is going to read with at most so many descriptors, two for each file: no limit deletes that meanwhile,
+    /// and what a person deletes comes all the same.
+    pub fn holding(directories: impl Into<Directories>, range: Range, descriptors: usize) -> Self {
+        Self::of(Shelf::holding(directories.into(), &range, descriptors), range)
+    }
+
     fn of(shelf: Shelf, range: Range) -> Self {
         let samples = vec![0; BLOCK * range.channels.get()];
         let first = Track::new(range.from, false);
@@ -93,6 +99,7 @@ impl RangeReader {
 
     /// The next part; none at the end. Parts follow one another without a hole.
     pub fn next_part(&mut self) -> Option<Part<'_>> {
+        self.shelf.go_to(&self.range, self.at);
         loop {
             let Self { shelf, range, samples, troubles, .. } = self;
             let lack = match self.lack.take() {

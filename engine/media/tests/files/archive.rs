@@ -265,7 +265,7 @@ fn opus_alone_at_96_khz_is_told_at_48() {
 }
 
 /// An archive of one recorder with three sealed files, one that is written, and its chain.
-fn archive() -> (tempfile::TempDir, Chain) {
+pub(crate) fn archive() -> (tempfile::TempDir, Chain) {
     let dir = tempfile::tempdir().unwrap();
     let recorder = dir.path().join("a");
     std::fs::create_dir(&recorder).unwrap();

@@ -21,6 +21,7 @@ fn exported(
     let order = Order {
         recorder: Beneath::root(dir).unwrap().into(),
         range,
+        descriptors: 64,
         format,
         output,
         clock: Some(NamingClock::Tai),

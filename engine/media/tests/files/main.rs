@@ -16,6 +16,8 @@ mod flac_crash;
 #[cfg(test)]
 mod flac_mend;
 #[cfg(test)]
+mod hold;
+#[cfg(test)]
 mod mirror;
 #[cfg(test)]
 mod peaks;

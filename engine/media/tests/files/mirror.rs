@@ -46,7 +46,9 @@ impl Two {
         let output = self.out.path().join(name);
         let recorder = self.directories();
         let (originator, format) = ("Audyn test".to_owned(), format(Kind::Wav));
-        export(Order { recorder, range, format, output: &output, clock: None, originator }, |_| true)
+        let order =
+            Order { recorder, range, descriptors: 64, format, output: &output, clock: None, originator };
+        export(order, |_| true)
     }
 
     fn samples(&self, name: &str, frames: u64) -> Vec<i32> {
@@ -178,8 +180,8 @@ fn without_a_mirror_an_export_is_what_it_was() {
     let range =
         Range::plan(segments(two.archive.path()), FrameIndex(START), FrameIndex(START + LENGTH), None);
     let (originator, range, format) = ("Audyn test".to_owned(), range.unwrap(), format(Kind::Wav));
-    let told = export(Order { recorder, range, format, output: &output, clock: None, originator }, |_| true);
-    let told = told.unwrap();
+    let order = Order { recorder, range, descriptors: 0, format, output: &output, clock: None, originator };
+    let told = export(order, |_| true).unwrap();
     assert_eq!((told.frames_filled, &told.mirror), (FrameCount(5), &None));
     assert!(serde_json::to_value(&told).unwrap().get("mirror").is_none());
 }
