@@ -49,19 +49,37 @@ impl Drop for Closed {
 
 /// The recordings whose files may be open. Clones are the same list.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct OpenFiles(Arc<Mutex<Vec<SharedRecording>>>);
+pub(crate) struct OpenFiles(Arc<Mutex<List>>);
+
+#[derive(Debug, Default)]
+struct List {
+    recordings: Vec<SharedRecording>,
+    /// Bytes that those have written which are not in it any more.
+    past: u64,
+}
 
 impl OpenFiles {
     /// Adds a recording. Those that nobody else knows any more, neither recorder nor disk writer, go.
     pub(crate) fn add(&self, recording: &SharedRecording) {
-        let mut recordings = lock(&self.0);
-        recordings.retain(|recording| Arc::strong_count(recording) > 1);
+        let mut list = lock(&self.0);
+        let List { recordings, past } = &mut *list;
+        recordings.retain(|recording| {
+            let is_known = Arc::strong_count(recording) > 1;
+            *past += if is_known { 0 } else { lock(recording).bytes };
+            is_known
+        });
         recordings.push(Arc::clone(recording));
+    }
+
+    /// Bytes that all recordings have written since the engine began.
+    pub(crate) fn written(&self) -> u64 {
+        let list = lock(&self.0);
+        list.recordings.iter().fold(list.past, |sum, recording| sum.saturating_add(lock(recording).bytes))
     }
 
     /// How many files are being written, and whether the disk refuses one of their recordings something.
     pub(crate) fn writing(&self) -> (u64, bool) {
-        lock(&self.0).iter().fold((0, false), |(files, refused), recording| {
+        lock(&self.0).recordings.iter().fold((0, false), |(files, refused), recording| {
             let recording = lock(recording);
             // What a recording that has ended was refused is past.
             let is_refused = recording.error.is_some() && (recording.active || !recording.open.is_empty());
@@ -74,12 +92,12 @@ impl OpenFiles {
         let of = |recording: &SharedRecording| {
             lock(recording).open.iter().filter(|path| path.starts_with(root)).count()
         };
-        lock(&self.0).iter().map(of).sum::<usize>() as u64
+        lock(&self.0).recordings.iter().map(of).sum::<usize>() as u64
     }
 
     /// Whether a path is being written.
     pub(crate) fn contains(&self, path: &Path) -> bool {
-        lock(&self.0).iter().any(|recording| lock(recording).open.iter().any(|open| open == path))
+        lock(&self.0).recordings.iter().any(|recording| lock(recording).open.iter().any(|open| open == path))
     }
 }
 
@@ -127,5 +145,22 @@ mod tests {
         drop(of_disk);
         open.add(&SharedRecording::default());
         assert!(!open.contains(path));
+    }
+
+    #[test]
+    fn what_was_written_stays_counted_when_its_recording_has_gone() {
+        let open = OpenFiles::default();
+        let (one, other) = (SharedRecording::default(), SharedRecording::default());
+        for (recording, bytes) in [(&one, 300), (&other, 50)] {
+            lock(recording).bytes = bytes;
+            open.add(recording);
+        }
+        assert_eq!(open.written(), 350);
+        drop(one);
+        lock(&other).bytes = 60;
+        for _ in 0..2 {
+            open.add(&SharedRecording::default());
+            assert_eq!(open.written(), 360);
+        }
     }
 }

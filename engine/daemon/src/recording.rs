@@ -574,7 +574,9 @@ impl Recording {
 
     /// Publishes the account of all files of the first format, closed ones and the open one, and the gaps that have become complete.
     fn tell(&mut self, notices: &SyncSender<Notice>) {
-        let bytes = self.closed_bytes + self.segments().map(|segment| segment.bytes()).sum::<u64>();
+        // What has ended and is still in the encoder is on the disk, too.
+        let ended: u64 = self.tracks.iter().flat_map(|track| &track.ended).map(Book::bytes).sum();
+        let bytes = self.closed_bytes + ended + self.segments().map(|segment| segment.bytes()).sum::<u64>();
         // Those of a file that has ended and is still in the encoder count as well.
         let first = self.tracks.first_mut();
         let (mut open, mut gaps) = (Account::default(), Vec::new());

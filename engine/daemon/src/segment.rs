@@ -59,6 +59,8 @@ pub(crate) struct Book {
     ending: Ending,
     /// The gap that the head stands in is in the ledger, as one that is open.
     entered: bool,
+    /// Bytes of the file when the next one succeeded it.
+    bytes: u64,
 }
 
 /// A file that is closed.
@@ -244,13 +246,15 @@ impl<'a> Segment<'a> {
         if self.settle().is_err() || self.book.owed.is_some() {
             return None;
         }
+        let bytes = self.file.bytes();
         let ledger = match next(&mut *self.file)? {
             Ok(ledger) => ledger,
             Err(error) => return Some(Err(error)),
         };
         self.book.end_gap();
         let next = Book::new(self.file.path().to_owned(), ledger, self.book.head);
-        Some(Ok(std::mem::replace(&mut self.book, next)))
+        let ended = std::mem::replace(&mut self.book, next);
+        Some(Ok(Book { bytes, ..ended }))
     }
 
     /// The files before this one that have come out of the encoder.
@@ -301,7 +305,13 @@ impl Book {
             recent: VecDeque::new(),
             ending: Ending::default(),
             entered: false,
+            bytes: 0,
         }
+    }
+
+    /// Bytes that a file has which has ended and whose last frames are still in the encoder.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes
     }
 
     pub(crate) fn path(&self) -> &Path {

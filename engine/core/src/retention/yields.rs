@@ -5,8 +5,11 @@
 //! once what has gone is enough to be told from what recorders write meanwhile, half of it must have become free. Where it hasn't, also
 //! not once the volume has settled its accounts, deleting for the floor stops until the volume has more room again, or for an hour.
 //!
-//! On a volume that is full, or nearly, nothing is judged: what recorders hold in memory takes each byte as soon as it is free, and to
-//! stop deleting there would lose what they record.
+//! On a volume that is full, or nearly, recorders take each byte as soon as it is free, and to stop deleting for that would lose what they
+//! record. So there what they have written since counts as what became free, and so does what may be set aside ahead of it: 16 MiB for each file
+//! that is being written, and 1 MiB for all else. Four times that must have gone before it is judged, 407 MiB where six files are written. An
+//! account goes on from one turn to the next there, since a turn may delete less. Where more than three quarters of that are held (by a
+//! snapshot, as a rule), deleting stops as it does elsewhere, and an hour later the same amount is risked again, and no more.
 //!
 //! A recorder's own limits by days and bytes are not asked: they say what shall be kept, not how much room shall be.
 //!
@@ -24,6 +27,12 @@ const BURSTS: u64 = 8;
 /// What a file that is being written may take at once when there is room again: what has waited for the disk in memory, and what is set
 /// aside ahead of it.
 const IN_MEMORY: u64 = 2 * (16 << 20);
+
+/// The part of it that is set aside: bytes of a file that is being written which are taken and not counted as written.
+const SET_ASIDE: u64 = 16 << 20;
+
+/// On a full volume so many times what cannot be accounted for must have gone before it is judged.
+const SURE: u64 = 4;
 
 /// A volume with less free is as good as full, beside what is in memory.
 const NEARLY_FULL: u64 = 64 << 20;
@@ -43,6 +52,8 @@ pub struct Writers {
     pub files: u64,
     /// The disk refuses one of them something, which takes what becomes free at once.
     pub refused: bool,
+    /// Bytes that all of them have written since the engine began. It only grows.
+    pub written: u64,
 }
 
 impl Writers {
@@ -57,12 +68,23 @@ impl Writers {
         LEAST.saturating_add(bursts).saturating_add(self.in_memory())
     }
 
+    /// What may be taken of a full volume without being written.
+    fn unaccounted(self) -> u64 {
+        LEAST.saturating_add(SET_ASIDE.saturating_mul(self.files))
+    }
+
+    /// Bytes that can be told from that.
+    fn enough_when_full(self) -> u64 {
+        self.unaccounted().saturating_mul(SURE)
+    }
+
     /// What is uncertain with either of both.
     fn or(self, other: Self) -> Self {
         Self {
             bytes_per_second: self.bytes_per_second.max(other.bytes_per_second),
             files: self.files.max(other.files),
             refused: self.refused || other.refused,
+            written: self.written.max(other.written),
         }
     }
 }
@@ -107,10 +129,10 @@ pub struct Yields {
 }
 
 impl Yields {
-    /// A turn begins: whether anything may be deleted for the floor in it. What was not judged in the last one is not any more: others have
-    /// written since.
+    /// A turn begins: whether anything may be deleted for the floor in it. What was not judged in the last one is not any more, since others have
+    /// written since; but on a volume that is full then and now, where what they have written is known.
     pub fn may_delete(&mut self, now: Sight) -> bool {
-        self.open = None;
+        self.open = self.open.take().filter(|(before, _)| before.is_full() && now.is_full());
         let Some(fruitless) = &mut self.fruitless else { return true };
         fruitless.least = fruitless.least.min(now.free);
         // Less comes and goes by itself, and is not what was to become free.
@@ -124,7 +146,6 @@ impl Yields {
     /// Something is about to be deleted for the floor.
     pub fn before(&mut self, now: Sight) {
         match self.open {
-            _ if now.is_full() => self.open = None,
             Some((_, deleted)) if deleted > 0 => {}
             // Or what was to be deleted then was not.
             _ => self.open = Some((now, 0)),
@@ -137,24 +158,24 @@ impl Yields {
         let Some((before, deleted)) = &mut self.open else { return true };
         *deleted = deleted.saturating_add(bytes);
         let (before, deleted) = (*before, *deleted);
-        if deleted < before.writers.enough() {
+        if deleted < enough(before, before.writers, before) {
             return true;
         }
         let mut seen = None;
         for asked in 0..LOOKS {
             let now = look(asked);
             let writers = before.writers.or(now.writers);
-            if now.is_full() {
-                self.open = None;
+            if deleted < enough(before, writers, now) {
                 return true;
             }
-            if deleted < writers.enough() {
-                return true;
-            }
-            let seconds = (now.at - before.at).0.max(0).unsigned_abs() / 1_000_000_000;
-            let written = writers.bytes_per_second.saturating_mul(seconds);
+            let (written, unaccounted) = if is_full(before, now) {
+                (now.writers.written.saturating_sub(before.writers.written), writers.unaccounted())
+            } else {
+                let seconds = (now.at - before.at).0.max(0).unsigned_abs() / 1_000_000_000;
+                (writers.bytes_per_second.saturating_mul(seconds), 0)
+            };
             let freed = now.free.saturating_add(written).saturating_sub(before.free);
-            if freed >= deleted / 2 {
+            if freed.saturating_add(unaccounted) >= deleted / 2 {
                 self.open = None;
                 return true;
             }
@@ -171,6 +192,16 @@ impl Yields {
     pub fn fruitless(&self) -> Option<Fruitless> {
         self.fruitless
     }
+}
+
+/// Whether recorders may have taken what became free between two looks.
+fn is_full(before: Sight, now: Sight) -> bool {
+    before.is_full() || now.is_full()
+}
+
+/// Bytes that must have gone between them before they are judged.
+fn enough(before: Sight, writers: Writers, now: Sight) -> u64 {
+    if is_full(before, now) { writers.enough_when_full() } else { writers.enough() }
 }
 
 #[cfg(test)]
@@ -205,10 +236,12 @@ mod tests {
         }
 
         fn pass(&mut self, seconds: i64) {
+            let free = self.now.free.saturating_sub(self.rate * seconds.unsigned_abs());
+            let written = self.now.writers.written + (self.now.free - free);
             self.now = Sight {
                 at: Timestamp::from_nanos(self.now.at.as_nanos() + seconds * 1_000_000_000),
-                free: self.now.free.saturating_sub(self.rate * seconds.unsigned_abs()),
-                writers: Writers { files: self.files, ..self.now.writers },
+                free,
+                writers: Writers { files: self.files, written, ..self.now.writers },
             };
         }
 
@@ -223,6 +256,7 @@ mod tests {
                 }
                 let taken = self.waits.min(self.now.free);
                 (self.waits, self.now.free) = (self.waits - taken, self.now.free - taken);
+                self.now.writers.written += taken;
                 self.now.writers.refused = self.waits > 0;
                 let on = yields.after(bytes, |asked| {
                     self.asked_to_settle += u32::from(asked == 1);
@@ -283,6 +317,38 @@ mod tests {
                 assert_eq!(volume.delete(&mut yields, 5, 20 * MB), 5, "{free} {files} {waits}");
             }
             assert_eq!((yields.fruitless(), volume.asked_to_settle), (None, 0), "{free} {files} {waits}");
+        }
+    }
+
+    #[test]
+    fn a_full_volume_whose_blocks_are_held_stops_with_a_stated_amount_and_is_tried_again_with_no_more() {
+        // A snapshot holds all of it; or most, so that recorders write the little that becomes free.
+        for (share, files, refused, most) in
+            [(0, 0, false, 5), (0, 1, true, 75), (0, 6, true, 410), (20, 6, true, 410)]
+        {
+            let (mut yields, mut volume) = (Yields::default(), Volume::of(share, 0, MB));
+            (volume.now.free, volume.files, volume.waits) = (0, files, 9_000 * MB);
+            volume.now.writers = Writers { files, refused, ..volume.now.writers };
+            let mut gone = 0;
+            // Turns that delete little each.
+            while yields.may_delete(volume.now) {
+                gone += volume.delete(&mut yields, 3, MB);
+                volume.pass(60);
+                assert!(gone < 1_000, "{share} {files}");
+            }
+            let amount = Writers { files, ..Writers::default() }.enough_when_full();
+            assert!(u64::from(gone) * MB >= amount && gone < most + 5, "{share} {files}: {gone}");
+            assert!(yields.fruitless().is_some_and(|told| told.freed <= told.deleted * share / 100));
+            let mut again = 0;
+            volume.pass(3_600);
+            while yields.may_delete(volume.now) {
+                again += volume.delete(&mut yields, 3, MB);
+                volume.pass(60);
+            }
+            assert!(again <= gone, "{again} and {gone}");
+            // The snapshot goes.
+            volume.now.free += 9_900 * MB;
+            assert!(yields.may_delete(volume.now));
         }
     }
 
@@ -374,7 +440,8 @@ mod tests {
             let mut yields = Yields::default();
             for seconds in [i64::MAX / 1_000_000_000, 0, i64::MIN / 1_000_000_000] {
                 for most in [0, u64::MAX] {
-                    let writers = Writers { bytes_per_second: most, files: most, refused: false };
+                    let writers =
+                        Writers { bytes_per_second: most, files: most, written: most, refused: false };
                     let sight = |seconds, free| Sight { writers, ..sight(seconds, free) };
                     yields.may_delete(sight(seconds, free));
                     yields.before(sight(seconds, free));

@@ -220,6 +220,33 @@ fn silence_that_was_not_written_yet_when_a_file_goes_stands_in_the_next_one() {
 }
 
 #[test]
+fn what_was_written_is_counted_also_while_the_end_of_it_is_in_the_encoder() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.opus");
+    let (mut feed, mut recording, status) = mono(&path, &[audyn_api::FormatConfig::Opus]);
+    let (notices, _news) = std::sync::mpsc::sync_channel(64);
+    let now = Timestamp::from_nanos(1_000_000_000);
+    let placed = placed(1_783_000_000 * 48_000, 0, Placement::MediaClock, Why::First);
+    feed.placed(&placed);
+    let noise: Vec<i32> = (1..96_001_u32).map(|n| n.wrapping_mul(2_654_435_761).cast_signed() >> 2).collect();
+    let (mut at, mut counted) = (placed.position, Vec::new());
+    for part in [&noise[..], &noise[..120]] {
+        feed.cut_here();
+        feed.audio(at, part, &placed.anchor);
+        at += FrameCount(part.len() as u64);
+        feed.turn(at, None);
+        recording.work(now, Timestamp::ZERO, &notices);
+        if counted.is_empty() {
+            recording.listed();
+            recording.flush(now + Nanos::from_secs(9), Nanos(0), &notices);
+        }
+        counted.push(status.lock().unwrap().bytes);
+    }
+    assert_eq!(status.lock().unwrap().open.len(), 2, "the first one is not out of the encoder");
+    assert!(counted[0] > 10_000 && counted[1] > counted[0], "{counted:?}");
+}
+
+#[test]
 fn a_disk_without_room_is_waited_for_and_one_that_fails_is_let_go_of() {
     let of = |kind: std::io::ErrorKind| MediaError::Write {
         path: PathBuf::new(),

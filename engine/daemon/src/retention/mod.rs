@@ -9,7 +9,9 @@
 //! *Turn*: 1. look at the clock, and note what is believed of it in `retention.json`, now and then and when it is believed first
 //! in a boot, and which limits are in force or wait in `retention-limits.json`, as they change, that first; 2. list what each recorder with a limit has,
 //! from the sidecars; 3. plan; 4. for each segment that goes: lock its files, look whether it is still the one that was judged, bury each file
-//! (the chain's procedure), and behind each that goes for the floor look whether the volume has become roomier; 5. remove directories that are empty then.
+//! (the chain's procedure), and behind each that goes for the floor look whether the volume has become roomier, or recorders have written
+//! instead; where neither is so, a snapshot, a hard link or a reader holds the blocks: after a stated amount, also on a full disk, nothing more
+//! goes for the floor for an hour, and an alarm says so (core's `yields`); 5. remove directories that are empty then.
 //! A crash between any of these leaves a chain that verifies: a file is buried whole or not, and what is left of a segment of several
 //! formats goes with the next turn.
 
@@ -376,8 +378,11 @@ impl Shared {
         let sight = || {
             // Before the volume: what they are refused now may have been written by then.
             let (files, refused) = self.archive.open.writing();
-            let writers = Writers { bytes_per_second: self.writing.load(Relaxed), files, refused };
+            let bytes_per_second = self.writing.load(Relaxed);
             let free = (self.volume.state)(&self.archive.root).free_bytes;
+            // Behind it: what is written is not free any more.
+            let written = self.archive.open.written();
+            let writers = Writers { bytes_per_second, files, refused, written };
             Sight { at: at + (clock::mono_now() - began), free, writers }
         };
         let mut for_floor = lock(&self.yields).may_delete(sight());

@@ -445,7 +445,7 @@ fn deleting_for_the_floor_ends_where_it_frees_nothing_and_goes_on_where_it_does(
 }
 
 #[test]
-fn on_a_full_volume_all_that_may_go_goes_whatever_it_frees() {
+fn on_a_full_volume_deleting_goes_on_while_recorders_write_and_ends_where_a_snapshot_holds_the_blocks() {
     fn full(_: &Path) -> DiskState {
         DiskState { total_bytes: 200_000_000, free_bytes: 0 }
     }
@@ -453,22 +453,34 @@ fn on_a_full_volume_all_that_may_go_goes_whatever_it_frees() {
         DiskState { total_bytes: 200_000_000, free_bytes: 90_000_000 }
     }
     let room = Limits { make_room: true, ..Limits::default() };
-    for (state, refused, goes) in
-        [(full as fn(&Path) -> _, false, 15), (has_room, true, 15), (has_room, false, 11)]
-    {
+    // So many bytes have to have gone; none where all of it goes.
+    for (state, refused, writes, enough) in [
+        (full as fn(&Path) -> _, false, 0, Some(4 << 20)),
+        (full, true, 0, Some(4 << 20)),
+        (full, true, 96_000, None),
+        (has_room, true, 0, Some(4 << 20)),
+        (has_room, false, 0, Some(1 << 20)),
+    ] {
         let mut of = Rack::new(&rules(&[("a", room)]));
         of.shared.volume = Asking { state, settle: |_, _, _| {} };
-        for n in 0..15 {
-            of.record("a", &format!("{n:02}.wav"), 40 - n);
+        for n in 0..50 {
+            of.record("a", &format!("{n:02}.wav"), 60 - n);
         }
+        let one = std::fs::metadata(of.path("a/00.wav")).unwrap().blocks() * 512;
+        let goes = enough.map_or(50, |enough: u64| enough.div_ceil(one));
         let recording = crate::shared::SharedRecording::default();
         lock(&recording).active = refused;
         // That of one that has ended is past.
         lock(&recording).error = Some("no room is left on the disk".to_owned());
         of.shared.archive.open.add(&recording);
-        of.floor(180_000_000);
-        let told = of.turn();
-        assert_eq!((told.deleted, told.fruitless.is_none()), (goes, goes == 15), "{refused}");
+        of.floor(if writes == 0 { 180_000_000 } else { 400_000 });
+        // Turn by turn a few, where the floor is small; what they free is written at once.
+        let mut told = of.turn();
+        while told.fruitless.is_none() && told.deleted < 50 {
+            lock(&recording).bytes += writes * 5;
+            told = of.turn();
+        }
+        assert_eq!((told.deleted, told.fruitless.is_none()), (goes, enough.is_none()), "{refused} {writes}");
     }
 }
 
