@@ -45,7 +45,8 @@ pub use config::{
 pub use diagnosis::{Diagnosis, SilenceCause};
 pub use legs::{LegConfig, LegCounters, LegSnapshot, LegState};
 pub use message::{
-    ClientFrame, DeletedFile, Event, Refusal, RefusalKind, Reply, Request, ServerFrame, Subscription,
+    Beginning, ClientFrame, DeletedFile, Event, Refusal, RefusalKind, Reply, Request, ServerFrame,
+    Subscription,
 };
 pub use retention::{
     PendingLimits, ProposedLimits, ProposedRecorder, ProtectedFile, RecorderPlan, RetentionConfig,

@@ -110,6 +110,9 @@ pub enum Request {
         paths: Vec<String>,
         /// Who deletes, for the tombstones: one line of at most 200 bytes.
         who: String,
+        /// Where the recording begins that is meant by each path, in their order: another one of its name stays
+        /// ([`RefusalKind::Conflict`]). None, and where there are fewer than paths, means whatever has the name.
+        meant: Vec<Option<Beginning>>,
     },
     /// Which events to send from now on. Answer: [`Reply::Done`].
     Subscribe(Subscription),
@@ -195,6 +198,15 @@ pub enum Reply {
         /// Its instant.
         at: Timestamp<Utc>,
     },
+}
+
+/// What tells a recording from another one of its name, on whichever volume it lies: its first frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Beginning {
+    /// Counted from the epoch of the media clock.
+    pub position: FrameIndex,
+    /// Frames per second that it counts.
+    pub rate: SampleRate,
 }
 
 /// What became of one file that was to be deleted.

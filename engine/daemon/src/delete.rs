@@ -184,7 +184,7 @@ mod tests {
         is_open: impl Fn(&Path) -> bool + Send + Sync + 'static,
     ) -> Vec<DeletedFile> {
         let volumes = Volumes { root: root.to_owned(), archive: chains.clone(), mirror: None };
-        volumes.delete(paths, who, is_open)
+        volumes.delete(paths, &[], who, is_open)
     }
 
     #[test]

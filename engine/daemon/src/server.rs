@@ -420,7 +420,8 @@ mod tests {
             other => panic!("{other:?}"),
         };
         let plan = || on_disk(Request::RetentionPlan(audyn_api::ProposedLimits::default()));
-        let delete = || on_disk(Request::DeleteRecordings { paths: vec![], who: "anna".to_owned() });
+        let delete =
+            || on_disk(Request::DeleteRecordings { paths: vec![], who: "anna".to_owned(), meant: vec![] });
         // Each in turn does not come to an end while the other one is asked.
         for (long, short) in [(delete(), plan()), (plan(), delete())] {
             let (begun, has_begun) = tokio::sync::oneshot::channel();

@@ -13,7 +13,7 @@ use audyn_api::{
     SelfTestReport, Snapshot,
 };
 use audyn_media::markers;
-use audyn_units::Nanos;
+use audyn_units::{Counted, Nanos};
 use tokio::sync::oneshot;
 
 use crate::chains::Chains;
@@ -281,12 +281,20 @@ impl Service {
                 let closing: Result<Vec<_>, _> = ids.iter().map(|id| self.stop(id)).collect();
                 Ok(Answer::WhenClosed(closing?))
             }
-            Request::DeleteRecordings { paths, who } => {
+            Request::DeleteRecordings { paths, who, meant } => {
                 delete::check(&paths, &who)?;
+                if meant.len() > paths.len() {
+                    let detail = format!(
+                        "{} beginnings are told of {}; tell one for each path at most, in their order",
+                        meant.len(),
+                        Counted(paths.len() as u64, "path")
+                    );
+                    return Err(EngineError::Invalid(detail));
+                }
                 let (open, volumes) = (self.all_open_files(), self.both()?);
                 let ask = move || -> Then {
                     let is_open = move |path: &Path| open.iter().any(|files| files.contains(path));
-                    let deleted = volumes.delete(paths, &who, is_open);
+                    let deleted = volumes.delete(paths, &meant, &who, is_open);
                     Box::new(|_| Reply::Deleted(deleted))
                 };
                 Ok(Answer::OnDisk(DiskWork {

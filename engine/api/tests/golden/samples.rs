@@ -1,17 +1,17 @@
 //! What is pinned: every message of the contract once, every field of it with a value of its own, and a name.
 
 use audyn_api::{
-    ArchiveCheck, ArchiveClock, ArchiveConfig, CaptureRights, CaptureStats, ChannelLevel, ClientFrame,
-    ClockAlarm, ClockAlarmKind, ClockConfig, ClockSnapshot, ConfigDocument, DeletedFile, Diagnosis,
-    DiskState, Event, FlowCounters, FlowSnapshot, FlowState, FlowTiming, FormatConfig, GapCause, GapEntry,
-    GlobalConfig, INTERVAL_EDGES_NANOS, LATENESS_EDGES_NANOS, Layout, LegConfig, LegCounters, LegPeriod,
-    LegSnapshot, LegState, LegStatistics, LevelsFrame, MAGIC, OpusApplication, OpusConfig, OpusMode,
-    PendingLimits, Placement, ProposedLimits, ProposedRecorder, ProtectedFile, PtpChoice, PtpSnapshot,
-    PtpState, RecorderConfig, RecorderId, RecorderLevels, RecorderPlan, RecorderSnapshot, RecorderState,
-    Refusal, RefusalKind, Reply, Request, RetentionConfig, RetentionEntry, RetentionPlan, RetentionReason,
-    RetentionSnapshot, RoomAlarm, RoomAlarmKind, SelfTestReport, ServerFrame, SilenceCause, Snapshot,
-    SourceConfig, SourceId, StampKind, Subscription, TaiSource, VERSION, VolumeConfig, VolumeIdentity,
-    VolumeReport, VolumeSnapshot, VolumeStanding, WakeupLateness,
+    ArchiveCheck, ArchiveClock, ArchiveConfig, Beginning, CaptureRights, CaptureStats, ChannelLevel,
+    ClientFrame, ClockAlarm, ClockAlarmKind, ClockConfig, ClockSnapshot, ConfigDocument, DeletedFile,
+    Diagnosis, DiskState, Event, FlowCounters, FlowSnapshot, FlowState, FlowTiming, FormatConfig, GapCause,
+    GapEntry, GlobalConfig, INTERVAL_EDGES_NANOS, LATENESS_EDGES_NANOS, Layout, LegConfig, LegCounters,
+    LegPeriod, LegSnapshot, LegState, LegStatistics, LevelsFrame, MAGIC, OpusApplication, OpusConfig,
+    OpusMode, PendingLimits, Placement, ProposedLimits, ProposedRecorder, ProtectedFile, PtpChoice,
+    PtpSnapshot, PtpState, RecorderConfig, RecorderId, RecorderLevels, RecorderPlan, RecorderSnapshot,
+    RecorderState, Refusal, RefusalKind, Reply, Request, RetentionConfig, RetentionEntry, RetentionPlan,
+    RetentionReason, RetentionSnapshot, RoomAlarm, RoomAlarmKind, SelfTestReport, ServerFrame, SilenceCause,
+    Snapshot, SourceConfig, SourceId, StampKind, Subscription, TaiSource, VERSION, VolumeConfig,
+    VolumeIdentity, VolumeReport, VolumeSnapshot, VolumeStanding, WakeupLateness,
 };
 use audyn_units::{
     ChannelCount, ClockQuality, Dbfs, Encoding, FrameCount, FrameIndex, PayloadType, SampleRate, SkewClass,
@@ -480,7 +480,14 @@ pub(crate) fn requests() -> Vec<Request> {
         Request::Stop(recorder_id()),
         Request::StartAll,
         Request::StopAll,
-        Request::DeleteRecordings { paths: vec!["studio-1/a.wav".to_owned()], who: "anna".to_owned() },
+        Request::DeleteRecordings {
+            paths: vec!["studio-1/a.wav".to_owned()],
+            who: "anna".to_owned(),
+            meant: vec![Some(Beginning {
+                position: FrameIndex(84_067_852_800_000),
+                rate: SampleRate::HZ_48000,
+            })],
+        },
         Request::Subscribe(Subscription { levels: true, state: false }),
         Request::SelfTest,
         Request::RetentionPlan(proposed()),

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{SendError, channel};
 use std::time::{Duration, Instant};
 
-use audyn_api::{Refusal, RefusalKind};
+use audyn_api::{Beginning, Refusal, RefusalKind};
 use audyn_media::archive::{Kind, Segment, Wanted, When, of_recorder};
 use audyn_media::chain::{self, Sidecar, Tombstone};
 use audyn_media::{Beneath, MediaError};
@@ -110,6 +110,11 @@ impl Known {
     pub(super) fn of_tombstone(tombstone: &Tombstone, below: &Path) -> Option<Self> {
         let sidecar: Sidecar = serde_json::from_str(tombstone.sidecar.as_deref()?).ok()?;
         Some(Self::of(&Segment::of_sidecar(&sidecar).ok()?, below, true))
+    }
+
+    /// Whether its first frame is this one.
+    pub(super) fn begins_at(&self, beginning: Beginning) -> bool {
+        (self.start, self.rate) == (beginning.position, beginning.rate)
     }
 
     /// Whether both are the same recording, though one may lack its end.

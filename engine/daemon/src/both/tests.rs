@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use audyn_media::chain::{Hashes, account, protected};
 use audyn_media::{Beneath, Facts, FileFormat, PcmDepth, WavSpec};
-use audyn_units::{ChannelCount, SampleRate};
+use audyn_units::{ChannelCount, FrameIndex, SampleRate};
 
 use super::*;
 
@@ -74,8 +74,14 @@ impl Two {
 
     fn delete(&self, names: &[&str]) -> Vec<Option<Refusal>> {
         let paths = names.iter().map(|name| format!("a/{name}")).collect();
-        let deleted = self.volumes.delete(paths, "anna", |_| false);
+        let deleted = self.volumes.delete(paths, &[], "anna", |_| false);
         deleted.into_iter().map(|file| file.refused).collect()
+    }
+
+    /// The one that begins there.
+    fn delete_shown(&self, name: &str, position: u64) -> Option<Refusal> {
+        let meant = Beginning { position: FrameIndex(position), rate: SampleRate::HZ_48000 };
+        self.volumes.delete(vec![format!("a/{name}")], &[Some(meant)], "anna", |_| false).remove(0).refused
     }
 
     fn delete_one(&self, name: &str) -> Option<Refusal> {
@@ -167,6 +173,32 @@ fn names_that_have_parted_hide_nothing_from_what_is_asked() {
     assert_eq!(told.kind, RefusalKind::Failed);
     assert!(told.detail.contains("`a/whole.wav` there holds a part of it"), "{}", told.detail);
     assert!(two.has(1, "whole.wav") && !two.has(0, "one.wav"));
+}
+
+#[test]
+fn what_was_shown_on_the_mirror_is_deleted_and_another_one_of_its_name_in_the_archive_is_not() {
+    let two = Two::new();
+    // After one was away: the same name, and not the same recording.
+    two.record(0, "hour.wav", (1_000, 2_000));
+    two.record(1, "hour.wav", (5_000, 6_000));
+    let refused = two.delete_shown("hour.wav", 5_000).unwrap();
+    assert_eq!(refused.kind, RefusalKind::Conflict);
+    assert!(refused.detail.contains("another recording in the archive than the one that was shown"));
+    assert!(two.has(0, "hour.wav") && two.has(1, "hour.wav"));
+    // What it is cannot be told.
+    two.write(0, "open.wav", (7_000, 8_000));
+    std::fs::remove_file(two.recorder(0).join("open.wav.gaps.jsonl")).unwrap();
+    let refused = two.delete_shown("open.wav", 7_000).unwrap();
+    assert!(refused.detail.contains("cannot be told from another recording"), "{}", refused.detail);
+    assert!(two.has(0, "open.wav"));
+    // The very one.
+    assert_eq!(two.delete_shown("hour.wav", 1_000), None);
+    assert!(!two.has(0, "hour.wav") && two.has(1, "hour.wav"));
+    // Of what has gone from the archive only what was shown goes from the mirror: not the rest of another one of its name.
+    two.record(1, "rest.wav", (1_500, 2_000));
+    assert_eq!(two.delete_shown("hour.wav", 5_000).unwrap().kind, RefusalKind::NotFound);
+    assert!(two.has(1, "hour.wav") && two.has(1, "rest.wav"));
+    assert_eq!(two.delete_shown("none.wav", 5_000).unwrap().kind, RefusalKind::NotFound);
 }
 
 fn protected_on(two: &Two, volume: usize) -> std::collections::BTreeSet<String> {

@@ -210,7 +210,11 @@ async fn what_a_person_deletes_goes_from_both_and_what_only_has_its_name_stays()
     };
     let first = make(&mut client, 1).await;
     let path = |name: &str| format!("a/{name}");
-    let delete = |name: &str| Request::DeleteRecordings { paths: vec![path(name)], who: "anna".to_owned() };
+    let delete = |name: &str| Request::DeleteRecordings {
+        paths: vec![path(name)],
+        who: "anna".to_owned(),
+        meant: vec![],
+    };
     let refused = |reply: Reply| match reply {
         Reply::Deleted(mut deleted) => deleted.remove(0).refused.map(|refusal| refusal.detail),
         Reply::Protected(mut done) => done.remove(0).refused.map(|refusal| refusal.detail),

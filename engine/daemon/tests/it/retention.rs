@@ -46,7 +46,7 @@ fn protect(path: &str, protected: bool) -> Request {
 }
 
 fn delete(path: &str) -> Request {
-    Request::DeleteRecordings { paths: vec![path.to_owned()], who: "otto".to_owned() }
+    Request::DeleteRecordings { paths: vec![path.to_owned()], who: "otto".to_owned(), meant: vec![] }
 }
 
 #[tokio::test]

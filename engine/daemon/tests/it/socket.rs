@@ -238,7 +238,7 @@ async fn a_recorder_is_made_started_relabelled_and_stopped() {
 }
 
 fn delete(paths: Vec<String>) -> Request {
-    Request::DeleteRecordings { paths, who: "anna".to_owned() }
+    Request::DeleteRecordings { paths, who: "anna".to_owned(), meant: vec![] }
 }
 
 /// The frame that a recording began with: it may have begun after the stream.
@@ -423,7 +423,7 @@ async fn a_setting_that_was_put_back_waits_for_no_start_and_until_then_no_path_i
         assert_eq!(warnings.iter().any(|warning| warning.contains("next start")), waits, "{warnings:?}");
         // Until then a path may be meant below either root.
         let (paths, who) = (vec!["a/x.wav".to_owned()], "anna".to_owned());
-        let delete = Request::DeleteRecordings { paths: paths.clone(), who: who.clone() };
+        let delete = Request::DeleteRecordings { paths: paths.clone(), who: who.clone(), meant: vec![] };
         for ask in [delete, Request::Protect { paths, protected: false, who }] {
             match client.request(ask).await {
                 Err(ClientError::Refused(refusal)) => {

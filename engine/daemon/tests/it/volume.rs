@@ -159,7 +159,7 @@ async fn a_person_sees_which_volume_is_there_and_takes_another_one_over() {
     );
     assert_eq!(kind(client.request(Request::Start(id("a"))).await), RefusalKind::Conflict);
     let paths = vec!["a/one.wav".to_owned()];
-    let delete = Request::DeleteRecordings { paths, who: "anna".to_owned() };
+    let delete = Request::DeleteRecordings { paths, who: "anna".to_owned(), meant: vec![] };
     let Reply::Deleted(mut files) = client.request(delete).await.unwrap() else { panic!("another answer") };
     assert_eq!(
         files.remove(0).refused.map(|refusal| refusal.kind),

@@ -7,6 +7,7 @@ use audyn_api::Snapshot;
 use audyn_media::WavInfo;
 use serde::Serialize;
 
+use super::begins;
 use crate::archive::{Folder, Item};
 use crate::time::rfc3339_of_file;
 
@@ -34,6 +35,9 @@ pub(super) struct Entry {
     recording: bool,
     /// `wav`, `flac`, `opus`, or null
     format: Option<&'static str>,
+    /// Of a recording that is read on the mirror since the archive's volume is away: what whoever deletes it says back.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    begins: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -44,9 +48,16 @@ enum Kind {
 }
 
 impl Entry {
-    /// The entry of `item`, which is in `folder` and has this path from the root.
-    pub(super) fn new(path: String, item: &Item, folder: &Folder, in_use: &InUse<'_>) -> Self {
+    /// The entry of `item`, which is in `folder` and has this path from the root, the mirror's or the archive's.
+    pub(super) fn new(
+        path: String,
+        item: &Item,
+        folder: &Folder,
+        in_use: &InUse<'_>,
+        of_mirror: bool,
+    ) -> Self {
         let format = if item.directory { None } else { format(&item.name) };
+        let begins = format.filter(|_| of_mirror).and_then(|_| begins::of(folder, &item.name));
         Self {
             name: item.name.clone(),
             r#type: if item.directory { Kind::Directory } else { Kind::File },
@@ -55,6 +66,7 @@ impl Entry {
             duration_seconds: (format == Some("wav")).then(|| wav_seconds(folder, &item.name)).flatten(),
             recording: in_use.0.contains(path.as_str()),
             format,
+            begins: begins.map(begins::text),
             path,
         }
     }

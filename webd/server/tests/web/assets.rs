@@ -289,6 +289,8 @@ async fn while_the_archives_volume_is_away_its_mirror_is_read() {
                 std::mem::replace(&mut state.config.global.archive_root, "/nonexistent/archive".to_owned());
             std::fs::create_dir_all(format!("{root}/r1")).unwrap();
             std::fs::write(format!("{root}/r1/kept.wav"), "audio").unwrap();
+            let ledger = r#"{"audyn_ledger":3,"recorder":"r1","file":"kept.wav","first_position":86700,"start_utc":"2026-01-10T14:30:00Z","rate":48000,"channels":1,"bits":24}"#;
+            std::fs::write(format!("{root}/r1/kept.wav.gaps.jsonl"), format!("{ledger}\n")).unwrap();
             state.snapshot.volumes = volumes(&root, mirror);
         })
         .await
@@ -297,6 +299,37 @@ async fn while_the_archives_volume_is_away_its_mirror_is_read() {
     assert_eq!(names(&harness.get("/api/assets/search?q=kept").await.json()), ["kept.wav"]);
     assert_eq!(harness.get("/api/assets/stats").await.json()["total_files"], 1);
     assert_eq!(harness.get("/api/assets/download/r1/kept.wav").await.bytes, b"audio");
+    // What is shown of it says which recording it is, and whoever deletes is taken at that word, whatever has its name by then.
+    let entries = harness.get("/api/assets/browse?path=r1").await.json();
+    assert_eq!(entries["entries"][0]["begins"], "86700@48000");
+    let delete = async |query: &str| {
+        harness.call(Method::DELETE, &format!("/api/assets/file/r1/kept.wav{query}")).await
+    };
+    let bulk = async |body: Value| {
+        harness.send(Method::POST, "/api/assets/delete-bulk", &[], body.to_string()).await
+    };
+    delete("?begins=7@96000").await;
+    delete("").await;
+    let answer = bulk(json!({ "paths": ["r1/kept.wav", "r1/none.wav"], "begins": ["5@48000"] })).await.json();
+    assert_eq!(answer["failed"][0]["path"], "r1/none.wav", "nothing tells which recording that is");
+    let meant: Vec<Vec<Option<u64>>> = harness
+        .asked()
+        .into_iter()
+        .map(|request| match request {
+            Request::DeleteRecordings { meant, .. } => {
+                meant.into_iter().map(|meant| meant.map(|beginning| beginning.position.0)).collect()
+            }
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(meant, [vec![Some(7)], vec![Some(86_700)], vec![Some(5)]]);
+    for (body, field) in [
+        (json!({ "paths": ["a.wav"], "begins": ["now"] }), "begins[0]"),
+        (json!({ "paths": ["a.wav"], "begins": [null, null] }), "begins"),
+    ] {
+        assert_eq!(bulk(body.clone()).await.problem(422)["field"], field, "{body}");
+    }
+    assert_eq!(delete("?begins=7").await.problem(422)["field"], "begins");
     with(VolumeStanding::Another).await.get("/api/assets/browse").await.problem(500);
 }
 
@@ -307,7 +340,7 @@ async fn one_recording_is_deleted_through_the_engine() {
     let gone = delete("r1/2026-01-10-13.wav").await;
     assert_eq!((gone.status.as_u16(), gone.bytes.len()), (204, 0));
     let (paths, who) = (vec!["r1/2026-01-10-13.wav".to_owned()], "the web page".to_owned());
-    assert_eq!(harness.asked(), [Request::DeleteRecordings { paths, who }]);
+    assert_eq!(harness.asked(), [Request::DeleteRecordings { paths, who, meant: vec![] }]);
     delete("r1/2026-01-10-13.wav").await.problem(404);
     delete("r1").await.problem(404);
     let problem = delete("r1/now.wav").await.problem(409);

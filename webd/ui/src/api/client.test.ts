@@ -30,7 +30,7 @@ afterEach(() => {
 describe('errors', () => {
   it('show the detail of a problem', async () => {
     answer(409, '{"title":"Conflict","status":409,"detail":"Studio 1 is recording this file: stop it first."}');
-    const error = await failure(api.deleteFile('a.wav'));
+    const error = await failure(api.deleteFile({ path: 'a.wav' }));
     expect(error.status).toBe(409);
     expect(sentenceOf(error)).toBe('Studio 1 is recording this file: stop it first.');
   });
@@ -82,16 +82,22 @@ describe('requests', () => {
     expect(downloadUrl('a.wav')).toBe('/api/assets/download/a.wav?save=1');
     answer(204, '');
     vi.mocked(fetch).mockResolvedValueOnce(new Response(null, { status: 204 }));
-    await api.deleteFile('x/y?.wav');
+    await api.deleteFile({ path: 'x/y?.wav' });
     expect(vi.mocked(fetch).mock.calls[0]?.[0]).toBe('/api/assets/file/x/y%3F.wav');
+    vi.mocked(fetch).mockResolvedValueOnce(new Response(null, { status: 204 }));
+    await api.deleteFile({ path: 'a.wav', begins: '7@48000' });
+    expect(vi.mocked(fetch).mock.calls[1]?.[0]).toBe('/api/assets/file/a.wav?begins=7%4048000');
   });
 
   it('send JSON', async () => {
     answer(200, '{"deleted":["a"],"failed":[]}', 'application/json');
-    expect(await api.deleteFiles(['a'])).toEqual({ deleted: ['a'], failed: [] });
+    expect(await api.deleteFiles([{ path: 'a' }])).toEqual({ deleted: ['a'], failed: [] });
     const init = vi.mocked(fetch).mock.calls[0]?.[1];
     expect(init?.body).toBe('{"paths":["a"]}');
     expect(new Headers(init?.headers).get('content-type')).toBe('application/json');
+    answer(200, '{"deleted":[],"failed":[]}', 'application/json');
+    await api.deleteFiles([{ path: 'a', begins: '7@48000' }, { path: 'b' }]);
+    expect(vi.mocked(fetch).mock.lastCall?.[1]?.body).toBe('{"paths":["a","b"],"begins":["7@48000",null]}');
   });
 
   it('try limits of a recorder, and give the server the time to read its archive', async () => {
@@ -129,7 +135,7 @@ describe('requests', () => {
         return new Response(JSON.stringify({ deleted: portion, failed: [] }));
       }),
     );
-    const { deleted, failed } = await api.deleteFiles(paths);
+    const { deleted, failed } = await api.deleteFiles(paths.map((path) => ({ path })));
     expect(sizes).toEqual([200, 200, 50]);
     expect(deleted).toHaveLength(250);
     expect(failed).toHaveLength(200);

@@ -12,6 +12,7 @@ import type {
   Browse,
   BulkDelete,
   ControlStatus,
+  Doomed,
   Flow,
   ImageReport,
   MarkedPlace,
@@ -136,14 +137,21 @@ export const api = {
   search: (words: string) =>
     request('GET', `/api/assets/search?q=${encodeURIComponent(words)}`) as Promise<SearchHits>,
   assetStats: () => request('GET', '/api/assets/stats') as Promise<AssetStats>,
-  deleteFile: (path: string) => request('DELETE', `/api/assets/file/${encodePath(path)}`),
+  deleteFile: ({ path, begins }: Doomed) =>
+    request(
+      'DELETE',
+      `/api/assets/file/${encodePath(path)}${begins === undefined ? '' : `?begins=${encodeURIComponent(begins)}`}`,
+    ),
   /** Any number of files; the server takes them in portions. */
-  async deleteFiles(paths: readonly string[]): Promise<BulkDelete> {
+  async deleteFiles(files: readonly Doomed[]): Promise<BulkDelete> {
     const all: BulkDelete = { deleted: [], failed: [] };
-    for (let i = 0; i < paths.length; i += PORTION) {
-      const portion = paths.slice(i, i + PORTION);
+    for (let i = 0; i < files.length; i += PORTION) {
+      const these = files.slice(i, i + PORTION);
+      const portion = these.map((file) => file.path);
+      const begins = these.map((file) => file.begins ?? null);
+      const body = begins.every((one) => one === null) ? { paths: portion } : { paths: portion, begins };
       try {
-        const { deleted, failed } = (await request('POST', '/api/assets/delete-bulk', { paths: portion })) as BulkDelete;
+        const { deleted, failed } = (await request('POST', '/api/assets/delete-bulk', body)) as BulkDelete;
         all.deleted.push(...deleted);
         all.failed.push(...failed);
       } catch (error) {

@@ -318,7 +318,12 @@ export interface AssetEntry {
   /** Being written right now; such a file cannot be deleted. */
   recording: boolean;
   format: string | null;
+  /** Of what is read on the mirror while the archive's volume is away: which recording it is, to be said by whoever deletes it. */
+  begins?: string;
 }
+
+/** What is to be deleted: a file as it was shown. */
+export type Doomed = Pick<AssetEntry, 'path' | 'begins'>;
 
 export interface Browse {
   path: string;

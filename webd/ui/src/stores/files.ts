@@ -7,7 +7,7 @@ import { defineStore } from 'pinia';
 import { computed, reactive, ref } from 'vue';
 
 import { api, sentenceOf } from '@/api/client';
-import type { AssetEntry, AssetStats, BulkDelete } from '@/api/types';
+import type { AssetEntry, AssetStats, BulkDelete, Doomed } from '@/api/types';
 
 /** Entries asked for at first, and how many more each time; a year of hours in one folder would be 8,760. */
 export const PORTION = 500;
@@ -121,21 +121,21 @@ export const useFiles = defineStore('files', () => {
     }
   }
 
-  /** Deletes files and tells in {@link outcome} which of them, if any, are still there and why. */
-  async function remove(paths: readonly string[]): Promise<void> {
-    if (deleting.value || paths.length === 0) return;
+  /** Deletes files as they were shown, and tells in {@link outcome} which of them, if any, are still there and why. */
+  async function remove(doomed: readonly Doomed[]): Promise<void> {
+    if (deleting.value || doomed.length === 0) return;
     deleting.value = true;
-    const [only] = paths;
+    const [only] = doomed;
     try {
-      if (paths.length === 1 && only !== undefined) {
+      if (doomed.length === 1 && only !== undefined) {
         await api.deleteFile(only);
-        outcome.value = { deleted: [only], failed: [] };
+        outcome.value = { deleted: [only.path], failed: [] };
       } else {
-        outcome.value = await api.deleteFiles(paths);
+        outcome.value = await api.deleteFiles(doomed);
       }
     } catch (error) {
       const detail = sentenceOf(error);
-      outcome.value = { deleted: [], failed: paths.map((failed) => ({ path: failed, detail })) };
+      outcome.value = { deleted: [], failed: doomed.map((failed) => ({ path: failed.path, detail })) };
     }
     for (const gone of outcome.value.deleted) selected.delete(gone);
     await refresh();

@@ -136,12 +136,12 @@ describe('files', () => {
     vi.spyOn(api, 'browse').mockResolvedValue({ path: '', parent: null, entries: [anEntry('b')] });
     store.selected.add('a').add('b');
     vi.spyOn(api, 'deleteFiles').mockResolvedValueOnce({ deleted: ['a'], failed: [{ path: 'b', detail: 'read-only' }] });
-    await store.remove(['a', 'b']);
+    await store.remove([anEntry('a'), anEntry('b')]);
     expect(store.outcome?.failed).toEqual([{ path: 'b', detail: 'read-only' }]);
     expect([...store.selected]).toEqual(['b']);
 
     vi.spyOn(api, 'deleteFile').mockRejectedValueOnce(new ApiError(409, 'It is being recorded.'));
-    await store.remove(['b']);
+    await store.remove([anEntry('b')]);
     expect(store.outcome).toEqual({ deleted: [], failed: [{ path: 'b', detail: 'It is being recorded.' }] });
     expect(store.deleting).toBe(false);
   });
