@@ -89,6 +89,9 @@ describe('the files of a recorder', () => {
     for (const [label, wrong, said] of [
       [words.bitrate, 'much', words.bitrateWrong],
       [words.bitrate, '5', words.bitrateWrong],
+      [words.bitrate, '128,000', words.bitrateWrong],
+      [words.bitrate, '1 000', words.bitrateWrong],
+      [words.complexity, '1.000', words.complexityWrong],
       [words.complexity, '11', words.complexityWrong],
     ] as const) {
       const before = named(wrapper, label).value;
@@ -100,6 +103,9 @@ describe('the files of a recorder', () => {
       expect(props(wrapper).valid).toBe(true);
     }
     expect(choice(wrapper).opus).toMatchObject({ bitrate: null, complexity: 10 });
+    // What was set by another hand is no mistake of this one.
+    const { opus } = aConfig();
+    expect(props(fields({ format: 'opus', opus: { ...opus, bitrate: 96_512 } })).valid).toBe(true);
     // What is not written may say what it likes.
     await set(wrapper, words.bitrate, 'much');
     await set(wrapper, words.main, 'wav');

@@ -110,21 +110,41 @@ describe('what a recorder keeps', () => {
     expect(plain(wrapper)).toContain('The clock is not believed.');
   });
 
+  it('tells how a size was understood', async () => {
+    const wrapper = fields();
+    expect(plain(wrapper)).not.toContain(words.understood('100 GB'));
+    await tick(wrapper, words.bySize);
+    expect(plain(wrapper)).toContain(words.understood('100 GB'));
+    await type(wrapper, words.gigabytesLabel, '1500');
+    expect(plain(wrapper)).toContain(words.understood('1.50 TB'));
+    const field = wrapper.find(`[aria-label="${words.gigabytesLabel}"]`);
+    expect(document.getElementById(field.attributes('aria-describedby') ?? '')?.textContent).toContain('1.50');
+  });
+
+  it('begins with a size that can be read back', async () => {
+    const wrapper = fields({ ...NOTHING, bytes: 1_234_000_000 });
+    expect(plain(wrapper)).not.toContain(words.gigabytesWrong);
+    await tick(wrapper, words.makeRoom('50 GB'));
+    expect(typed(wrapper)).toEqual({ days: null, bytes: 1_234_000_000, make_room: true });
+  });
+
   it('that is no number is said, and neither tried nor set', async () => {
     const wrapper = fields();
     await tick(wrapper, words.byAge);
     await vi.advanceTimersByTimeAsync(500);
     ask.mockClear();
-    for (const wrong of ['', '0', '1.5', '36501', 'many']) {
+    for (const wrong of ['', '0', '1.5', '36501', 'many', '1,000', '1.000', '1.500', '1 000']) {
       await type(wrapper, words.daysLabel, wrong);
       expect(plain(wrapper)).toContain(words.daysWrong);
       expect(typed(wrapper)).toBeNull();
     }
     await tick(wrapper, words.byAge);
     await tick(wrapper, words.bySize);
-    await type(wrapper, words.gigabytesLabel, '0,0001');
-    expect(plain(wrapper)).toContain(words.gigabytesWrong);
-    expect(typed(wrapper)).toBeNull();
+    for (const wrong of ['0,0001', '1,000', '1.000', '1.500', '1 000']) {
+      await type(wrapper, words.gigabytesLabel, wrong);
+      expect(plain(wrapper)).toContain(words.gigabytesWrong);
+      expect(typed(wrapper)).toBeNull();
+    }
     expect(ask).not.toHaveBeenCalled();
   });
 

@@ -43,6 +43,15 @@ async function choose(label: string, value: string): Promise<void> {
   field.dispatchEvent(new Event('change'));
   await nextTick();
 }
+/** Types into the field of this name. */
+async function write(label: string, text: string): Promise<void> {
+  const id = [...document.querySelectorAll('label')].find((one) => one.textContent === label)?.htmlFor;
+  const field = document.getElementById(id ?? '') as HTMLInputElement | null;
+  if (!field) throw new Error(`there is no field ${label}`);
+  field.value = text;
+  field.dispatchEvent(new Event('input'));
+  await nextTick();
+}
 async function keepDays(days: string): Promise<void> {
   document.querySelector<HTMLInputElement>('input[type="checkbox"]')?.click();
   await nextTick();
@@ -103,6 +112,47 @@ describe('the settings of a recorder', () => {
     await submit();
     const retention = { days: 30, bytes: null, make_room: false };
     expect(configure).toHaveBeenCalledExactlyOnceWith('studio-1', { ...aConfig(), retention });
+  });
+
+  it('set how long files are kept, also after a recording began over what was wrong in them', async () => {
+    const configure = vi.spyOn(api, 'configure').mockResolvedValue(undefined);
+    const config = aConfig({ also: ['opus'] });
+    const wrapper = await opened({ config });
+    await write(texts.formats.bitrate, 'much');
+    await keepDays('30');
+    expect(saveButton().disabled).toBe(true);
+    await wrapper.setProps({ recorder: stopped({ config, state: 'recording' }) });
+    expect(saveButton().disabled).toBe(false);
+    expect(said()).not.toContain(texts.formats.bitrateWrong);
+    await submit();
+    const retention = { days: 30, bytes: null, make_room: false };
+    expect(configure).toHaveBeenCalledExactlyOnceWith('studio-1', { ...config, retention });
+  });
+
+  it('never send what was changed of the files before a recording began', async () => {
+    const configure = vi.spyOn(api, 'configure').mockResolvedValue(undefined);
+    const config = aConfig();
+    const wrapper = await opened({ config });
+    await choose(texts.formats.main, 'flac');
+    await wrapper.setProps({ recorder: stopped({ config, state: 'recording' }) });
+    expect(document.querySelector('select')?.value, 'what holds').toBe(config.format);
+    expect(saveButton().disabled, 'nothing of what records can be changed').toBe(true);
+    await keepDays('30');
+    await submit();
+    const retention = { days: 30, bytes: null, make_room: false };
+    expect(configure).toHaveBeenCalledExactlyOnceWith('studio-1', { ...config, retention });
+  });
+
+  it('have what was changed of the files again once the recording ends', async () => {
+    const configure = vi.spyOn(api, 'configure').mockResolvedValue(undefined);
+    const config = aConfig();
+    const wrapper = await opened({ config });
+    await choose(texts.formats.main, 'flac');
+    await wrapper.setProps({ recorder: stopped({ config, state: 'recording' }) });
+    await wrapper.setProps({ recorder: stopped({ config }) });
+    expect(document.querySelector('select')?.value).toBe('flac');
+    await submit();
+    expect(configure).toHaveBeenCalledExactlyOnceWith('studio-1', { ...config, format: 'flac' });
   });
 
   it('say why they were refused, and keep what was typed', async () => {

@@ -68,6 +68,18 @@ describe('the storage', () => {
     expect(plain(panel([aVolume(), mirror({ copied: 1 })]).findAll('article')[1])).toContain('1 file that it had missed was copied');
   });
 
+  it('says that files are being copied only where both disks are written', () => {
+    for (const but of [{ standing: 'missing' }, { alarms: ['cannot write a.wav: it failed (os error 28)'] }] as Partial<Volume>[]) {
+      const [here, gone] = panel([aVolume({ lacks: 1 }), mirror({ ...but, lacks: 12, copied: 30 })]).findAll('article');
+      expect(plain(gone)).toContain('It lacks 12 files of the other disk; they are copied once both disks are in use.');
+      expect(plain(here)).toContain('It lacks 1 file of the other disk; it is copied once both disks are in use.');
+      expect(plain(here)).toContain(words.incomplete);
+      expect(plain(here)).not.toContain(words.state.filling);
+      for (const tile of [here, gone]) expect(plain(tile)).not.toMatch(/being copied|to be copied/);
+    }
+    expect(plain(panel([aVolume(), mirror({ lacks: 1 })]))).toContain('1 file of the other disk is being copied to it.');
+  });
+
   it('says of each trouble what to do, and what becomes of recordings meanwhile', () => {
     const alarm = (error: number): string => `cannot write a.wav: it failed (os error ${error}); look at it`;
     for (const [but, state] of [

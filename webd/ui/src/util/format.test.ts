@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 
 import {
   asSentence, formatBytes, formatDateTime, formatDay, formatDb, formatElapsed, formatLost, formatSince, formatSpan,
-  formatUntil, typedNumber,
+  formatUntil, numberField, typedNumber, typedWhole,
 } from './format';
 
 /** Unbreakable spaces are for the eye; here they would only hide differences. */
@@ -103,7 +103,36 @@ describe('typedNumber', () => {
     ['-1', NaN],
     ['ten', NaN],
     ['1.000,5', NaN],
+    // A thousand to one, and one to another.
+    ['1,000', NaN],
+    ['1.000', NaN],
+    ['1.500', NaN],
+    ['01.500', NaN],
+    ['1 000', NaN],
+    ['1\u00a0000', NaN],
+    ['1.5000', 1.5],
+    ['0,500', 0.5],
   ])('%j is %s', (text, number) => expect(typedNumber(text)).toBe(number));
+});
+
+describe('typedWhole', () => {
+  it.each([
+    ['', null],
+    [' 90 ', 90],
+    ['1000', 1000],
+    ['1,000', NaN],
+    ['1.000', NaN],
+    ['1.500', NaN],
+    ['1 000', NaN],
+    ['90.0', NaN],
+    ['-1', NaN],
+  ])('%j is %s', (text, number) => expect(typedWhole(text)).toBe(number));
+});
+
+describe('numberField', () => {
+  it.each([100, 0.001, 0.125, 1.5, 1.234, 1234.567, 96.512, 1.000000001])('%d is read back as it is', (number) =>
+    expect(typedNumber(numberField(number))).toBe(number));
+  it('adds nothing where nothing is unclear', () => expect([100, 0.125, 1.5].map(numberField)).toEqual(['100', '0.125', '1.5']));
 });
 
 describe('formatDb', () => {

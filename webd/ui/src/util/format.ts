@@ -76,11 +76,28 @@ export function formatSpan(seconds: number): string {
   return `${Math.floor(seconds / 86_400)}${NB}days`;
 }
 
-/** A number that somebody typed, with a point or a comma; null for nothing, NaN for what is none. */
+/** `1.500` is a thousand and a half to one and one and a half to another; `0.500` is the same to both. */
+const UNCLEAR = /^0*[1-9]\d*[.,]\d{3}$/;
+
+/** A number that somebody typed, with a point or a comma; null for nothing, NaN for what is none or unclear. */
 export function typedNumber(text: string): number | null {
   const trimmed = text.trim();
   if (trimmed === '') return null;
+  if (UNCLEAR.test(trimmed)) return NaN;
   return /^\d+([.,]\d+)?$/.test(trimmed) ? Number(trimmed.replace(',', '.')) : NaN;
+}
+
+/** A whole number that somebody typed, of digits alone; null for nothing, NaN for what is none. */
+export function typedWhole(text: string): number | null {
+  const trimmed = text.trim();
+  if (trimmed === '') return null;
+  return /^\d+$/.test(trimmed) ? Number(trimmed) : NaN;
+}
+
+/** A number as a field begins with it, so that `typedNumber` reads it back. */
+export function numberField(number: number): string {
+  const text = String(number);
+  return UNCLEAR.test(text) ? `${text}0` : text;
 }
 
 /** `14:30:05` in the browser's zone. */

@@ -56,7 +56,7 @@ export const formats = {
   opus: 'How Opus is made',
   bitrate: 'Bitrate, kbit/s',
   bitrateHelp: 'Of all channels together. Left empty it is 128, and 64 for each channel of more than two.',
-  bitrateWrong: 'Give the bitrate as a number of kbit/s, 6 or more, or leave it empty.',
+  bitrateWrong: 'Give the bitrate in kbit/s, 6 or more, without separators of thousands (write 1000 or 96.5), or leave it empty.',
   mode: 'The bitrate is',
   modes: {
     vbr: 'what the sound needs (variable)',
@@ -90,8 +90,9 @@ export const keep = {
       : `Delete the oldest when the disk has less than ${floor} free`,
   daysLabel: 'Days that a recording is kept',
   gigabytesLabel: 'Gigabytes that all recordings of this recorder may have',
-  daysWrong: 'Give the days as a whole number from 1 to 36500.',
-  gigabytesWrong: 'Give the size in GB, at least 0.001.',
+  daysWrong: 'Give the days as a whole number from 1 to 36500, without separators.',
+  gigabytesWrong: 'Give the size in GB, at least 0.001, without separators of thousands: write 1000 or 1.5.',
+  understood: (bytes: string) => `That is ${bytes}.`,
   looking: 'Looking at what would go …',
   nothing: 'By this nothing would be deleted now.',
   /** `from` and `to` are days. */

@@ -37,6 +37,8 @@ export const storage = {
     failing: 'Failing',
     trouble: 'Needs attention',
   } satisfies Record<VolumeState, string>,
+  /** `filling` while nothing can be copied. */
+  incomplete: 'In use, incomplete',
   /** What to do, for a person with hands and no manual; none where nothing is. */
   advice: (state: VolumeState, role: Volume['role'], other: boolean): string[] => {
     const then = meanwhile(role, other);
@@ -87,6 +89,8 @@ export const storage = {
     copied === 0
       ? `${count(lacks, 'file', 'files')} of the other disk ${lacks === 1 ? 'is' : 'are'} being copied to it.`
       : `${count(lacks, 'file', 'files')} of the other disk still to be copied to it; ${copied} done.`,
+  lacking: (n: number) =>
+    `It lacks ${count(n, 'file', 'files')} of the other disk; ${n === 1 ? 'it is' : 'they are'} copied once both disks are in use.`,
   copied: (n: number) => `${count(n, 'file', 'files')} that it had missed ${n === 1 ? 'was' : 'were'} copied to it.`,
   says: 'The engine says',
   adopt: 'Use this disk from now on',
