@@ -70,43 +70,53 @@ impl Chains {
     }
 
     /// Does something with the chain of a recorder's directory. After an error the chain is opened anew, which catches up with what was
-    /// left undone.
+    /// left undone. While somebody else has it, it is waited for: who asks for recordings, here or in another program, has it for as long as
+    /// its index takes to be written.
     pub(crate) fn with<T>(
         &self,
         recorder: &Path,
         work: impl FnOnce(&mut Chain) -> Result<T, MediaError>,
     ) -> Result<T, MediaError> {
-        let mut open = lock(&self.open);
-        // One that is open leads to the volume on which it was opened; what is asked for is on the one that is there now.
-        if recorder.starts_with(self.archive())
-            && let Err(source) = self.ours.open()
-            && is_not_ours(&source)
-        {
-            open.clear();
-            return Err(MediaError::Chain { path: recorder.to_owned(), source });
-        }
-        let mut chain = match open.remove(recorder) {
-            Some(chain) => chain,
-            None => self.opened(recorder, || std::thread::sleep(PAUSE))?,
-        };
-        let done = work(&mut chain)?;
-        open.insert(recorder.to_owned(), chain);
-        Ok(done)
+        self.with_pauses(recorder, || std::thread::sleep(PAUSE), work)
     }
 
-    /// Opens a chain. It is waited for, with so many pauses, while somebody else has it: who asks for recordings, here or in another program,
-    /// has it for as long as its index takes to be written.
-    fn opened(&self, recorder: &Path, mut pause: impl FnMut()) -> Result<Chain, MediaError> {
-        let chain = |source| MediaError::Chain { path: recorder.to_owned(), source };
-        for _ in 0..PAUSES {
-            match Chain::open(self.directory(recorder).map_err(chain)?) {
-                Err(MediaError::Chain { source, .. }) if source.kind() == io::ErrorKind::ResourceBusy => {
-                    pause();
-                }
-                opened => return opened,
+    fn with_pauses<T>(
+        &self,
+        recorder: &Path,
+        mut pause: impl FnMut(),
+        work: impl FnOnce(&mut Chain) -> Result<T, MediaError>,
+    ) -> Result<T, MediaError> {
+        let mut pauses = 0;
+        loop {
+            let mut open = lock(&self.open);
+            // One that is open leads to the volume on which it was opened; what is asked for is on the one that is there now.
+            if recorder.starts_with(self.archive())
+                && let Err(source) = self.ours.open()
+                && is_not_ours(&source)
+            {
+                open.clear();
+                return Err(MediaError::Chain { path: recorder.to_owned(), source });
             }
+            match open.remove(recorder).map_or_else(|| self.opened(recorder), Ok) {
+                Ok(mut chain) => {
+                    let done = work(&mut chain)?;
+                    open.insert(recorder.to_owned(), chain);
+                    return Ok(done);
+                }
+                Err(MediaError::Chain { source, .. })
+                    if source.kind() == io::ErrorKind::ResourceBusy && pauses < PAUSES => {}
+                Err(error) => return Err(error),
+            }
+            // The others' chains are not kept from anybody meanwhile.
+            drop(open);
+            pauses += 1;
+            pause();
         }
-        Chain::open(self.directory(recorder).map_err(chain)?)
+    }
+
+    fn opened(&self, recorder: &Path) -> Result<Chain, MediaError> {
+        let directory = self.directory(recorder);
+        Chain::open(directory.map_err(|source| MediaError::Chain { path: recorder.to_owned(), source })?)
     }
 
     /// Closes a chain until it is needed again: nothing of it keeps its volume.
@@ -336,16 +346,18 @@ mod tests {
         std::fs::create_dir(&recorder).unwrap();
         let theirs = || Some(Chain::open(Beneath::root(&recorder).unwrap()).unwrap());
         let (mut kept, mut pauses) = (theirs(), 0);
-        let opened = chains.opened(&recorder, || {
+        let pause = || {
+            assert!(chains.open.try_lock().is_ok(), "the others' chains are to be had meanwhile");
             pauses += 1;
             if pauses == 3 {
                 drop(kept.take());
             }
-        });
-        drop(opened.unwrap());
+        };
+        chains.with_pauses(&recorder, pause, |_| Ok(())).unwrap();
         assert_eq!(pauses, 3);
+        chains.close_all();
         let (_kept, mut pauses) = (theirs(), 0);
-        let error = chains.opened(&recorder, || pauses += 1).unwrap_err();
+        let error = chains.with_pauses(&recorder, || pauses += 1, |_| Ok(())).unwrap_err();
         assert!(error.to_string().contains("another program keeps this chain"), "{error}");
         assert_eq!(pauses, PAUSES);
     }

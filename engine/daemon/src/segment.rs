@@ -135,7 +135,8 @@ impl<'a> Segment<'a> {
     pub(crate) fn pay(&mut self, most: FrameCount) -> Result<bool, MediaError> {
         let Some(owed) = self.book.owed else { return Ok(true) };
         self.file.flush()?;
-        if self.unpaid {
+        // One that has no audio yet is no end of anything: it goes on behind the silence.
+        if self.unpaid && self.book.account.written > FrameCount::ZERO {
             return Ok(true);
         }
         let left = self.book.owing();
@@ -620,6 +621,23 @@ mod tests {
         assert_eq!(account, Account { written: FrameCount(kept + 48_000), filled: FrameCount(49_000) });
         assert_eq!(gaps.len(), 1);
         assert_eq!(ledger(dir.path()).0, [(kept, 49_000, "disk-stall".to_owned())]);
+    }
+
+    #[test]
+    fn a_mirrors_file_is_paid_only_where_it_has_taken_nothing_yet() {
+        for taken in [0u64, 100] {
+            let (dir, room) = (tempfile::tempdir().unwrap(), AtomicU64::new(u64::MAX));
+            let mut segment = segment(&room, dir.path()).unpaid();
+            segment.audio(&vec![1 << 8; taken as usize]).unwrap();
+            // As where an encoder refuses what comes next.
+            let (at, refused) = (segment.head(), FrameCount(5_000));
+            let gap =
+                Gap { position: at, frames: FrameCount::ZERO, cause: GapCause::DiskStall, estimated: false };
+            (segment.book.owed, segment.book.head) = (Some(gap), at + refused);
+            while !segment.pay(FrameCount(480)).unwrap() {}
+            let paid = if taken == 0 { refused } else { FrameCount::ZERO };
+            assert_eq!((segment.is_owed(), segment.account().filled), (taken > 0, paid), "{taken}");
+        }
     }
 
     #[test]

@@ -53,8 +53,8 @@ impl Recording {
     /// Ends a mirror's files where they are owed something, and begins others behind it: silence there would pass for a recording, and the
     /// archive has one.
     pub(super) fn part_where_owed(&mut self, notices: &SyncSender<Notice>) {
-        // A file that has taken nothing, since its encoder fails, would end again and again.
-        let ends = |segment: &Segment<'_>| segment.is_owed() && segment.account().frames() > FrameCount::ZERO;
+        // A file without audio, since its encoder fails, would end again and again: it is paid.
+        let ends = |segment: &Segment<'_>| segment.is_owed() && segment.account().written > FrameCount::ZERO;
         if self.ours.is_mirror() && self.segments().any(|segment| ends(segment)) {
             self.begin_anew(notices);
         }

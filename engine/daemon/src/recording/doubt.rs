@@ -106,7 +106,8 @@ impl Recording {
         };
         let unknown = is_not_ours(error) || is_not_asked(error);
         let is_unconfirmed = |unconfirmed: &mut Unconfirmed| is_of(&unconfirmed.file.path);
-        let is_late = |(file, _): &mut (OpenFile, Ledger)| is_of(&file.path);
+        // What waits to be written to a ledger is asked of the disk once it is there.
+        let is_late = |(file, _): &mut (OpenFile, Ledger)| is_of(&file.path) && !is_not_asked(error);
         let unconfirmed = self.unconfirmed.extract_if(.., is_unconfirmed).map(|unconfirmed| unconfirmed.file);
         let closed: Vec<OpenFile> =
             unconfirmed.chain(self.late.extract_if(.., is_late).map(|(file, _)| file)).collect();

@@ -85,3 +85,18 @@ fn a_mirror_that_fills_ends_its_file_there_and_the_archive_is_paid_silence() {
         assert_eq!(next.exists(), mirrors);
     }
 }
+
+#[test]
+fn a_ledger_that_waits_for_room_waits_on_where_the_disk_could_not_be_asked() {
+    let dir = tempfile::tempdir().unwrap();
+    let (path, link) = (dir.path().join("a.wav"), dir.path().join("link"));
+    std::os::unix::fs::symlink(dir.path(), &link).unwrap();
+    let (_feed, mut recording, _status, _placed) = flushed(&path, false);
+    let file = recording.files().next().unwrap();
+    let store = Full(Arc::new(AtomicBool::new(true)));
+    let ledger = Ledger::on(&path, audyn_media::ledger::LedgerWriter::on_store(Box::new(store)));
+    recording.late.push((file, ledger));
+    let due = Due { path: path.clone(), state: State::Closed };
+    recording.told(&Told { due, result: crate::syncer::make_safe(&link) }, Timestamp::ZERO);
+    assert_eq!((recording.late.len(), recording.take_cut().len()), (1, 0));
+}
