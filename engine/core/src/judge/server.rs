@@ -55,6 +55,11 @@ pub struct PtpTold {
 }
 
 impl PtpTold {
+    /// Whether it has measured the way to its grandmaster, and so its clock: until the first answer to a delay request both are 0.
+    fn is_measured(&self) -> bool {
+        (self.offset, self.path_delay) != (Nanos::ZERO, Nanos::ZERO)
+    }
+
     /// The port that follows or would follow a grandmaster: the one whose state is nearest to it.
     pub fn port(&self) -> Option<&PortTold> {
         let rank = |port: &&PortTold| match port.state {
@@ -177,7 +182,7 @@ impl Server {
         match (port.state, port.stamping) {
             (PortState::Slave, _) => {}
             // ptp4l does not lead the system clock (chrony does, or nobody), so its port never says SLAVE.
-            (PortState::Uncalibrated, Some(Stamping::Software)) => {}
+            (PortState::Uncalibrated, Some(Stamping::Software)) if told.is_measured() => {}
             (PortState::Uncalibrated, _) => return Follow::Settling,
             _ => return Follow::NoGrandmaster,
         }

@@ -41,6 +41,7 @@ impl Machine {
                 quality: GrandmasterQuality::default(),
                 ..Announced::default()
             },
+            path_delay: Nanos(2_000),
             ingress: 1,
             time: TimePropertiesDataSet {
                 utc_offset: 37,
@@ -147,6 +148,19 @@ fn a_card_whose_clock_is_not_there_yet_is_not_locked() {
     machine.told().ports[0].state = PortState::Uncalibrated;
     let verdict = machine.seconds(5);
     assert_eq!((verdict.quality, verdict.follows[0]), (ClockQuality::Ntp, Follow::Settling));
+}
+
+#[test]
+fn a_system_clock_that_ptp4l_has_not_measured_yet_is_not_locked() {
+    let mut machine = Machine::new(Stamping::Software);
+    machine.told().path_delay = Nanos::ZERO;
+    let verdict = machine.seconds(5);
+    assert_eq!((verdict.quality, verdict.follows[0]), (ClockQuality::Ntp, Follow::Settling));
+    assert_eq!(verdict.system_offset, None, "nothing is claimed of it");
+    let offset = Nanos::from_millis(-825);
+    (machine.told().path_delay, machine.told().offset) = (Nanos(5_000), offset);
+    let verdict = machine.seconds(1);
+    assert_eq!((verdict.quality, verdict.system_offset), (ClockQuality::Ntp, Some(offset)));
 }
 
 #[test]

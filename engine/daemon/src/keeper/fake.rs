@@ -37,6 +37,7 @@ pub(super) fn following(domain: u8) -> PtpTold {
             ptp_timescale: true,
             ..TimePropertiesDataSet::default()
         },
+        path_delay: audyn_units::Nanos(2_000),
         ..PtpTold::default()
     }
 }
