@@ -31,8 +31,9 @@ Examples:
 What nothing was recorded of is silence of its length; FILE.gaps.jsonl lists it, with what the recordings' own ledgers tell of, as
 frames since 1970-01-01 00:00:00 TAI. What is recorded only later is left out.
 
-What is going to be read is held from the beginning on, with --mirror on both volumes: no recorder's limits delete it meanwhile, but take what
-is next in age; and what a person deletes is exported all the same. So let an export of much come to its end.
+What is going to be read is held from the beginning on, with --mirror on both volumes: no limit by days or bytes deletes it meanwhile, nor
+anything younger instead, and the volume's floor takes what is next in age; what a person deletes is exported all the same. So let an export
+of much come to its end.
 
 With --mirror, what the archive lacks (a recording that is gone, cannot be read, ends early or has a gap) is taken from there, to the
 frame; the output and FILE.gaps.jsonl say what.
@@ -124,13 +125,16 @@ impl ExportError {
 /// Descriptors that the export itself needs: what it writes, and whatever is open before it begins.
 const OWN: u64 = 64;
 
-/// Descriptors that may hold what is read: all that this process may be given. A day of ten-second files takes 17,280; where that is more,
-/// files are held in their turn.
+/// Descriptors that hold what is read, at most: what is open keeps some kilobytes of the kernel's memory, beside an engine that records.
+const MOST_HELD: u64 = 16_384;
+
+/// Descriptors that may hold what is read: as many as this process may be given, within reason. A day of ten-second files takes 17,280; files
+/// beyond are held in their turn.
 fn descriptors() -> usize {
     let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else { return 0 };
     // What is refused leaves it as it was.
     let most = if setrlimit(Resource::RLIMIT_NOFILE, hard, hard).is_ok() { hard } else { soft };
-    usize::try_from(most.saturating_sub(OWN)).unwrap_or(usize::MAX)
+    most.saturating_sub(OWN).min(MOST_HELD) as usize
 }
 
 /// Files of the mirror that are told by name; the report names all of them.

@@ -105,7 +105,8 @@ pub struct Plan {
 }
 
 /// Decides. `now` is none while the clock cannot be believed: then nothing goes by its age. `is_busy` is asked of a segment, by its
-/// place, only when it would go: whether one of its files is being recorded or read.
+/// place, only when it would go: whether one of its files is being recorded or read. Such a one goes later, and counts as gone for its
+/// recorder's own limits.
 pub fn plan<L: Copy + Into<Kept>>(
     segments: &[Segment],
     limits: &[L],
@@ -139,8 +140,12 @@ pub fn plan<L: Copy + Into<Kept>>(
                 held[segment.recorder] = held[segment.recorder].saturating_sub(segment.bytes);
                 free = free.saturating_add(segment.bytes);
             }
+            // It goes once nobody has it any more. Nothing younger goes in its place: a long export of what is old would cost what is new.
+            Verdict::Goes(_) => {
+                held[segment.recorder] = held[segment.recorder].saturating_sub(segment.bytes);
+            }
             Verdict::ForRoom => left.push((at, kept.into())),
-            Verdict::Goes(_) | Verdict::Stays => {}
+            Verdict::Stays => {}
         }
     }
     for (at, kept) in left {
@@ -348,13 +353,23 @@ mod tests {
         assert_eq!(planned(&segments, &[bytes(10 * GB)], NO_FLOOR, None), [1, 3]);
         assert_eq!(planned(&segments, &[bytes(0)], NO_FLOOR, None), [1, 3, 4]);
         assert_eq!(planned(&segments, &[MAKES_ROOM], room, None), [1, 3]);
-        // What is being read stays too, the next one goes for it; and nobody is asked in vain.
+        // What is being read stays too, for room the next one goes instead; and nobody is asked in vain.
         let mut asked = Vec::new();
         let made = plan(&segments, &[MAKES_ROOM], room, None, |at| {
             asked.push(at);
             at == 1
         });
         assert_eq!((going(&made), asked), (vec![3, 4], vec![1, 3, 4]));
+    }
+
+    #[test]
+    fn what_is_read_for_long_costs_nothing_younger_by_its_recorders_own_limits() {
+        let segments: Vec<Segment> = (0..7).map(|n| of(0, n)).collect();
+        let gone =
+            |limits, read: usize| going(&plan(&segments, &[limits], NO_FLOOR, Some(day(7)), |at| at < read));
+        assert_eq!(gone(bytes(60 * GB), 6), NOTHING);
+        assert_eq!(gone(bytes(50 * GB), 1), [1], "the first goes once it was read");
+        assert_eq!(gone(Limits { days: Some(5), ..bytes(50 * GB) }, 2), NOTHING, "by its age, too");
     }
 
     #[test]

@@ -649,7 +649,7 @@ fn fruitless(seen: &Fruitless) -> String {
     format!(
         "what was deleted for the volume's floor has made no room: the last recordings had {} on the volume, and {} became free; so nothing \
          is deleted for the floor until the volume has more room again, or for an hour; look for what keeps the blocks (a snapshot, a hard \
-         link, a program that still reads what was deleted) and remove that, or make room elsewhere",
+         link, a program that still reads what was deleted) or fills them (another that writes there) and end that, or make room elsewhere",
         ByteSize(seen.deleted),
         ByteSize(seen.freed)
     )

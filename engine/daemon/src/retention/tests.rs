@@ -361,9 +361,15 @@ fn all_formats_of_a_segment_go_together_or_stay_together() {
     reader.lock_shared().unwrap();
     let told = of.turn();
     assert_eq!(told.failed, None);
-    let left = of.left();
-    let stems: Vec<&str> = left.iter().map(|file| file[2..3].as_ref()).collect();
-    assert_eq!(stems, ["1", "1", "3", "3", "4", "4", "5", "5"], "{left:?}");
+    let stems = |of: &Rack| of.left().iter().map(|file| file[2..3].to_owned()).collect::<Vec<_>>();
+    assert_eq!(
+        stems(&of),
+        ["1", "1", "2", "2", "3", "3", "4", "4", "5", "5"],
+        "nothing younger goes instead"
+    );
+    drop(reader);
+    of.turn();
+    assert_eq!(stems(&of), ["2", "2", "3", "3", "4", "4", "5", "5"]);
 }
 
 #[test]
