@@ -1,8 +1,23 @@
-/** Examples for tests. */
+/** Examples for tests, and what their browser lacks. */
+
+import { vi } from 'vitest';
 
 import type {
   AssetEntry, ClockStatus, ImageFallback, ImageReport, Recorder, RecorderConfig, RetentionPlan, Volume,
 } from '@/api/types';
+
+/** What a dialog needs of a browser and jsdom doesn't have, also while it is taken away. */
+export function stubForDialogs(): void {
+  vi.stubGlobal('visualViewport', new EventTarget());
+  vi.stubGlobal(
+    'ResizeObserver',
+    class {
+      observe(): void {}
+      unobserve(): void {}
+      disconnect(): void {}
+    },
+  );
+}
 
 /** A recorder that records without loss, but for what is given. */
 export function aRecorder(but: Partial<Recorder> = {}): Recorder {

@@ -4,6 +4,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { nextTick } from 'vue';
 
 import { api, ApiError } from '@/api/client';
+import { stubForDialogs } from '@/testing';
 import { texts } from '@/texts';
 import { formatTime } from '@/util/format';
 import { vuetify } from '@/vuetify';
@@ -39,16 +40,7 @@ afterEach(() => {
 });
 beforeEach(() => {
   vi.useFakeTimers({ toFake: ['Date'], now: Date.parse(PRESSED) });
-  // What the dialog needs of a browser and jsdom doesn't have, also while it is taken away.
-  vi.stubGlobal('visualViewport', new EventTarget());
-  vi.stubGlobal(
-    'ResizeObserver',
-    class {
-      observe(): void {}
-      unobserve(): void {}
-      disconnect(): void {}
-    },
-  );
+  stubForDialogs();
 });
 describe('a mark', () => {
   it('is of the instant at which the button was pressed, however long the words take', async () => {

@@ -6,7 +6,7 @@ import { nextTick } from 'vue';
 
 import { api } from '@/api/client';
 import type { Recorder, RecorderLeg } from '@/api/types';
-import { aConfig, aRecorder } from '@/testing';
+import { aConfig, aRecorder, stubForDialogs } from '@/testing';
 import { texts } from '@/texts';
 import { formatUntil } from '@/util/format';
 import { vuetify } from '@/vuetify';
@@ -33,16 +33,7 @@ const words = (wrapper: VueWrapper): string => wrapper.text().replaceAll('\u00a0
 enableAutoUnmount(afterEach);
 beforeEach(() => {
   setActivePinia(createPinia());
-  // What the dialog needs of a browser and jsdom doesn't have.
-  vi.stubGlobal('visualViewport', new EventTarget());
-  vi.stubGlobal(
-    'ResizeObserver',
-    class {
-      observe(): void {}
-      unobserve(): void {}
-      disconnect(): void {}
-    },
-  );
+  stubForDialogs();
   vi.spyOn(api, 'recorders').mockResolvedValue([]);
 });
 afterEach(() => {

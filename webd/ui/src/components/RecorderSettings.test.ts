@@ -6,7 +6,7 @@ import { nextTick } from 'vue';
 
 import { api, ApiError } from '@/api/client';
 import type { Recorder } from '@/api/types';
-import { aConfig, aPlan, aRecorder } from '@/testing';
+import { aConfig, aPlan, aRecorder, stubForDialogs } from '@/testing';
 import { texts } from '@/texts';
 import { vuetify } from '@/vuetify';
 
@@ -69,16 +69,7 @@ async function submit(): Promise<void> {
 enableAutoUnmount(afterEach);
 beforeEach(() => {
   setActivePinia(createPinia());
-  // What the dialog needs of a browser and jsdom doesn't have, also while it is taken away.
-  vi.stubGlobal('visualViewport', new EventTarget());
-  vi.stubGlobal(
-    'ResizeObserver',
-    class {
-      observe(): void {}
-      unobserve(): void {}
-      disconnect(): void {}
-    },
-  );
+  stubForDialogs();
   vi.spyOn(api, 'recorders').mockResolvedValue([]);
   vi.spyOn(api, 'tryLimits').mockResolvedValue(aPlan());
 });

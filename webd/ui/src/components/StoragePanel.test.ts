@@ -7,7 +7,7 @@ import { nextTick } from 'vue';
 import { api, ApiError } from '@/api/client';
 import type { ControlStatus, Volume } from '@/api/types';
 import { useStatus } from '@/stores/status';
-import { aVolume } from '@/testing';
+import { aVolume, stubForDialogs } from '@/testing';
 import { texts } from '@/texts';
 import { formatUntil } from '@/util/format';
 import { vuetify } from '@/vuetify';
@@ -26,16 +26,7 @@ const plain = (of: VueWrapper | DOMWrapper<Element> | undefined): string => of?.
 enableAutoUnmount(afterEach);
 beforeEach(() => {
   setActivePinia(createPinia());
-  // What the dialog needs of a browser and jsdom doesn't have, also while it is taken away.
-  vi.stubGlobal('visualViewport', new EventTarget());
-  vi.stubGlobal(
-    'ResizeObserver',
-    class {
-      observe(): void {}
-      unobserve(): void {}
-      disconnect(): void {}
-    },
-  );
+  stubForDialogs();
 });
 afterEach(() => void vi.restoreAllMocks());
 
