@@ -171,7 +171,7 @@ impl BatchReceiver {
     #[inline]
     fn datagram(&self, n: usize) -> Datagram {
         let header = &self.headers[n];
-        let Told { kernel_time, card_time, dropped, ttl, dscp } =
+        let Beside { kernel_time, card_time, dropped, ttl, dscp } =
             control_of(&header.msg_hdr, &self.controls[n]);
         Datagram {
             // Without MSG_TRUNC among the flags asked for, the length is what was stored (recvmsg(2)).
@@ -247,7 +247,7 @@ fn source_of(name: &Name, len: usize) -> (IpAddr, u16) {
 
 /// What came beside a datagram.
 #[derive(Debug, Default, PartialEq, Eq)]
-struct Told {
+struct Beside {
     kernel_time: Option<Timestamp<Utc>>,
     card_time: Option<Timestamp<Phc>>,
     dropped: Option<u32>,
@@ -260,12 +260,12 @@ struct Told {
 /// Reads the bytes with checked indices rather than by the `CMSG_` macros, which follow pointers: a few
 /// lines, and no way to leave the buffer.
 #[inline]
-fn control_of(header: &libc::msghdr, control: &Control) -> Told {
+fn control_of(header: &libc::msghdr, control: &Control) -> Beside {
     const HEADER: usize = size_of::<libc::cmsghdr>();
     // SAFETY: arithmetic alone, no pointer; the macro is unsafe by its C heritage.
     const DATA: usize = unsafe { libc::CMSG_LEN(0) } as usize;
 
-    let mut told = Told::default();
+    let mut beside = Beside::default();
     let len = control.0.len();
     let mut rest = &control.0[..len.min(header.msg_controllen)];
     while let Some((head, _)) = rest.split_at_checked(HEADER) {
@@ -274,28 +274,28 @@ fn control_of(header: &libc::msghdr, control: &Control) -> Told {
         let len = head.cmsg_len;
         let Some(data) = rest.get(DATA..len) else { break };
         match (head.cmsg_level, head.cmsg_type) {
-            (libc::SOL_SOCKET, libc::SCM_TIMESTAMPNS) => told.kernel_time = timespec(data),
+            (libc::SOL_SOCKET, libc::SCM_TIMESTAMPNS) => beside.kernel_time = timespec(data),
             // Three times: the kernel's, one that is not used any more, and the card's; what is not there is 0.
             (libc::SOL_SOCKET, libc::SCM_TIMESTAMPING) => {
                 let raw = data.get(2 * size_of::<libc::timespec>()..).and_then(timespec);
-                told.card_time = raw.filter(|&time| time != Timestamp::ZERO);
+                beside.card_time = raw.filter(|&time| time != Timestamp::ZERO);
             }
             (libc::SOL_SOCKET, libc::SO_RXQ_OVFL) => {
-                told.dropped = data.first_chunk().map(|&count| u32::from_ne_bytes(count));
+                beside.dropped = data.first_chunk().map(|&count| u32::from_ne_bytes(count));
             }
             (libc::IPPROTO_IP, libc::IP_TTL) | (libc::IPPROTO_IPV6, libc::IPV6_HOPLIMIT) => {
-                told.ttl = integer(data);
+                beside.ttl = integer(data);
             }
             // ip(7): one byte; IPv6 tells an int (RFC 3542 §6.5). The upper six bits are the code point.
-            (libc::IPPROTO_IP, libc::IP_TOS) => told.dscp = data.first().map(|&class| class >> 2),
-            (libc::IPPROTO_IPV6, libc::IPV6_TCLASS) => told.dscp = integer(data).map(|class| class >> 2),
+            (libc::IPPROTO_IP, libc::IP_TOS) => beside.dscp = data.first().map(|&class| class >> 2),
+            (libc::IPPROTO_IPV6, libc::IPV6_TCLASS) => beside.dscp = integer(data).map(|class| class >> 2),
             _ => {}
         }
         // SAFETY: arithmetic alone. (CMSG_SPACE(n) is CMSG_LEN(0) plus n, rounded up to the alignment.)
         let step = unsafe { libc::CMSG_SPACE((len - DATA) as libc::c_uint) } as usize;
         rest = rest.get(step..).unwrap_or_default();
     }
-    told
+    beside
 }
 
 /// An int whose value is a byte's.
@@ -348,7 +348,7 @@ mod tests {
             (libc::SO_RXQ_OVFL, 3u32.to_ne_bytes().to_vec()),
         ];
         let (header, bytes) = control(&stamps);
-        let all = Told {
+        let all = Beside {
             kernel_time: Some(Timestamp::from_nanos(5_000_000_006)),
             card_time: Some(Timestamp::from_nanos(42_000_000_007)),
             dropped: Some(3),
@@ -358,10 +358,10 @@ mod tests {
         assert_eq!(control_of(&header, &bytes), all);
         // A card that did not stamp this one.
         let (header, bytes) = control(&[(libc::SCM_TIMESTAMPING, times(&[(5, 6), (0, 0), (0, 0)]))]);
-        assert_eq!(control_of(&header, &bytes), Told::default());
+        assert_eq!(control_of(&header, &bytes), Beside::default());
         // Cut short by a buffer that was too small.
         let (header, bytes) = control(&[(libc::SCM_TIMESTAMPING, times(&[(5, 6), (0, 0)]))]);
-        assert_eq!(control_of(&header, &bytes), Told::default());
+        assert_eq!(control_of(&header, &bytes), Beside::default());
     }
 
     #[test]
